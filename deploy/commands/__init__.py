@@ -1,0 +1,1 @@
+"""The commands of `takt`, one module a command."""

@@ -1,0 +1,1 @@
+"""The database's source code: the schema, its migrations and every query by name."""
