@@ -1,0 +1,191 @@
+"""Settings: defaults beside the fields, then takt.toml, then TAKT_* variables; frozen, and unknown keys are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from deploy.errors import UserError
+
+# Variables that start with TAKT_ and are no settings: where the settings are, and where tests find real feeds.
+NOT_SETTINGS = frozenset({"TAKT_CONFIG", "TAKT_SHARED"})
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Http(_Section):
+    """Where people and programs connect."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+class Mqtt(_Section):
+    """Where devices connect."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=1883, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+class Source(_Section):
+    """A further broker to take positions from."""
+
+    url: str
+    profile: Literal["takt", "hfp"] = "hfp"
+    topic: str = "/hfp/v2/journey/ongoing/vp/#"
+    operator: str = "hfp"
+
+
+class Gateway(_Section):
+    """What the gateway admits, and from where."""
+
+    sources: tuple[Source, ...] = ()
+    stale_s_max: float = Field(default=300, gt=0)
+    future_s_max: float = Field(default=60, gt=0)
+    speed_mps_max: float = Field(default=45, gt=0)
+    map_margin_m: float = Field(default=50_000, gt=0)
+
+
+class Dispatch(_Section):
+    """When a headway is out of order; the engine's own defaults say the rest."""
+
+    tick_s: float = Field(default=1.0, ge=0.2, le=10)
+    bunched_ratio: float = Field(default=0.25, gt=0, lt=1)
+    gapped_ratio: float = Field(default=2.0, gt=1)
+
+
+class Ticketing(_Section):
+    """What is sold, and by whom."""
+
+    tariff: Path | None = None
+    issuer: str = "takt"
+    proof_window_s: float = Field(default=30, gt=0)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; `takt run --config takt.toml` reads it."""
+
+    model_config = SettingsConfigDict(env_prefix="TAKT_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    name: str = "Takt"
+    data_dir: Path = Path("takt-data")
+    feed: str | None = None
+    block_pattern: str | None = None
+    database_url: str | None = None
+    broker_url: str | None = None
+    nats_url: str | None = None
+    tile_url: str | None = None
+    timetable_shift_s: float = 0.0
+    demo: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    gateway: Gateway = Gateway()
+    dispatch: Dispatch = Dispatch()
+    ticketing: Ticketing = Ticketing()
+
+
+def read_settings(path: Path | None = None, **options: Any) -> Settings:
+    """Settings from a file (takt.toml in this folder where none is named), the environment and the command's options.
+
+    Options (`http__port=8080`) that are None are not given; the others win over everything.
+
+    Raises:
+        UserError: the file is missing or broken, or a key or value is wrong; says which and where.
+    """
+    _refuse_unknown_variables()
+    given = path or (Path(os.environ["TAKT_CONFIG"]) if "TAKT_CONFIG" in os.environ else None)
+    file = given or Path("takt.toml")
+    values = _read_file(file) if given or file.is_file() else {}
+
+    class Read(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
+    try:
+        return Read(**_nested(options))
+    except ValidationError as error:
+        raise UserError(_sentence(error, file, values)) from None
+
+
+def _nested(options: dict[str, Any]) -> dict[str, Any]:
+    """{"http__port": 80} to {"http": {"port": 80}}, without the options that were not given."""
+    nested: dict[str, Any] = {}
+    for key, value in options.items():
+        section, _, field = key.partition("__")
+        if value is None:
+            continue
+        if field:
+            nested.setdefault(section, {})[field] = value
+        else:
+            nested[section] = value
+    return nested
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; name your settings with --config") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a settings file: {error}") from None
+    return values
+
+
+def _refuse_unknown_variables() -> None:
+    for name in os.environ:
+        if not name.startswith("TAKT_") or name in NOT_SETTINGS:
+            continue
+        if name.removeprefix("TAKT_").lower().split("__")[0] not in Settings.model_fields:
+            known = ", ".join(f"TAKT_{field.upper()}" for field in Settings.model_fields)
+            raise UserError(f"{name}: there is no such setting; there are {known}")
+
+
+def _sentence(error: ValidationError, file: Path, values: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    at = f"{file}{_line_of(file, first['loc'])}" if _is_in(values, first["loc"]) else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"{at}: {field}: there is no such setting; see docs/settings.md for those there are"
+    return f"{at}: {field}: {first['msg']} (it is {first['input']!r})"
+
+
+def _is_in(values: dict[str, Any], place: tuple[int | str, ...]) -> bool:
+    return bool(place) and place[0] in values
+
+
+def _line_of(file: Path, place: tuple[int | str, ...]) -> str:
+    """':12' for the line that holds the last key of the place; '' where it cannot be told."""
+    key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if line.split("=")[0].strip().strip('"') == key or line.strip() == f"[{'.'.join(map(str, place))}]":
+            return f":{number}"
+    return ""
