@@ -90,12 +90,19 @@ class Network:
     block_id: list[str]
 
     shift_s: float = 0.0  # added to every service day's start: a demo moves the timetable, never the clock
+    feed_start_date: dt.date | None = None  # from feed_info.txt, where it says so
 
     def project(self, lat_deg: Floats, lon_deg: Floats) -> tuple[Floats, Floats]:
         """Degrees to metres east and north of the origin."""
         x_m = np.radians(lon_deg - self.origin_lon_deg) * EARTH_RADIUS_M * np.cos(np.radians(self.origin_lat_deg))
         y_m = np.radians(lat_deg - self.origin_lat_deg) * EARTH_RADIUS_M
         return x_m, y_m
+
+    def unproject(self, x_m: Floats, y_m: Floats) -> tuple[Floats, Floats]:
+        """Metres east and north of the origin to degrees: (latitude, longitude); the inverse of `project`."""
+        lat_deg = self.origin_lat_deg + np.degrees(y_m / EARTH_RADIUS_M)
+        lon_deg = self.origin_lon_deg + np.degrees(x_m / (EARTH_RADIUS_M * np.cos(np.radians(self.origin_lat_deg))))
+        return lat_deg, lon_deg
 
     def day_start_s(self, date: dt.date) -> float:
         """Unix seconds at which times of `date`'s service count zero: noon less twelve hours (GTFS), plus the shift."""
