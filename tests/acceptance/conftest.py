@@ -1,0 +1,20 @@
+"""One running demo for all the tests that only look at it and use it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.product import Product, product
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One demo of the made-up city for all tests that only look at it and use it."""
+    running = product(tmp_path_factory.mktemp("demo") / "data", "demo")
+    running.start()
+    try:
+        running.ready()
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
