@@ -72,3 +72,17 @@ def test_no_secret_and_no_machine_path_is_tracked():
         if (match := suspicious.search(path.read_text(errors="replace")))
     ]
     assert found == []
+
+
+def test_every_setting_is_documented():
+    from pydantic import BaseModel
+
+    from deploy.config import Settings
+
+    text = (ROOT / "docs" / "settings.md").read_text()
+    names = []
+    for name, field in Settings.model_fields.items():
+        inner = field.annotation
+        nested = isinstance(inner, type) and issubclass(inner, BaseModel)
+        names += [f"{name}.{part}" for part in inner.model_fields] if nested else [name]
+    assert [name for name in names if f"`{name}`" not in text] == []
