@@ -1,0 +1,89 @@
+"""Where vehicles stand still: every stop of a pattern, and halts between stops that the feed leaves far apart.
+
+Some feeds name a few timing points a trip and leave out the stops between them. Vehicles stop there all the same:
+riders gather, dwell times grow, bunches form. So a leg longer than `spacing_m` gets halts at even distances.
+A *place* is what vehicles of one route and direction share: whoever comes first takes its waiting riders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.network import Network
+from dispatch.timetable import point_at
+
+Index = NDArray[np.intp]
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+PLACE_GRID_M = 200.0  # halts of two patterns in one square are one place
+
+
+@dataclass(frozen=True, slots=True)
+class Halts:
+    """H halts of some patterns: those of pattern p are rows first[p] ... first[p] + count[p] - 1, in driving order."""
+
+    first: Index  # [P], -1 for patterns that nobody asked for
+    count: Index  # [P]
+    leg: Index  # [H] position within the pattern of the stop at or before the halt
+    share: Floats  # [H] of the leg's length that lies behind the halt; 0 at a stop
+    along_m: Floats  # [H]
+    x_m: Floats  # [H]
+    y_m: Floats  # [H]
+    place: Index  # [H] dense numbers from 0
+    places: int
+
+
+def make_halts(network: Network, patterns: Index, spacing_m: float) -> Halts:
+    """The halts of the patterns given (PatternIdx, each once)."""
+    first = np.full(len(network.pattern_id), -1, dtype=np.intp)
+    count = np.zeros(len(network.pattern_id), dtype=np.intp)
+    owners: list[Index] = []
+    legs: list[Index] = []
+    shares: list[Floats] = []
+    alongs: list[Floats] = []
+    total = 0
+    for pattern in patterns.tolist():
+        begin, end = network.pattern_stop_start[pattern], network.pattern_stop_start[pattern + 1]
+        leg, share, along_m = _halts_of(network.pattern_stop_along_m[begin:end], spacing_m)
+        first[pattern], count[pattern] = total, leg.size
+        total += leg.size
+        owners.append(np.full(leg.size, pattern))
+        legs.append(leg)
+        shares.append(share)
+        alongs.append(along_m)
+    owner, along_m = np.concatenate(owners), np.concatenate(alongs)
+    x_m, y_m = point_at(network, network.pattern_path[owner], along_m)
+    place = _places(network, owner, x_m, y_m)
+    return Halts(
+        first=first,
+        count=count,
+        leg=np.concatenate(legs),
+        share=np.concatenate(shares),
+        along_m=along_m,
+        x_m=x_m,
+        y_m=y_m,
+        place=place,
+        places=int(place.max(initial=-1)) + 1,
+    )
+
+
+def _halts_of(stop_along_m: Floats, spacing_m: float) -> tuple[Index, Floats, Floats]:
+    """Leg, share and distance of each halt of one pattern."""
+    length_m = np.diff(stop_along_m)
+    pieces = np.maximum(np.round(length_m / spacing_m), 1.0).astype(np.intp)
+    leg = np.append(np.repeat(np.arange(pieces.size), pieces), pieces.size)
+    before = np.append(np.repeat(np.cumsum(pieces) - pieces, pieces), pieces.sum())
+    share = (np.arange(leg.size) - before) / np.append(pieces, 1)[leg]
+    along_m = stop_along_m[leg] + share * np.append(length_m, 0.0)[leg]
+    return leg, share, along_m
+
+
+def _places(network: Network, owner: Index, x_m: Floats, y_m: Floats) -> Index:
+    line = network.pattern_route[owner].astype(np.int64) * 2 + network.pattern_direction[owner]
+    square = np.stack((line, np.floor(x_m / PLACE_GRID_M), np.floor(y_m / PLACE_GRID_M)), axis=1).astype(np.int64)
+    _, place = np.unique(square, axis=0, return_inverse=True)
+    return place.reshape(-1).astype(np.intp)

@@ -1,0 +1,226 @@
+"""A validator's memory of its taps: nothing is forgotten before ticketing has given its receipt.
+
+Each tap goes through the states of `NEXT_STATE`. It is sent, sent again with longer and longer pauses while no answer
+comes or the answer is `unavailable`, and after its last try set aside: kept, reported, never deleted. Only a verdict
+or the cumulative receipt of its boot ends its life. Memory is bounded: a full validator takes no more riders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gateway.wire import Bank, Offline, TapBody, encode_tap
+
+
+class State(Enum):
+    """Where a tap stands."""
+
+    IDLE = "idle"  # made, not sent yet
+    SENT = "sent"  # waiting for an answer
+    UNAVAILABLE = "unavailable"  # the answer was that nobody could judge it: to be tried again
+    SET_ASIDE = "set_aside"  # tried often enough: kept for people to look at
+    RECEIPTED = "receipted"  # stored by ticketing: may be deleted here
+
+
+class Event(Enum):
+    """What happens to a tap."""
+
+    SEND = "send"
+    VERDICT = "verdict"
+    UNAVAILABLE = "unavailable"
+    RECEIPT = "receipt"
+    EXHAUSTED = "exhausted"
+
+
+NEXT_STATE: dict[tuple[State, Event], State] = {
+    (State.IDLE, Event.SEND): State.SENT,
+    (State.SENT, Event.SEND): State.SENT,
+    (State.UNAVAILABLE, Event.SEND): State.SENT,
+    (State.SENT, Event.UNAVAILABLE): State.UNAVAILABLE,
+    (State.UNAVAILABLE, Event.UNAVAILABLE): State.UNAVAILABLE,
+    (State.SET_ASIDE, Event.UNAVAILABLE): State.SET_ASIDE,
+    (State.IDLE, Event.UNAVAILABLE): State.IDLE,
+    (State.SENT, Event.EXHAUSTED): State.SET_ASIDE,
+    (State.UNAVAILABLE, Event.EXHAUSTED): State.SET_ASIDE,
+    # After a restart a tap is idle although it was sent before; the late answer to it counts all the same.
+    (State.IDLE, Event.VERDICT): State.RECEIPTED,
+    (State.SENT, Event.VERDICT): State.RECEIPTED,
+    (State.UNAVAILABLE, Event.VERDICT): State.RECEIPTED,
+    (State.SET_ASIDE, Event.VERDICT): State.RECEIPTED,
+    (State.IDLE, Event.RECEIPT): State.RECEIPTED,
+    (State.SENT, Event.RECEIPT): State.RECEIPTED,
+    (State.UNAVAILABLE, Event.RECEIPT): State.RECEIPTED,
+    (State.SET_ASIDE, Event.RECEIPT): State.RECEIPTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a validator waits, and how much it keeps."""
+
+    first_pause_s: float = 3.0
+    pause_s_max: float = 120.0
+    tries_max: int = 20  # contract.md section 2
+    kept_max: int = 5_000
+    in_flight_max: int = 32
+
+
+@dataclass(slots=True)
+class Kept:
+    """A tap that is not receipted yet."""
+
+    tap_id: str
+    boot: str
+    seq: int
+    made_s: float
+    payload: bytes
+    state: State = State.IDLE
+    tries: int = 0
+    next_try_s: float = 0.0
+    last_sent_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a message from ticketing meant: the taps it ended and, for a verdict, its name and the time it took."""
+
+    tap_ids: list[str]
+    verdict: str | None = None
+    took_s: float | None = None
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class Validator:
+    """One device's taps. `boot` names this start of the device; seq counts from 1 within it."""
+
+    boot: str
+    rng: np.random.Generator
+    limits: Limits = field(default_factory=Limits)
+    seq: int = 0
+    refused_full: int = 0
+    kept: dict[str, Kept] = field(default_factory=dict)
+
+    def tap(
+        self,
+        *,
+        now_s: float,
+        medium: str,
+        token: str,
+        vehicle: str | None,
+        place_deg: tuple[float, float] | None = None,
+        offline: Offline | None = None,
+        bank: Bank | None = None,
+    ) -> Kept | None:
+        """Take a rider's tap (now_s in Unix seconds), or None when there is no room to keep it."""
+        if len(self.kept) >= self.limits.kept_max:
+            self.refused_full += 1
+            return None
+        self.seq += 1
+        body = TapBody(
+            id=_uuid4(self.rng),
+            boot=self.boot,
+            seq=self.seq,
+            ts=round(now_s, 3),
+            medium=medium,  # type: ignore[arg-type]
+            token=token,
+            bank=bank,
+            vehicle=vehicle,
+            lat=place_deg[0] if place_deg else None,
+            lon=place_deg[1] if place_deg else None,
+            offline=offline,
+        )
+        kept = Kept(body.id, self.boot, self.seq, now_s, encode_tap(body), next_try_s=now_s)
+        self.kept[body.id] = kept
+        return kept
+
+    def due(self, now_s: float) -> tuple[list[Kept], list[Kept]]:
+        """Taps to send now, counted as sent, and those set aside now: as many as the window has room for."""
+        send: list[Kept] = []
+        aside: list[Kept] = []
+        in_flight = sum(1 for kept in self.kept.values() if kept.state is State.SENT and kept.next_try_s > now_s)
+        for kept in self.kept.values():
+            if kept.state is State.SET_ASIDE or kept.next_try_s > now_s:
+                continue
+            if kept.tries >= self.limits.tries_max:
+                kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
+                aside.append(kept)
+            elif in_flight + len(send) < self.limits.in_flight_max:
+                kept.state = NEXT_STATE[kept.state, Event.SEND]
+                kept.tries += 1
+                kept.last_sent_s = now_s
+                kept.next_try_s = now_s + self._pause_s(kept.tries)
+                send.append(kept)
+        return send, aside
+
+    def on_verdict(self, payload: bytes, now_s: float) -> Answered:
+        """An answer from ticketing: the tap's receipt, unless it is `unavailable`."""
+        answer = decode_down(payload)
+        tap_id, verdict = answer.get("id"), answer.get("verdict")
+        if not isinstance(tap_id, str) or not isinstance(verdict, str):
+            return Answered([])
+        kept = self.kept.get(tap_id)
+        if kept is None:
+            return Answered([], verdict, duplicate=True)
+        took_s = now_s - kept.last_sent_s if kept.last_sent_s else None
+        if verdict == "unavailable":
+            kept.state = NEXT_STATE[kept.state, Event.UNAVAILABLE]
+            return Answered([], verdict, took_s)
+        self._end(kept, Event.VERDICT)
+        return Answered([tap_id], verdict, took_s)
+
+    def on_receipt(self, payload: bytes) -> Answered:
+        """A cumulative receipt: every tap of that boot up to that number is stored."""
+        receipt = decode_down(payload)
+        boot, through = receipt.get("boot"), receipt.get("seq_through")
+        if not isinstance(boot, str) or not isinstance(through, int):
+            return Answered([])
+        covered = [kept for kept in self.kept.values() if kept.boot == boot and kept.seq <= through]
+        for kept in covered:
+            self._end(kept, Event.RECEIPT)
+        return Answered([kept.tap_id for kept in covered])
+
+    def restore(self, taps: Iterable[tuple[float, bytes]]) -> int:
+        """Take back the taps that an earlier start left without a receipt: (time made, payload); returns how many.
+
+        They keep their ids, boots and numbers, and get their tries anew.
+        """
+        count = 0
+        for made_s, payload in taps:
+            body = msgspec.json.decode(payload, type=TapBody)
+            self.kept[body.id] = Kept(body.id, body.boot, body.seq, made_s, payload, next_try_s=made_s)
+            count += 1
+        return count
+
+    def _end(self, kept: Kept, event: Event) -> None:
+        kept.state = NEXT_STATE[kept.state, event]
+        del self.kept[kept.tap_id]
+
+    def _pause_s(self, tries: int) -> float:
+        """Twice as long each time, up to a limit, and spread so that validators do not come back all at once."""
+        pause_s = min(self.limits.first_pause_s * 2.0 ** min(tries - 1, 16), self.limits.pause_s_max)
+        return pause_s * float(self.rng.uniform(0.8, 1.2))
+
+
+def decode_down(payload: bytes) -> dict[str, Any]:
+    """A message to a device; an empty dict when it is not a JSON object."""
+    try:
+        value = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _uuid4(rng: np.random.Generator) -> str:
+    """A random UUID (RFC 9562, version 4) from the generator given, so that a seed plays the same taps again."""
+    raw = bytearray(rng.bytes(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,369 @@
+"""A fleet that runs a feed's schedule the way real ones do: late here, held up there, and bunched by itself.
+
+Each vehicle is in one phase until a known time, so a step only looks at those whose time has come, and a place between
+two halts is worked out when somebody asks. Between halts the running time is the timetable's, times a draw of its own,
+times what the district's traffic does to all. At a halt, riders have gathered since the previous vehicle of the line:
+who comes late finds more of them and gets later, who follows closely finds none and catches up (Newell and Potts 1964).
+Drivers who are late drive a little faster, and recover at terminals, which nobody leaves before time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.network import Network
+from dispatch.timetable import point_at
+from simulators.duties import Duties
+from simulators.halts import Halts, make_halts
+from simulators.traffic import Traffic, make_traffic
+
+Index = NDArray[np.intp]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+WAITING, RUNNING, DWELLING, HOME = 0, 1, 2, 3
+RAILS_AND_WIRES = (0, 1, 2, 5, 7, 11, 12)  # GTFS route types whose vehicles cannot overtake
+FOLLOW_S_MIN = 15.0
+SHOWN_BEFORE_S = 120.0  # a vehicle stands at its first stop before its block begins
+SHOWN_AFTER_S = 45.0
+DEADHEAD_MPS = 9.0
+RAMP = 0.15  # share of a leg's time spent speeding up, and as much slowing down
+TRANSITIONS_MAX = 500  # one step never does more for one vehicle
+HOLD_S_MAX = 600.0  # the cap at a terminal, the longest that any law may ask for
+OCCUPANCY = ("EMPTY", "MANY_SEATS_AVAILABLE", "FEW_SEATS_AVAILABLE", "STANDING_ROOM_ONLY", "CRUSHED_STANDING_ROOM_ONLY")
+CROWDING = np.array([0.03, 0.35, 0.55, 0.85])  # load over capacity at which the next name begins
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleSettings:
+    """How the fleet behaves. Variations are coefficients of variation of factors whose mean is 1."""
+
+    running_variation: float = 0.15  # of one leg between two halts
+    traffic_variation: float = 0.12  # shared by a district for a quarter of an hour
+    dwell_fixed_s: float = 8.0
+    boarding_s: float = 2.0  # a rider, as in the pinned scenario `frequent`
+    boardings_mean: float = 5.0  # at one halt by a vehicle that comes on headway
+    dwell_s_max: float = 75.0
+    catch_up: float = 0.06  # share of the running time that a driver who is five minutes late saves
+    turn_s_min: float = 45.0
+    lateness_s_mean: float = 50.0  # of vehicles that are under way when the play begins
+    lateness_s_sd: float = 80.0
+    halt_spacing_m: float = 450.0
+    speed_mps_max: float = 17.0
+    capacity: int = 90
+    hold_compliance: float = 0.85
+    warm_up_s: float = 1_800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Vehicles that opened their doors: vehicle, halt's place, when, riders who got in, seconds the doors stay open."""
+
+    vehicle: Index
+    place: Index
+    at_s: Floats
+    boardings: Index
+    dwell_s: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A driver's answer to an instruction."""
+
+    vehicle: int
+    at_s: float
+    event: str  # "instruction_read" or "instruction_done"
+    instruction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What N vehicles would report at one instant; `run` is a row of the duties or -1 when no trip is claimed."""
+
+    vehicle: Index
+    lat_deg: Floats
+    lon_deg: Floats
+    speed_mps: Floats
+    bearing_deg: Floats
+    odometer_m: Floats
+    run: Index
+    door_open: Flags
+    occupancy: Index  # into OCCUPANCY
+
+
+class Fleet:
+    """All vehicles of some duties; time is whatever the caller says it is (Unix seconds), and never goes back."""
+
+    def __init__(
+        self,
+        network: Network,
+        duties: Duties,
+        settings: VehicleSettings,
+        *,
+        rng: np.random.Generator,
+        now_s: float,
+    ) -> None:
+        self.network = network
+        self.duties = duties
+        self.settings = settings
+        self.rng = rng
+        self.traffic: Traffic = make_traffic(rng, settings.traffic_variation)
+        self.run_pattern: Index = network.trip_pattern[duties.runs.trip].astype(np.intp)
+        self.halts: Halts = make_halts(network, np.unique(self.run_pattern), settings.halt_spacing_m)
+        self.zero_s = duties.zero_s()
+        headway_s = np.where(np.isnan(duties.headway_s), 1_200.0, duties.headway_s)
+        self.run_headway_s = np.clip(headway_s, 90.0, 3_600.0)
+        self.run_guided: Flags = np.isin(network.route_type[network.pattern_route[self.run_pattern]], RAILS_AND_WIRES)
+        size = len(duties)
+        self.run: Index = duties.first[:-1].copy()
+        self.halt: Index = np.zeros(size, dtype=np.intp)  # the halt last reached, within the run
+        self.phase = np.full(size, WAITING, dtype=np.int8)
+        self.since_s: Floats = np.zeros(size)
+        self.until_s: Floats = np.zeros(size)
+        self.from_x_m: Floats = np.zeros(size)  # where the way to the next run's first stop began
+        self.from_y_m: Floats = np.zeros(size)
+        self.driven_m: Floats = rng.uniform(1e4, 3e5, size)
+        self.load: Index = np.zeros(size, dtype=np.intp)
+        self.hold_until_s: Floats = np.zeros(size)
+        self.hold_id: list[str | None] = [None] * size
+        self.notes: list[Note] = []
+        self.served_s: Floats = np.full(self.halts.places, np.nan)
+        self.reached_s: Floats = np.full(self.halts.places, -np.inf)
+        self._begin(now_s - settings.warm_up_s)
+        for at_s in np.arange(now_s - settings.warm_up_s, now_s, 5.0).tolist():
+            self.step(at_s)
+        self.step(now_s)
+        self.notes.clear()
+
+    def shown(self, now_s: float) -> Index:
+        """Vehicles that are on the road or at a terminal now, and so report."""
+        out = (self.phase != HOME) & (now_s >= self.duties.start_s() - SHOWN_BEFORE_S)
+        just_home = (self.phase == HOME) & (now_s < self.since_s + SHOWN_AFTER_S)
+        return np.flatnonzero(out | just_home)
+
+    def step(self, now_s: float) -> list[Service]:
+        """Let everything happen that happens up to `now_s`; returns who opened doors where, in order of time."""
+        services: list[Service] = []
+        for _ in range(TRANSITIONS_MAX):
+            due = np.flatnonzero(self.until_s <= now_s)
+            if not due.size:
+                break
+            phase = self.phase[due]
+            arriving = due[phase == RUNNING]
+            if arriving.size:
+                services.append(self._arrive(arriving))
+            leaving = self._after_hold(due[(phase == WAITING) | (phase == DWELLING)])
+            if leaving.size:
+                services.append(self._leave(leaving))
+        return [service for service in services if service.vehicle.size]
+
+    def hold(self, vehicle: int, instruction_id: str, until_s: float, now_s: float) -> bool:
+        """Ask a driver to wait at the next halt until a time (Unix seconds); returns whether he means to do it."""
+        read_s = now_s + float(self.rng.uniform(1.0, 6.0))
+        self.notes.append(Note(vehicle, read_s, "instruction_read", instruction_id))
+        if self.rng.random() >= self.settings.hold_compliance or self.phase[vehicle] == HOME:
+            return False
+        self.hold_until_s[vehicle] = min(until_s, now_s + HOLD_S_MAX)
+        self.hold_id[vehicle] = instruction_id
+        return True
+
+    def frame(self, vehicles: Index, now_s: float) -> Frame:
+        """Where these vehicles are at `now_s`, which lies at or after the last step."""
+        phase, run = self.phase[vehicles], self.run[vehicles]
+        row = self._row(run, self.halt[vehicles])
+        path = self.network.pattern_path[self.run_pattern[run]]
+        along_m, speed_mps = self._along(vehicles, row, now_s)
+        x_m, y_m = point_at(self.network, path, along_m)
+        ahead_x_m, ahead_y_m = point_at(self.network, path, along_m + 8.0)
+        behind_x_m, behind_y_m = point_at(self.network, path, np.maximum(along_m - 8.0, 0.0))
+        claims = np.ones(vehicles.size, dtype=np.bool_)
+        for i in np.flatnonzero(phase == WAITING).tolist():
+            x_m[i], y_m[i], claims[i] = self._on_the_way(int(vehicles[i]), now_s, (x_m[i], y_m[i]))
+        claims &= phase != HOME
+        lat_deg, lon_deg = self.network.unproject(x_m, y_m)
+        east_m, north_m = ahead_x_m - behind_x_m, ahead_y_m - behind_y_m
+        return Frame(
+            vehicle=vehicles,
+            lat_deg=lat_deg,
+            lon_deg=lon_deg,
+            speed_mps=speed_mps,
+            bearing_deg=np.degrees(np.arctan2(east_m, north_m)) % 360.0,
+            odometer_m=self.driven_m[vehicles] + along_m,
+            run=np.where(claims, run, -1),
+            door_open=phase == DWELLING,
+            occupancy=np.searchsorted(CROWDING, self.load[vehicles] / self.settings.capacity, side="right"),
+        )
+
+    # What a row of the halts and a run say about time.
+
+    def _row(self, run: Index, halt: Index) -> Index:
+        return self.halts.first[self.run_pattern[run]] + halt
+
+    def _due_s(self, run: Index, row: Index, *, leaving: bool) -> Floats:
+        """Scheduled arrival at a halt, or departure from it, Unix seconds."""
+        network, share = self.network, self.halts.share[row]
+        time = network.trip_time_start[self.duties.runs.trip[run]] + self.halts.leg[row]
+        between = share > 0
+        left_s = network.departure_s[time]
+        there_s = network.arrival_s[np.where(between, time + 1, time)]
+        at_stop_s = left_s if leaving else there_s
+        return self.zero_s[run] + np.where(between, left_s + share * (there_s - left_s), at_stop_s)
+
+    # The beginning.
+
+    def _begin(self, now_s: float) -> None:
+        """Put every vehicle where its schedule, less its lateness, has it; some are late by most of a headway."""
+        settings, size = self.settings, len(self.duties)
+        late_s = np.clip(self.rng.normal(settings.lateness_s_mean, settings.lateness_s_sd, size), -30.0, 480.0)
+        badly = self.rng.random(size) < 0.08
+        runs = self.duties.runs
+        for v in range(size):
+            first, end = int(self.duties.first[v]), int(self.duties.first[v + 1])
+            started = np.flatnonzero(runs.start_s[first:end] + late_s[v] <= now_s)
+            run = first + int(started[-1]) if started.size else first
+            if badly[v]:
+                late_s[v] = min(float(self.rng.uniform(0.5, 0.95)) * self.run_headway_s[run], 900.0)
+            self._place(v, run, end, float(late_s[v]), now_s)
+
+    def _place(self, v: int, run: int, end: int, late_s: float, now_s: float) -> None:
+        if runs_out := bool(self.duties.runs.end_s[run] + late_s <= now_s):
+            run += 1
+        if run >= end:
+            self.run[v], self.phase[v] = end - 1, HOME
+            self.halt[v] = self.halts.count[self.run_pattern[end - 1]] - 1
+            self.since_s[v], self.until_s[v] = -np.inf, np.inf
+            return
+        self.run[v] = run
+        row = self._row(np.array([run]), np.array([0]))
+        self.from_x_m[v], self.from_y_m[v] = self.halts.x_m[row[0]], self.halts.y_m[row[0]]
+        starts_s = float(self.duties.runs.start_s[run])
+        if runs_out or starts_s + late_s > now_s:
+            self.since_s[v], self.until_s[v] = now_s, max(starts_s, starts_s + min(late_s, 60.0))
+            return
+        rows = row[0] + np.arange(self.halts.count[self.run_pattern[run]])
+        left_s = self._due_s(np.full(rows.size, run), rows, leaving=True) + late_s
+        halt = min(int(np.searchsorted(left_s, now_s, side="right")) - 1, rows.size - 2)
+        self.halt[v], self.phase[v] = max(halt, 0), RUNNING
+        self.since_s[v] = left_s[self.halt[v]]
+        there = rows[self.halt[v] + 1 : self.halt[v] + 2]
+        self.until_s[v] = self._due_s(np.array([run]), there, leaving=False)[0] + late_s
+
+    # What happens.
+
+    def _after_hold(self, vehicles: Index) -> Index:
+        """Those of the vehicles ready to leave that no instruction keeps; drivers report a hold that is over."""
+        if not vehicles.size:
+            return vehicles
+        kept = self.hold_until_s[vehicles] > self.until_s[vehicles]
+        self.until_s[vehicles[kept]] = self.hold_until_s[vehicles[kept]]
+        for v in vehicles[~kept].tolist():
+            if (instruction_id := self.hold_id[v]) is not None:
+                self.notes.append(Note(v, float(self.until_s[v]), "instruction_done", instruction_id))
+                self.hold_id[v] = None
+        return vehicles[~kept]
+
+    def _leave(self, vehicles: Index) -> Service:
+        """Doors closed: off to the next halt. At the first stop of a run, its riders have got in meanwhile."""
+        settings = self.settings
+        at_s, run = self.until_s[vehicles], self.run[vehicles]
+        beginning = self.phase[vehicles] == WAITING
+        here = self._row(run, self.halt[vehicles])
+        there = here + 1
+        service = self._serve(vehicles[beginning], here[beginning], at_s[beginning])
+        length_m = self.halts.along_m[there] - self.halts.along_m[here]
+        left_due_s = self._due_s(run, here, leaving=True)
+        there_due_s, leave_due_s = self._due_s(run, there, leaving=False), self._due_s(run, there, leaving=True)
+        planned_s = there_due_s - left_due_s
+        dwell_s = settings.dwell_fixed_s + settings.boarding_s * settings.boardings_mean
+        unplanned_s = np.maximum(dwell_s - (leave_due_s - there_due_s), 0.0)
+        usual_s = np.maximum(planned_s - unplanned_s, 0.55 * planned_s)
+        late = np.clip((at_s - left_due_s) / 300.0, -1.0, 2.0)
+        sigma = np.sqrt(np.log1p(settings.running_variation**2))
+        own = np.exp(sigma * self.rng.standard_normal(vehicles.size) - sigma**2 / 2.0)
+        traffic = self.traffic.factor(self.halts.x_m[here], self.halts.y_m[here], at_s)
+        running_s = usual_s * (1.0 - settings.catch_up * late) * own * traffic
+        arrive_s = at_s + np.maximum(running_s, length_m / settings.speed_mps_max)
+        place = self.halts.place[there]
+        guided = self.run_guided[run]
+        arrive_s = np.where(guided, np.maximum(arrive_s, self.reached_s[place] + FOLLOW_S_MIN), arrive_s)
+        self.reached_s[place] = arrive_s
+        self.phase[vehicles] = RUNNING
+        self.since_s[vehicles], self.until_s[vehicles] = at_s, arrive_s
+        return service
+
+    def _arrive(self, vehicles: Index) -> Service:
+        """At the next halt: doors open, or the run is over."""
+        self.halt[vehicles] += 1
+        run, at_s = self.run[vehicles], self.until_s[vehicles]
+        last = self.halt[vehicles] == self.halts.count[self.run_pattern[run]] - 1
+        for v, when_s in zip(vehicles[last].tolist(), at_s[last].tolist(), strict=True):
+            self._end_run(v, when_s)
+        calling = vehicles[~last]
+        at_s = at_s[~last]
+        service = self._serve(calling, self._row(run[~last], self.halt[calling]), at_s)
+        self.phase[calling] = DWELLING
+        self.since_s[calling], self.until_s[calling] = at_s, at_s + service.dwell_s
+        return service
+
+    def _serve(self, vehicles: Index, row: Index, at_s: Floats) -> Service:
+        """Riders get out and in: as many in as have gathered since the place was served last."""
+        settings, place = self.settings, self.halts.place[row]
+        run = self.run[vehicles]
+        headway_s = self.run_headway_s[run]
+        waited_s = at_s - self.served_s[place]
+        first = np.isnan(waited_s)
+        waited_s = np.where(first, headway_s * self.rng.uniform(0.6, 1.4, vehicles.size), np.maximum(waited_s, 0.0))
+        gathered = self.rng.poisson(settings.boardings_mean * np.minimum(waited_s / headway_s, 4.0))
+        trip_share = self.halt[vehicles] / np.maximum(self.halts.count[self.run_pattern[run]] - 1, 1)
+        leaving = self.rng.binomial(self.load[vehicles], np.clip(0.05 + 0.3 * trip_share, 0.0, 1.0))
+        boardings = np.minimum(gathered, settings.capacity - self.load[vehicles] + leaving)
+        self.load[vehicles] += boardings - leaving
+        self.served_s[place] = at_s
+        doors_s = settings.dwell_fixed_s + settings.boarding_s * np.maximum(boardings, 0.6 * leaving)
+        dwell_s = np.minimum(doors_s * self.rng.uniform(0.9, 1.1, vehicles.size), settings.dwell_s_max)
+        return Service(vehicles, place, at_s, boardings.astype(np.intp), dwell_s)
+
+    def _end_run(self, v: int, at_s: float) -> None:
+        """The end of a trip: everybody out, and on to the next one, not before its time, or home."""
+        row = int(self._row(self.run[v : v + 1], self.halt[v : v + 1])[0])
+        self.load[v] = 0
+        if self.run[v] + 1 >= self.duties.first[v + 1]:
+            self.phase[v], self.since_s[v], self.until_s[v] = HOME, at_s, np.inf
+            return
+        self.driven_m[v] += self.halts.along_m[row]
+        self.from_x_m[v], self.from_y_m[v] = self.halts.x_m[row], self.halts.y_m[row]
+        self.run[v] += 1
+        self.halt[v] = 0
+        first = int(self._row(self.run[v : v + 1], self.halt[v : v + 1])[0])
+        way_m = np.hypot(self.halts.x_m[first] - self.from_x_m[v], self.halts.y_m[first] - self.from_y_m[v])
+        ready_s = at_s + self.settings.turn_s_min + way_m / DEADHEAD_MPS
+        self.phase[v], self.since_s[v] = WAITING, at_s
+        self.until_s[v] = max(ready_s, float(self.duties.runs.start_s[self.run[v]]))
+
+    # Where they are.
+
+    def _along(self, vehicles: Index, row: Index, now_s: float) -> tuple[Floats, Floats]:
+        """Metres along the path and speed: a leg begins and ends at rest, and is driven evenly between."""
+        along_m = self.halts.along_m[row]
+        running = self.phase[vehicles] == RUNNING
+        lasts_s = np.where(running, self.until_s[vehicles] - self.since_s[vehicles], 1.0)
+        time = np.clip((now_s - self.since_s[vehicles]) / np.maximum(lasts_s, 0.1), 0.0, 1.0)
+        from_end = np.minimum(time, 1.0 - time)
+        part = np.where(from_end < RAMP, from_end**2 / (2 * RAMP), from_end - RAMP / 2) / (1 - RAMP)
+        way_m = self.halts.along_m[np.where(running, row + 1, row)] - along_m
+        speed_mps = way_m / np.maximum(lasts_s, 0.1) * np.minimum(from_end / RAMP, 1.0) / (1 - RAMP)
+        return along_m + way_m * np.where(time <= 0.5, part, 1.0 - part), np.where(running, speed_mps, 0.0)
+
+    def _on_the_way(self, v: int, now_s: float, stop_xy_m: tuple[float, float]) -> tuple[float, float, bool]:
+        """Between two runs: straight from one terminal to the next at an even pace; a trip is claimed only there."""
+        from_x_m, from_y_m = float(self.from_x_m[v]), float(self.from_y_m[v])
+        way_m = float(np.hypot(stop_xy_m[0] - from_x_m, stop_xy_m[1] - from_y_m))
+        done_m = max(now_s - float(self.since_s[v]), 0.0) * DEADHEAD_MPS
+        if done_m >= way_m:
+            return stop_xy_m[0], stop_xy_m[1], True
+        share = done_m / way_m
+        x_m = from_x_m + share * (stop_xy_m[0] - from_x_m)
+        return x_m, from_y_m + share * (stop_xy_m[1] - from_y_m), False
