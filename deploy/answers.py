@@ -1,0 +1,254 @@
+"""One operation as a request handler: who asks, what they send, the call, and the answer with its headers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from deploy.auth import NOBODY, BearerGate, Principal, demand
+from deploy.binding import Operation, convert
+from deploy.limits import TokenBuckets, retry_after
+from deploy.problems import FieldError, Problem, field_problem, plain
+from deploy.sessions import Sessions, write_cookie
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_PARAMETER_CHARS_MAX = 1024
+_PATH_CHARS_MAX = 256
+_COMPRESS_BYTES_MIN = 4096
+_BODY_S_MAX = 10.0
+# A table of what PostgreSQL cannot store and no client means: NUL, as itself or as JSON writes it.
+_NUL_IN_JSON = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Callers:
+    """Says who asks and whether they ask too much."""
+
+    def __init__(
+        self,
+        bearer: BearerGate | None,
+        sessions: Sessions | None,
+        per_subject: TokenBuckets | None,
+        per_address: TokenBuckets | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._bearer = bearer
+        self._sessions = sessions
+        self._per_subject = per_subject
+        self._per_address = per_address
+        self._clock = clock
+
+    def identify(self, request: web.Request) -> Principal:
+        """Who asks; a broken token is refused even where none is needed, a stale cookie is nobody.
+
+        Raises:
+            Problem: 401 for the token, 403 for the cookie's origin, 429 for too many requests.
+        """
+        authorization = request.headers.get("Authorization")
+        principal = NOBODY
+        if authorization is not None and self._bearer is not None:
+            try:
+                principal = self._bearer.identify(authorization)
+            except Problem:
+                self._take(self._per_address, request.remote or "")
+                raise
+        elif self._sessions is not None:
+            principal = self._sessions.identify(request)
+        if principal is NOBODY:
+            self._take(self._per_address, request.remote or "")
+        else:
+            self._take(self._per_subject, f"{principal.via}:{principal.subject}")
+        return principal
+
+    def _take(self, buckets: TokenBuckets | None, key: str) -> None:
+        if buckets is None:
+            return
+        wait_s = buckets.take(key, self._clock())
+        if wait_s > 0:
+            raise Problem(429, "Too many requests; wait a little.", headers={"Retry-After": retry_after(wait_s)})
+
+
+def handler_of(operation: Operation, callers: Callers) -> Handler:
+    """The request handler of an operation; everything that can be known before a request is known here."""
+    read_parameters = _parameter_reader(operation)
+    read_body = _body_reader(operation) if operation.body is not None else None
+    write = _Writer(operation)
+    call = operation.handler
+    injected = operation.injected
+    permission = operation.permission
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        principal = callers.identify(request)
+        demand(principal, permission)
+        arguments = read_parameters(request)
+        if injected:
+            _inject(arguments, injected, request, principal)
+        if read_body is not None:
+            await read_body(request, arguments)
+        result = await call(**arguments)
+        if isinstance(result, web.StreamResponse):
+            return result
+        response = await write(result, request)
+        cookie = request.get("cookie")
+        if cookie is not None:
+            write_cookie(response, cookie, secure=request.secure)
+        return response
+
+    return handle
+
+
+def _inject(arguments: dict[str, Any], names: frozenset[str], request: web.Request, principal: Principal) -> None:
+    if "subject" in names:
+        arguments["subject"] = principal.subject
+    if "role" in names:
+        arguments["role"] = principal.role
+    if "permissions" in names:
+        arguments["permissions"] = principal.permissions
+    if "request" in names:
+        arguments["request"] = request
+    if "idempotency_key" in names:
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+            raise _wrong("header.Idempotency-Key", "Expected 1 to 255 printable ASCII characters")
+        arguments["idempotency_key"] = key
+
+
+def _wrong(field: str, message: str, status: int = 422) -> Problem:
+    return Problem(status, f"{field}: {message}", title="Invalid request", errors=(FieldError(field, message),))
+
+
+def _parameter_reader(operation: Operation) -> Callable[[web.Request], dict[str, Any]]:
+    in_path = [p for p in operation.parameters if p.place == "path"]
+    in_query = [p for p in operation.parameters if p.place == "query"]
+
+    def read(request: web.Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for parameter in in_path:
+            text = request.match_info[parameter.name]
+            _check_text(text, f"path.{parameter.name}", _PATH_CHARS_MAX)
+            arguments[parameter.argument] = _convert(parameter, text, f"path.{parameter.name}")
+        for parameter in in_query:
+            field = f"query.{parameter.name}"
+            values = request.query.getall(parameter.name, [])
+            if len(values) > 1:
+                raise _wrong(field, "Given more than once", 400)
+            if values:
+                _check_text(values[0], field, _PARAMETER_CHARS_MAX)
+                arguments[parameter.argument] = _convert(parameter, values[0], field)
+            elif parameter.required:
+                raise _wrong(field, "Missing")
+        return arguments
+
+    return read
+
+
+def _check_text(text: str, field: str, chars_max: int) -> None:
+    if not 0 < len(text) <= chars_max:
+        raise _wrong(field, f"Expected 1 to {chars_max} characters")
+    if "\x00" in text or plain(text) != text:
+        raise _wrong(field, "Expected text without NUL, in UTF-8", 400)
+
+
+def _convert(parameter: Any, text: str, field: str) -> Any:
+    try:
+        return convert(parameter, text)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise field_problem(field, error) from None
+
+
+def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]], Awaitable[None]]:
+    decode = msgspec.json.Decoder(operation.body).decode
+
+    async def read(request: web.Request, arguments: dict[str, Any]) -> None:
+        if not request.body_exists:
+            if operation.body_required:
+                raise _wrong("body", "Missing; send JSON", 400)
+            return
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Problem(415, "A body must come as it is, without Content-Encoding.")
+        kind = request.content_type
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise Problem(415, "A body must be JSON: Content-Type: application/json.")
+        try:
+            async with asyncio.timeout(_BODY_S_MAX):
+                raw = await request.read()
+        except TimeoutError:
+            raise Problem(408, "The body did not come in time.", headers={"Connection": "close"}) from None
+        if not raw and not operation.body_required:
+            return
+        if _NUL_IN_JSON.search(raw):
+            raise _wrong("body", "Expected text without NUL", 400)
+        try:
+            arguments["body"] = decode(raw)
+        except msgspec.ValidationError as error:
+            raise field_problem("body", error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _wrong("body", f"Not JSON: {error}", 400) from None
+        except RecursionError:
+            raise _wrong("body", "Nested too deep", 400) from None
+
+    return read
+
+
+class _Writer:
+    """Turns a result into a response; keeps the tag and the compressed form of the last one that may be cached."""
+
+    def __init__(self, operation: Operation) -> None:
+        reply = operation.reply
+        self._kind = reply.kind
+        self._status = operation.status
+        self._headers = {"Cache-Control": reply.cache_control}
+        if operation.public and operation.method == "GET":
+            self._headers["Access-Control-Allow-Origin"] = "*"
+        if reply.content_type:
+            self._headers["Content-Type"] = reply.content_type
+        self._cached = "=" in reply.cache_control
+        self._last: bytes | None = None
+        self._etag = ""
+        self._packed: bytes | None = None
+
+    async def __call__(self, result: Any, request: web.Request) -> web.Response:
+        if self._kind == "none":
+            return web.Response(status=204, headers={"Cache-Control": "no-store"})
+        body = _bytes_of(result, self._kind)
+        if not self._cached:
+            return web.Response(body=body, status=self._status, headers=self._headers)
+        return await self._cacheable(body, request)
+
+    async def _cacheable(self, body: bytes, request: web.Request) -> web.Response:
+        if body is not self._last:
+            self._etag = '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'
+            self._packed, self._last = None, body
+        headers = {**self._headers, "ETag": self._etag, "Vary": "Accept-Encoding"}
+        if self._etag in request.headers.get("If-None-Match", ""):
+            headers.pop("Content-Type", None)
+            return web.Response(status=304, headers=headers)
+        if len(body) >= _COMPRESS_BYTES_MIN and "gzip" in request.headers.get("Accept-Encoding", "").lower():
+            packed = self._packed
+            if packed is None:
+                packed = await asyncio.to_thread(gzip, body)
+                if body is self._last:
+                    self._packed = packed
+            body = packed
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, status=self._status, headers=headers)
+
+
+def _bytes_of(result: Any, kind: str) -> bytes:
+    if kind == "struct":
+        return msgspec.json.encode(result)
+    return result.encode() if isinstance(result, str) else bytes(result)
+
+
+def gzip(body: bytes) -> bytes:
+    """The body as one gzip member without a time in it, so that the same bytes pack the same."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return packer.compress(body) + packer.flush()

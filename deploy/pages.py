@@ -1,0 +1,108 @@
+"""Files that a browser asks for: the console and the API's pages, read once at the start and served from memory."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from deploy.answers import Handler, gzip
+
+FILE_BYTES_MAX = 32_000_000
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_CHECKED = "no-cache"
+_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
+    ".pbf": "application/x-protobuf",
+}
+
+NOT_BUILT = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Takt</title></head>
+<body>
+<h1>Takt is running, but its console has not been built</h1>
+<p>Build it with <code>make console</code> in the folder of the source, then start again.</p>
+<p>The interface works without it: <a href="/docs">the API, browsable</a>,
+<a href="/api/v1/vehicles">vehicles</a>, <a href="/readyz">readiness</a>.</p>
+</body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One file as it is served."""
+
+    body: bytes
+    packed: bytes | None
+    content_type: str
+    cache_control: str
+    etag: str
+
+
+def page_of(name: str, body: bytes, *, immutable: bool = False) -> Page:
+    """A page from a file's name and content; text is packed once, here."""
+    suffix = Path(name).suffix.lower()
+    content_type = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    worth = content_type.startswith(("text/", "application/j", "image/svg")) and len(body) > 1000
+    etag = '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'
+    return Page(body, gzip(body) if worth else None, content_type, _IMMUTABLE if immutable else _CHECKED, etag)
+
+
+def read_folder(folder: Path, prefix: str) -> dict[str, Page]:
+    """Pages by address: `<prefix>/<path in folder>`, and `<prefix>` itself (or `/`) for its index.html.
+
+    Every file is a route of its own, so no address can reach outside the folder. Files under `assets/` carry a hash
+    in their names and never change.
+    """
+    pages: dict[str, Page] = {}
+    for file in sorted(folder.rglob("*")):
+        if not file.is_file() or file.is_symlink() or file.stat().st_size > FILE_BYTES_MAX or file.suffix == ".py":
+            continue
+        relative = file.relative_to(folder).as_posix()
+        page = page_of(file.name, file.read_bytes(), immutable=relative.startswith("assets/"))
+        if relative == "index.html":
+            pages[prefix or "/"] = page
+        else:
+            pages[f"{prefix}/{relative}"] = page
+    return pages
+
+
+def console_pages(folder: Path) -> dict[str, Page]:
+    """The console at `/`, or a page that says how to build it."""
+    pages = read_folder(folder, "") if folder.is_dir() else {}
+    if "/" not in pages:
+        pages["/"] = page_of("index.html", NOT_BUILT)
+    return pages
+
+
+def docs_pages() -> dict[str, Page]:
+    """The browsable API at `/docs`."""
+    return read_folder(Path(__file__).parent / "docs_page", "/docs")
+
+
+def serve(page: Page) -> Handler:
+    """The request handler of a page."""
+    headers = {"Content-Type": page.content_type, "Cache-Control": page.cache_control, "ETag": page.etag}
+    if page.packed is not None:
+        headers["Vary"] = "Accept-Encoding"
+
+    async def handle(request: web.Request) -> web.Response:
+        if page.etag in request.headers.get("If-None-Match", ""):
+            kept = {key: value for key, value in headers.items() if key != "Content-Type"}
+            return web.Response(status=304, headers=kept)
+        if page.packed is not None and "gzip" in request.headers.get("Accept-Encoding", "").lower():
+            return web.Response(body=page.packed, headers={**headers, "Content-Encoding": "gzip"})
+        return web.Response(body=page.body, headers=headers)
+
+    return handle
