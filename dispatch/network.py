@@ -31,6 +31,13 @@ Flags = NDArray[np.bool_]
 EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
 
 
+def to_plane(origin_deg: tuple[float, float], lat_deg: Floats, lon_deg: Floats) -> tuple[Floats, Floats]:
+    """Degrees to metres east and north of an origin (latitude, longitude): equirectangular, true at its latitude."""
+    x_m = np.radians(lon_deg - origin_deg[1]) * EARTH_RADIUS_M * np.cos(np.radians(origin_deg[0]))
+    y_m = np.radians(lat_deg - origin_deg[0]) * EARTH_RADIUS_M
+    return x_m, y_m
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """One feed version: R routes, S stops, L paths (distinct geometries), P patterns, T trips, V services, D days."""
@@ -94,9 +101,7 @@ class Network:
 
     def project(self, lat_deg: Floats, lon_deg: Floats) -> tuple[Floats, Floats]:
         """Degrees to metres east and north of the origin."""
-        x_m = np.radians(lon_deg - self.origin_lon_deg) * EARTH_RADIUS_M * np.cos(np.radians(self.origin_lat_deg))
-        y_m = np.radians(lat_deg - self.origin_lat_deg) * EARTH_RADIUS_M
-        return x_m, y_m
+        return to_plane((self.origin_lat_deg, self.origin_lon_deg), lat_deg, lon_deg)
 
     def unproject(self, x_m: Floats, y_m: Floats) -> tuple[Floats, Floats]:
         """Metres east and north of the origin to degrees: (latitude, longitude); the inverse of `project`."""
