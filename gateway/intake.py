@@ -1,0 +1,207 @@
+"""Positions and events on their way in: on arrival a message is only appended; a flush decodes, judges and hands on.
+
+A flush takes what came within a few milliseconds, so that decoding, admission and columns cost once a batch. When more
+comes than can be looked at, the oldest messages are dropped and counted: the newest position wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from gateway import topics, wire
+from gateway.admission import Memory, admit
+from gateway.batch import FixBatch, build
+from gateway.config import GatewaySettings
+from gateway.hfp import decode_hfp
+from gateway.letters import Letters
+from gateway.protobuf import decode_any_position
+from gateway.refusal import Reason, Refusal
+from gateway.session import Message
+
+BAD_TOPIC = Refusal(Reason.BAD_TOPIC)
+TOPICS_CACHED_MAX = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message as a profile reads it: who (None: nobody we know), and a value or why there is none."""
+
+    key: str | None
+    value: wire.Position | wire.Status | Refusal | None
+    fleet: topics.Fleet = "fleet"
+
+
+Profile = Callable[[str, bytes], Said]
+
+
+class TaktProfile:
+    """The contract's own topics: JSON or GTFS-Realtime positions, and status of vehicles and validators."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, topics.Address | None] = {}
+
+    def __call__(self, topic: str, payload: bytes) -> Said:
+        """Read one message."""
+        try:
+            address = self._addresses[topic]
+        except KeyError:
+            if len(self._addresses) >= TOPICS_CACHED_MAX:
+                self._addresses.clear()
+            address = self._addresses[topic] = topics.parse(topic)
+        if address is None:
+            return Said(None, BAD_TOPIC)
+        if address.kind == "position":
+            return Said(address.key, decode_any_position(payload))
+        if not payload:  # a retained status that somebody cleared
+            return Said(address.key, None)
+        return Said(address.key, wire.decode_status(payload), address.fleet)
+
+
+class HfpProfile:
+    """HFP v2 of another broker; `zone` is that of its operating days."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+
+    def __call__(self, topic: str, payload: bytes) -> Said:
+        """Read one message."""
+        address = topics.parse_hfp(topic)
+        if address is None:
+            return Said(None, BAD_TOPIC)
+        return Said(address.key, decode_hfp(address, payload, self._zone))
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Where the intake hands on what it heard; none of these may block."""
+
+    fixes: Callable[[FixBatch], None]
+    vehicle_event: Callable[[wire.VehicleEvent], None]
+    validator_event: Callable[[wire.ValidatorEvent], None]
+
+
+class FixIntake:
+    """The positions session's inbox, shared by all sources of positions."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        heard: Heard,
+        letters: Letters,
+        counts: Counter[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self.memory = Memory(settings.vehicles_max)
+        self._settings = settings
+        self._heard = heard
+        self._letters = letters
+        self._counts = counts
+        self._clock = clock
+        self._queue: deque[tuple[Profile, Message]] = deque(maxlen=settings.fixes_queued_max)
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def receiver(self, profile: Profile) -> Callable[[Message, int], None]:
+        """What a session calls with each message of a source that speaks `profile`."""
+        queue, wake, counts = self._queue, self._wake, self._counts
+
+        def receive(message: Message, _generation: int) -> None:
+            if len(queue) == queue.maxlen:
+                counts["positions_dropped"] += 1
+            queue.append((profile, message))
+            wake.set()
+
+        return receive
+
+    async def run(self) -> None:
+        """Flush a moment after the first message came, for ever."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(self._settings.flush_s)
+            self._wake.clear()
+            while self._queue:
+                self.flush()
+                await asyncio.sleep(0)
+
+    def flush(self) -> None:
+        """Decode, judge and hand on one batch of what is queued."""
+        now_s = self._clock()
+        keys: list[str] = []
+        fixes: list[wire.Position] = []
+        number = min(len(self._queue), self._settings.flush_fixes_max)
+        pop = self._queue.popleft
+        for _ in range(number):
+            profile, message = pop()
+            try:
+                said = profile(message.topic, bytes(message.payload))
+            except UnicodeDecodeError:  # of the topic; payloads are decoded without raising
+                said = Said(None, Refusal(Reason.INVALID_UTF8, "topic"))
+            if type(said.value) is wire.Position and said.key is not None:
+                keys.append(said.key)
+                fixes.append(said.value)
+            else:
+                self._other(said, message, now_s)
+        self._counts["positions_received"] += number
+        if fixes:
+            self._judge(build(keys, fixes, now_s), now_s)
+
+    def _judge(self, batch: FixBatch, now_s: float) -> None:
+        admission = admit(batch, self.memory, now_s, self._settings.limits)
+        admitted = batch.where(admission.mask)
+        for outcome, number in admission.counts().items():
+            self._counts["positions_admitted" if outcome == "admitted" else f"positions_rejected.{outcome}"] += number
+        if len(admitted):
+            self._heard.fixes(admitted)
+
+    def _other(self, said: Said, message: Message, now_s: float) -> None:
+        match said.value:
+            case Refusal():
+                topic = "" if said.key is None and said.value.detail == "topic" else message.topic
+                self._letters.take(said.key or "", topic, bytes(message.payload), said.value, now_s)
+            case wire.Status() if said.fleet == "fleet":
+                event = wire.VehicleEvent(said.key or "", now_s, now_s, "online" if said.value.online else "offline")
+                self._counts["vehicle_status"] += 1
+                self._heard.vehicle_event(event)
+            case wire.Status():
+                kind = "online" if said.value.online else "offline"
+                self._counts["validator_status"] += 1
+                self._heard.validator_event(wire.ValidatorEvent(said.key or "", now_s, now_s, kind))
+            case _:
+                pass
+
+
+class EventIntake:
+    """Events of vehicles and validators: handed on at once, one by one; there are few."""
+
+    def __init__(self, heard: Heard, letters: Letters, counts: Counter[str], clock: Callable[[], float]) -> None:
+        self._heard = heard
+        self._letters = letters
+        self._counts = counts
+        self._clock = clock
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Hand on one event, or make a dead letter of it."""
+        now_s = self._clock()
+        address = topics.parse(topic)
+        if address is None or address.kind != "event":
+            self._letters.take("", topic, payload, BAD_TOPIC, now_s)
+        elif address.fleet == "fleet":
+            event = wire.decode_vehicle_event(payload, address.key, now_s)
+            if isinstance(event, Refusal):
+                self._letters.take(address.key, topic, payload, event, now_s)
+                return
+            self._counts[f"vehicle_events.{event.event}"] += 1
+            self._heard.vehicle_event(event)
+        else:
+            report = wire.decode_validator_event(payload, address.key, now_s)
+            if isinstance(report, Refusal):
+                self._letters.take(address.key, topic, payload, report, now_s)
+                return
+            self._counts["validator_events"] += 1
+            self._heard.validator_event(report)

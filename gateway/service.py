@@ -1,0 +1,202 @@
+"""The gateway: entering it connects to the brokers, leaving it drains what is under way.
+
+Positions and taps have a connection each: on one socket taps would wait behind positions. Positions come on a clean
+session with QoS 0, so nothing piles up for us while we are away; taps on a persistent one and are acknowledged by hand,
+after ticketing has committed them. Answers go down the taps' connection, so a verdict precedes its acknowledgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway import topics
+from gateway.batch import FixBatch
+from gateway.config import GatewaySettings, Source
+from gateway.intake import EventIntake, FixIntake, Heard, HfpProfile, Profile, TaktProfile
+from gateway.letters import Letters
+from gateway.outbox import Outbox
+from gateway.refusal import DeadLetter
+from gateway.session import Message, Session, SessionSettings
+from gateway.taps import TapIntake
+from gateway.wire import Answer, Instruction, Tap, ValidatorEvent, VehicleEvent
+
+DRAIN_S = 3.0
+FAILING_S_TOLERATED = 3.0
+
+
+def _ignore(_event: ValidatorEvent) -> None:
+    """Validators' events are counted; whoever wants them names a seam."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """What the gateway hands on to; the first two and the last must neither block nor raise.
+
+    `validate` returns one answer a tap, in order, after all of them are committed; if it raises, nothing is
+    acknowledged and all is tried again. `store_dead_letters` returns once they are stored.
+    """
+
+    on_fixes: Callable[[FixBatch], None]
+    on_event: Callable[[VehicleEvent], None]
+    validate: Callable[[list[Tap]], Awaitable[list[Answer]]]
+    store_dead_letters: Callable[[list[DeadLetter]], Awaitable[None]]
+    on_validator_event: Callable[[ValidatorEvent], None] = _ignore
+
+
+class Gateway:
+    """Vehicles and validators of one main broker, and positions of any number of others."""
+
+    def __init__(self, settings: GatewaySettings, seams: Seams, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._counts: Counter[str] = Counter()
+        self._letters = Letters(settings, seams.store_dead_letters, self._counts)
+        heard = Heard(seams.on_fixes, seams.on_event, seams.on_validator_event)
+        self._fixes = FixIntake(settings, heard, self._letters, self._counts, clock)
+        self._events = EventIntake(heard, self._letters, self._counts, clock)
+        self._positions = Session(self._positions_session(), self._fixes.receiver(TaktProfile()))
+        self._answers = Session(self._taps_session(), self._received)
+        self._outbox = Outbox(self._answers, settings.publish_queued_max, self._counts, clock)
+        self._taps = TapIntake(
+            settings, seams.validate, outbox=self._outbox, letters=self._letters, counts=self._counts, clock=clock
+        )
+        self._taps.attach(self._answers)
+        self._answers.on_ready = self._outbox.drain
+        self._answers.on_lost = self._taps.forget_queued
+        self._sources = [
+            Session(self._source_session(source, number), self._fixes.receiver(_profile(source)))
+            for number, source in enumerate(settings.sources)
+        ]
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Gateway:
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        work = {
+            "gateway fixes": self._fixes.run(),
+            "gateway taps": self._taps.run(),
+            "gateway receipts": self._taps.send_receipts(),
+            "gateway dead letters": self._letters.run(),
+        }
+        self._tasks = [group.create_task(job, name=name) for name, job in work.items()]
+        try:
+            sessions = (self._positions, self._answers, *self._sources)
+            await asyncio.gather(*(self._stack.enter_async_context(session) for session in sessions))
+            for session in sessions:
+                name = f"gateway {session.settings.client_id}"
+                self._tasks.append(group.create_task(session.failed(), name=name))
+        except BaseException:
+            self._cancel()
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._taps.drain(DRAIN_S)
+        self._cancel()
+        await self._stack.__aexit__(kind, error, trace)
+
+    def send_instruction(self, vehicle_key: str, instruction: Instruction) -> bool:
+        """Send or queue an instruction to `<operator>/<vehicle>`; False where it could not be taken."""
+        return self._outbox.instruct(vehicle_key, instruction)
+
+    def publish_lists(self, operator: str, lists: dict[str, Any]) -> bool:
+        """Tell all validators of an operator where keys and lists are; False where it could not be taken."""
+        return self._outbox.lists(operator, lists)
+
+    @property
+    def stats(self) -> dict[str, float]:
+        """Counters and gauges by name; `name.label` is one label's share of `name`.
+
+        Gauges: vehicles_known, positions_queued, taps_held, receipts_due, sessions_connected; all else only rises.
+        """
+        sessions = (self._positions, self._answers, *self._sources)
+        connections: Counter[str] = Counter()
+        for session in sessions:
+            connections.update({f"mqtt_{name}": number for name, number in session.counters.items()})
+        return {
+            **self._counts,
+            **connections,
+            "vehicles_evicted": self._fixes.memory.evicted,
+            "vehicles_known": len(self._fixes.memory),
+            "positions_queued": len(self._fixes),
+            "taps_held": len(self._taps),
+            "receipts_due": len(self._taps.receipts),
+            "sessions_connected": sum(session.connected for session in sessions),
+        }
+
+    def healthy(self) -> list[str]:
+        """Why work is impossible, in sentences; empty when it is possible."""
+        reasons = [*self._positions.reasons(), *self._answers.reasons()]
+        since_s = self._taps.failing_since_s
+        if since_s is not None and self._clock() - since_s > FAILING_S_TOLERATED:
+            reasons.append(f"taps are not judged since {self._clock() - since_s:.0f} s: {self._taps.failing_with}")
+        return reasons
+
+    def warnings(self) -> list[str]:
+        """What is amiss although the main broker's devices are served: sources that are away."""
+        return [reason for session in self._sources for reason in session.reasons()]
+
+    def _received(self, message: Message, generation: int) -> None:
+        """A message of the taps' session: a tap waits its turn, an event does not wait behind taps."""
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._answers.ack(message.mid, generation)
+            return
+        if topic.endswith("/tap"):
+            self._taps.receive(message, generation)
+        else:
+            self._events.take(topic, bytes(message.payload))
+            self._answers.ack(message.mid, generation)
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _positions_session(self) -> SessionSettings:
+        subscriptions = ((topics.POSITIONS, 0), (topics.VEHICLE_STATUS, 0), (topics.VALIDATOR_STATUS, 0))
+        return self._session("positions", True, subscriptions)
+
+    def _taps_session(self) -> SessionSettings:
+        subscriptions = ((topics.TAPS, 1), (topics.VEHICLE_EVENTS, 1), (topics.VALIDATOR_EVENTS, 1))
+        return self._session("taps", False, subscriptions)
+
+    def _session(self, role: str, clean: bool, subscriptions: tuple[tuple[str, int], ...]) -> SessionSettings:
+        settings = self._settings
+        return SessionSettings(
+            settings.broker,
+            f"{settings.client_id}-{role}",
+            clean,
+            subscriptions,
+            settings.connect_timeout_s,
+            settings.reconnect_s_min,
+            settings.reconnect_s_max,
+            queued_max=settings.publish_queued_max,
+        )
+
+    def _source_session(self, source: Source, number: int) -> SessionSettings:
+        settings = self._settings
+        return SessionSettings(
+            source.broker,
+            f"{settings.client_id}-source-{number}",
+            True,
+            ((source.filter, 0),),
+            settings.connect_timeout_s,
+            settings.reconnect_s_min,
+            settings.reconnect_s_max,
+        )
+
+
+def _profile(source: Source) -> Profile:
+    return HfpProfile(ZoneInfo(source.timezone)) if source.profile == "hfp" else TaktProfile()

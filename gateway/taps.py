@@ -1,0 +1,275 @@
+"""Taps on their way to judgement: batches to ticketing, then the verdict down, then the acknowledgement, in that order.
+
+One batch is under way at a time; what arrives meanwhile is the next one, so batches grow with the load by themselves.
+A batch that fails is tried again in halves: an outage fails whatever is tried and is waited out, while a tap that fails
+alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
+A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway import topics, wire
+from gateway.config import GatewaySettings
+from gateway.intake import BAD_TOPIC
+from gateway.letters import Letters
+from gateway.outbox import Outbox
+from gateway.receipts import Receipts
+from gateway.refusal import DeadLetter, Reason, Refusal
+from gateway.session import Message
+
+Validate = Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]]
+
+UNAVAILABLE = "unavailable"
+
+
+class Acknowledger(Protocol):
+    """The connection on which the taps came."""
+
+    @property
+    def generation(self) -> int: ...  # noqa: D102
+    def ack(self, mid: int, generation: int) -> bool: ...  # noqa: D102
+    def pause(self) -> None: ...  # noqa: D102
+    def resume(self) -> None: ...  # noqa: D102
+
+
+@dataclass(slots=True)
+class Pending:
+    """A message that waits for its acknowledgement, with what was made of it."""
+
+    mid: int
+    generation: int
+    topic: str
+    payload: bytes
+    operator: str
+    device: str
+    tap: wire.Tap | Refusal
+    tries: int = 0  # answered `unavailable`
+    tries_alone: int = 0  # failed as the only tap of a batch
+    passed_before: int = 0  # batches that had passed when it first failed alone
+    letter: DeadLetter | None = None
+    counted: bool = False  # as a dead letter, stored or not
+
+
+class TapIntake:
+    """The tap session's inbox."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        validate: Validate,
+        *,
+        outbox: Outbox,
+        letters: Letters,
+        counts: Counter[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self.receipts = Receipts(settings.receipt_every_s, settings.receipt_repeats, settings.receipts_max, counts)
+        self.failing_since_s: float | None = None
+        self.failing_with = ""
+        self._settings = settings
+        self._validate = validate
+        self._outbox = outbox
+        self._letters = letters
+        self._counts = counts
+        self._clock = clock
+        self._acknowledger: Acknowledger | None = None
+        self._queue: deque[Pending] = deque()
+        self._held = 0  # queued, under way, or waiting to be tried again
+        self._window = settings.taps_batch_max
+        self._passed = 0
+        self._failures = 0  # in a row, of single taps
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+
+    def __len__(self) -> int:
+        return self._held
+
+    def attach(self, acknowledger: Acknowledger) -> None:
+        """Name the connection whose messages will be received."""
+        self._acknowledger = acknowledger
+
+    def receive(self, message: Message, generation: int) -> None:
+        """Take one message of a tap topic; reading stops while too many are held."""
+        mid, topic, payload = message.mid, message.topic, bytes(message.payload)
+        address = topics.parse(topic)
+        if address is None:
+            pending = Pending(mid, generation, topic, payload, "", "", BAD_TOPIC)
+        else:
+            tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
+            pending = Pending(mid, generation, topic, payload, address.operator, address.device, tap)
+        self._counts["taps_received"] += 1
+        self._held += 1
+        self._queue.append(pending)
+        self._wake.set()
+        if self._held >= self._settings.taps_queued_max and self._acknowledger is not None:
+            self._acknowledger.pause()
+
+    def forget_queued(self) -> None:
+        """Drop what waits of connections that are gone: the broker sends all of it again on the next one."""
+        current = 0 if self._acknowledger is None else self._acknowledger.generation
+        kept = [pending for pending in self._queue if pending.generation == current]
+        self._held -= len(self._queue) - len(kept)
+        self._queue = deque(kept)
+        self._resume_if_room()
+
+    async def run(self) -> None:
+        """Judge what is queued, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue and not self._closing:
+                self._idle.clear()
+                try:
+                    wait_s = await self._step()
+                finally:
+                    self._idle.set()
+                if wait_s:
+                    await asyncio.sleep(wait_s)
+
+    async def send_receipts(self) -> None:
+        """Send the cumulative receipts that are due, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._settings.receipt_every_s)
+            for due in self.receipts.pop_due(loop.time()):
+                self._outbox.receipt(*due)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no further batch and wait for the one under way."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            self._counts["drains_cut_short"] += 1
+
+    async def _step(self) -> float:
+        """Judge one batch; the seconds to wait before the next."""
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._window))]
+        good = [pending for pending in batch if not isinstance(pending.tap, Refusal)]
+        bad = [pending for pending in batch if isinstance(pending.tap, Refusal)]
+        wait_s = 0.0
+        if good:
+            wait_s = await self._judge(good)
+        if bad:
+            wait_s = max(wait_s, await self._bury(bad))
+        return wait_s
+
+    async def _judge(self, batch: list[Pending]) -> float:
+        taps = [pending.tap for pending in batch if not isinstance(pending.tap, Refusal)]
+        try:
+            async with asyncio.timeout(self._settings.validate_timeout_s):
+                answers = await self._validate(taps)
+            if len(answers) != len(taps):
+                raise ValueError(f"{len(answers)} answers to {len(taps)} taps")  # noqa: TRY301
+        except Exception as error:  # whatever it is, nothing was answered: the taps are kept
+            return await self._failed(batch, error)
+        self._passed += 1
+        self._failures = 0
+        self.failing_since_s = None
+        self._window = min(2 * self._window, self._settings.taps_batch_max)
+        self._counts["tap_batches"] += 1
+        for pending, tap, answer in zip(batch, taps, answers, strict=True):
+            self._answer(pending, tap, answer)
+        return 0.0
+
+    def _answer(self, pending: Pending, tap: wire.Tap, answer: wire.Answer) -> None:
+        self._counts[f"taps_answered.{answer.verdict}"] += 1
+        if answer.verdict == UNAVAILABLE:
+            if pending.tries == 0:
+                self._outbox.verdict(tap.operator, tap.device, answer)
+            self._later(pending)
+            return
+        self._outbox.verdict(tap.operator, tap.device, answer)
+        if answer.seq_through is not None:
+            now_s = asyncio.get_running_loop().time()
+            self.receipts.note(tap.operator, tap.device, tap.boot, answer.seq_through, now_s)
+        self._done(pending)
+
+    async def _failed(self, batch: list[Pending], error: Exception) -> float:
+        """Nothing of this batch was judged: put it back, smaller; the seconds to wait before the next try."""
+        self._counts["validate_failures"] += 1
+        self.failing_since_s = self.failing_since_s or self._clock()
+        self.failing_with = f"{type(error).__name__}: {error}"[:200]
+        if len(batch) > 1:
+            self._window = max(1, len(batch) // 2)
+            self._queue.extendleft(reversed(batch))
+            self.forget_queued()  # the connection may have ended meanwhile
+            return 0.0
+        (alone,) = batch
+        if alone.tries_alone == 0:
+            alone.passed_before = self._passed
+        alone.tries_alone += 1
+        poison = self._passed > alone.passed_before and alone.tries_alone >= self._settings.tries_alone_max
+        if poison:
+            alone.tap = Refusal(Reason.NOT_JUDGED, self.failing_with)
+            self.failing_since_s = None
+        self._put_back(alone)
+        self._failures += 1
+        return min(self._settings.retry_s_max, self._settings.retry_s_min * 2.0 ** min(self._failures - 1, 16))
+
+    async def _bury(self, batch: list[Pending]) -> float:
+        """Store dead letters first, then answer those that can be answered, then acknowledge; the seconds to wait."""
+        now_s = self._clock()
+        for pending in batch:
+            if not pending.counted:
+                device = f"{pending.operator}/{pending.device}" if pending.device else ""
+                refusal = _refusal(pending)
+                pending.letter = self._letters.judge(device, pending.topic, pending.payload, refusal, now_s)
+                pending.counted = True
+        try:
+            await self._letters.store([pending.letter for pending in batch if pending.letter is not None])
+        except Exception:  # whatever it is, they are kept
+            self._counts["dead_letter_store_failures"] += 1
+            for pending in batch:
+                self._put_back(pending)
+            return self._settings.retry_s_max
+        for pending in batch:
+            refusal = _refusal(pending)
+            head = None if refusal.reason is Reason.NOT_JUDGED else wire.tap_head(pending.payload)
+            if head is not None and pending.device:
+                self._counts["taps_answered.malformed"] += 1
+                self._outbox.verdict(pending.operator, pending.device, wire.malformed(head.id, refusal))
+            self._done(pending)
+        return 0.0
+
+    def _later(self, pending: Pending) -> None:
+        """Try again after a while that doubles."""
+        wait_s = min(self._settings.retry_s_max, self._settings.retry_s_min * 2.0 ** min(pending.tries, 16))
+        pending.tries += 1
+        asyncio.get_running_loop().call_later(wait_s, self._put_back, pending)
+
+    def _put_back(self, pending: Pending) -> None:
+        """To the end of the queue, unless its connection is gone: then it will come anew."""
+        if self._acknowledger is not None and pending.generation != self._acknowledger.generation:
+            self._release()
+            return
+        self._queue.append(pending)
+        self._wake.set()
+
+    def _done(self, pending: Pending) -> None:
+        if self._acknowledger is not None:
+            self._acknowledger.ack(pending.mid, pending.generation)
+        self._release()
+
+    def _release(self) -> None:
+        self._held -= 1
+        self._resume_if_room()
+
+    def _resume_if_room(self) -> None:
+        if self._acknowledger is not None and self._held <= self._settings.taps_queued_max // 2:
+            self._acknowledger.resume()
+
+
+def _refusal(pending: Pending) -> Refusal:
+    if not isinstance(pending.tap, Refusal):
+        raise TypeError("only a refused tap is buried")
+    return pending.tap
