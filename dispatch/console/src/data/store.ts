@@ -1,0 +1,120 @@
+// The page's state in one place: plain values, replaced and never changed, and a hook that redraws what used them.
+import { useEffect, useReducer, useRef } from 'preact/hooks'
+import { deriveFleet, type Fleet } from './derive'
+import type { Activity, AlertsMessage, HeadwaysMessage, Instance, Line, MapData, Route, Session, VehiclesMessage } from './types'
+
+export type Connection = 'connecting' | 'live' | 'polling' | 'offline' | 'paused'
+export type Feed = 'vehicles' | 'headways' | 'alerts' | 'line' | 'activity'
+export type Dialog = 'login' | 'help' | null
+export type Tab = 'lines' | 'map' | 'ladder' | 'alerts'
+export type Language = 'uk' | 'en'
+export type Theme = 'light' | 'dark'
+
+export interface State {
+  instance: Instance | null
+  session: Session | null
+  routes: Map<string, Route>
+  stopNames: Map<string, string>
+  map: MapData | null
+  vehicles: VehiclesMessage | null
+  headways: HeadwaysMessage | null
+  alerts: AlertsMessage | null
+  line: Line | null
+  activity: Activity | null
+  fleet: Fleet
+  connection: Connection
+  /** When each feed's `as_of` last moved on, on the clock of performance.now(); 0 before the first. */
+  freshAt: Record<Feed, number>
+  selectedRoute: string | null
+  selectedVehicle: string | null
+  hoveredVehicle: string | null
+  dialog: Dialog
+  tab: Tab
+  search: string
+  language: Language
+  theme: Theme
+  notice: string | null
+}
+
+const initial: State = {
+  instance: null,
+  session: null,
+  routes: new Map(),
+  stopNames: new Map(),
+  map: null,
+  vehicles: null,
+  headways: null,
+  alerts: null,
+  line: null,
+  activity: null,
+  fleet: deriveFleet([], []),
+  connection: 'connecting',
+  freshAt: { vehicles: 0, headways: 0, alerts: 0, line: 0, activity: 0 },
+  selectedRoute: null,
+  selectedVehicle: null,
+  hoveredVehicle: null,
+  dialog: null,
+  tab: 'map',
+  search: '',
+  language: 'en',
+  theme: 'light',
+  notice: null,
+}
+
+let state = initial
+const listeners = new Set<() => void>()
+
+export const getState = (): State => state
+
+export function setState(patch: Partial<State>): void {
+  state = { ...state, ...patch }
+  for (const listener of listeners) listener()
+}
+
+export function subscribe(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+/** Redraws the component when the selected value is another one (compared by identity). */
+export function useStore<T>(select: (state: State) => T): T {
+  const [, redraw] = useReducer((count: number) => count + 1, 0)
+  const selected = select(state)
+  const latest = useRef({ select, selected })
+  latest.current = { select, selected }
+  useEffect(() => {
+    const check = () => {
+      const { select: pick, selected: before } = latest.current
+      if (!Object.is(pick(state), before)) redraw(null)
+    }
+    check() // something may have changed between drawing and this effect
+    return subscribe(check)
+  }, [])
+  return selected
+}
+
+/** Marks a feed as fresh, but only when its time has moved: a server that repeats itself is as silent as none. */
+export function advance(feed: Feed, before: number | undefined, asOf: number): Partial<State> {
+  if (before !== undefined && asOf <= before) return {}
+  return { freshAt: { ...state.freshAt, [feed]: performance.now() } }
+}
+
+export function applyVehicles(message: VehiclesMessage): void {
+  setState({
+    vehicles: message,
+    fleet: deriveFleet(message.vehicles, state.headways?.headways ?? []),
+    ...advance('vehicles', state.vehicles?.as_of, message.as_of),
+  })
+}
+
+export function applyHeadways(message: HeadwaysMessage): void {
+  setState({
+    headways: message,
+    fleet: deriveFleet(state.vehicles?.vehicles ?? [], message.headways),
+    ...advance('headways', state.headways?.as_of, message.as_of),
+  })
+}
+
+export function applyAlerts(message: AlertsMessage): void {
+  setState({ alerts: message, ...advance('alerts', state.alerts?.as_of, message.as_of) })
+}

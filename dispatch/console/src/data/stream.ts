@@ -1,0 +1,90 @@
+// The live connection: server-sent events, plain requests where they do not come through, nothing while nobody looks.
+import { address, get } from './api'
+import { applyAlerts, applyHeadways, applyVehicles, getState, setState } from './store'
+import type { AlertsMessage, HeadwaysMessage, VehiclesMessage } from './types'
+
+const SILENCE_MS = 8_000 // an open stream that says nothing for so long is taken for a proxy that holds it back
+const POLL_MS = 2_000
+const RETRY_STREAM_MS = 30_000
+
+let source: EventSource | null = null
+let polling = false
+let lastEventAt = 0
+let streamOpenedAt = 0
+
+const parsed = <T>(event: MessageEvent<string>): T => JSON.parse(event.data) as T
+
+function openStream(): void {
+  closeStream()
+  streamOpenedAt = performance.now()
+  const stream = new EventSource(address('stream'), { withCredentials: true })
+  source = stream
+  const on = <T>(name: string, apply: (message: T) => void) =>
+    stream.addEventListener(name, (event) => {
+      lastEventAt = performance.now()
+      if (getState().connection !== 'live') setState({ connection: 'live' })
+      apply(parsed<T>(event as MessageEvent<string>))
+    })
+  on<VehiclesMessage>('vehicles', applyVehicles)
+  on<HeadwaysMessage>('headways', applyHeadways)
+  on<AlertsMessage>('alerts', applyAlerts)
+  stream.onerror = () => {
+    // The browser tries again by itself unless the answer was final (readyState CLOSED).
+    if (source === stream && getState().connection === 'live') setState({ connection: 'connecting' })
+  }
+}
+
+function closeStream(): void {
+  source?.close()
+  source = null
+}
+
+async function pollOnce(): Promise<void> {
+  if (polling) return
+  polling = true
+  try {
+    const [vehicles, headways, alerts] = await Promise.all([
+      get<VehiclesMessage>('vehicles'),
+      get<HeadwaysMessage>('headways'),
+      get<AlertsMessage>('alerts'),
+    ])
+    applyVehicles(vehicles)
+    applyHeadways(headways)
+    applyAlerts(alerts)
+    if (getState().connection !== 'live') setState({ connection: 'polling' })
+  } catch {
+    if (getState().connection !== 'live') setState({ connection: 'offline' })
+  } finally {
+    polling = false
+  }
+}
+
+function watch(): void {
+  if (document.hidden) return
+  const now = performance.now()
+  const silentMs = now - Math.max(lastEventAt, streamOpenedAt)
+  const dead = source === null || source.readyState === EventSource.CLOSED
+  if (silentMs < SILENCE_MS && !dead) return
+  if (getState().connection === 'live') setState({ connection: 'connecting' })
+  void pollOnce()
+  if (dead ? silentMs > POLL_MS * 2 : silentMs > RETRY_STREAM_MS) openStream()
+}
+
+function followVisibility(): void {
+  if (document.hidden) {
+    closeStream()
+    setState({ connection: 'paused' })
+  } else {
+    setState({ connection: 'connecting' })
+    openStream()
+  }
+}
+
+/** Starts the live connection and keeps it for as long as the page lives. */
+export function startStream(): void {
+  document.addEventListener('visibilitychange', followVisibility)
+  window.addEventListener('pagehide', closeStream)
+  setInterval(watch, POLL_MS)
+  if (document.hidden) setState({ connection: 'paused' })
+  else openStream()
+}

@@ -1,0 +1,195 @@
+// The map itself, as an object that is told what to show; it knows nothing of the page around it.
+import { Map as MapLibre, NavigationControl, setWorkerUrl, type ExpressionSpecification, type GeoJSONSource } from 'maplibre-gl'
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
+import 'maplibre-gl/dist/maplibre-gl.css'
+import type { Fleet } from '../data/derive'
+import type { Theme } from '../data/store'
+import type { HeadwayState, MapData } from '../data/types'
+import { drawIcons, ICON_RATIO, iconName } from './icons'
+import { lineColor, PALETTES } from './palette'
+import { mapStyle } from './style'
+
+setWorkerUrl(new URL(workerUrl, document.baseURI).href)
+
+// Drawn last is drawn on top: what needs attention covers what does not.
+const RANK: Record<HeadwayState, number> = { unknown: 0, regular: 1, long: 2, short: 2, gapped: 3, bunched: 4 }
+const DIM = 0.22
+
+export interface FleetMapHandlers {
+  onVehicle: (key: string | null) => void
+  onHover: (key: string | null) => void
+}
+
+interface VehicleProperties {
+  key: string
+  name: string
+  route: string
+  icon: string
+  bearing: number
+  rank: number
+}
+
+export class FleetMap {
+  readonly map: MapLibre
+  private network: MapData | null = null
+  private fleet: Fleet | null = null
+  private chosen: string | null = null
+  private marked: string | null = null
+  private loaded = false
+
+  constructor(
+    container: HTMLElement,
+    private theme: Theme,
+    private tileUrl: string | null,
+    handlers: FleetMapHandlers,
+    animated: boolean,
+  ) {
+    this.map = new MapLibre({
+      container,
+      style: mapStyle(PALETTES[theme], tileUrl),
+      center: [30.52, 50.45],
+      zoom: 10,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      fadeDuration: animated ? 200 : 0,
+      maxPitch: 0,
+    })
+    this.map.touchZoomRotate.disableRotation()
+    this.map.addControl(new NavigationControl({ showCompass: false }), 'top-right')
+    this.map.on('style.load', () => this.dress())
+    this.map.on('click', (event) => {
+      const near = this.map.queryRenderedFeatures(
+        [[event.point.x - 6, event.point.y - 6], [event.point.x + 6, event.point.y + 6]],
+        { layers: ['vehicles'] },
+      )
+      handlers.onVehicle((near[0]?.properties['key'] as string | undefined) ?? null)
+    })
+    this.map.on('mousemove', 'vehicles', (event) => {
+      this.map.getCanvas().style.cursor = 'pointer'
+      handlers.onHover((event.features?.[0]?.properties['key'] as string | undefined) ?? null)
+    })
+    this.map.on('mouseleave', 'vehicles', () => {
+      this.map.getCanvas().style.cursor = ''
+      handlers.onHover(null)
+    })
+  }
+
+  /** Puts everything known on a fresh style: at the start and after a change of theme. */
+  private dress(): void {
+    this.loaded = true
+    for (const { name, image } of drawIcons(PALETTES[this.theme])) {
+      if (!this.map.hasImage(name)) this.map.addImage(name, image, { pixelRatio: ICON_RATIO })
+    }
+    this.drawNetwork()
+    this.drawFleet()
+    this.drawChoice()
+  }
+
+  setTheme(theme: Theme, tileUrl: string | null): void {
+    if (theme === this.theme && tileUrl === this.tileUrl) return
+    this.theme = theme
+    this.tileUrl = tileUrl
+    this.loaded = false
+    this.map.setStyle(mapStyle(PALETTES[theme], tileUrl), { diff: false })
+  }
+
+  setNetwork(network: MapData): void {
+    const first = this.network === null
+    this.network = network
+    this.drawNetwork()
+    if (first) this.showAll(false)
+  }
+
+  setFleet(fleet: Fleet): void {
+    this.fleet = fleet
+    this.drawFleet()
+  }
+
+  setChoice(routeId: string | null, vehicleKey: string | null): void {
+    if (routeId === this.chosen && vehicleKey === this.marked) return
+    this.chosen = routeId
+    this.marked = vehicleKey
+    this.drawChoice()
+  }
+
+  showAll(animate: boolean): void {
+    if (this.network) this.map.fitBounds(this.network.bounds, { padding: 28, animate, maxZoom: 15 })
+  }
+
+  showRoute(routeId: string, animate: boolean): void {
+    const box: [number, number, number, number] = [180, 90, -180, -90]
+    for (const { geometry, properties } of this.network?.lines.features ?? []) {
+      if (properties.route_id !== routeId) continue
+      const points = geometry.type === 'LineString' ? geometry.coordinates : geometry.coordinates.flat()
+      for (const [lon = 0, lat = 0] of points) {
+        box[0] = Math.min(box[0], lon)
+        box[1] = Math.min(box[1], lat)
+        box[2] = Math.max(box[2], lon)
+        box[3] = Math.max(box[3], lat)
+      }
+    }
+    if (box[0] <= box[2]) this.map.fitBounds(box, { padding: 48, animate, duration: 600, maxZoom: 15 })
+  }
+
+  showVehicle(key: string, animate: boolean): void {
+    const vehicle = this.fleet?.vehicleByKey.get(key)
+    if (!vehicle || this.map.getBounds().contains([vehicle.lon, vehicle.lat])) return
+    this.map.easeTo({ center: [vehicle.lon, vehicle.lat], animate })
+  }
+
+  remove(): void {
+    this.map.remove()
+  }
+
+  private source(name: string): GeoJSONSource | undefined {
+    return this.loaded ? this.map.getSource<GeoJSONSource>(name) : undefined
+  }
+
+  private drawNetwork(): void {
+    if (!this.network) return
+    const palette = PALETTES[this.theme]
+    const lines = this.network.lines.features.map((feature) => ({
+      ...feature,
+      properties: { ...feature.properties, paint: lineColor(feature.properties.color, palette) },
+    }))
+    void this.source('lines')?.setData({ type: 'FeatureCollection', features: lines })
+    void this.source('stops')?.setData(this.network.stops)
+  }
+
+  private drawFleet(): void {
+    const source = this.source('vehicles')
+    if (!source || !this.fleet) return
+    const features: GeoJSON.Feature<GeoJSON.Point, VehicleProperties>[] = []
+    for (const [key, vehicle] of this.fleet.vehicleByKey) {
+      if (vehicle.state === 'silent') continue
+      const state = this.fleet.headwayByKey.get(key)?.state ?? 'unknown'
+      features.push({
+        type: 'Feature',
+        geometry: { type: 'Point', coordinates: [vehicle.lon, vehicle.lat] },
+        properties: {
+          key,
+          name: vehicle.vehicle_id,
+          route: vehicle.route_id ?? '',
+          icon: iconName(state, vehicle.bearing_deg !== null),
+          bearing: vehicle.bearing_deg ?? 0,
+          rank: RANK[state],
+        },
+      })
+    }
+    void source.setData({ type: 'FeatureCollection', features })
+  }
+
+  private drawChoice(): void {
+    if (!this.loaded) return
+    const { map, chosen } = this
+    const only = ['==', ['get', 'route_id'], chosen ?? ''] as ['==', ['get', string], string]
+    map.setFilter('chosen', only)
+    map.setFilter('chosen-case', only)
+    map.setPaintProperty('lines', 'line-opacity', chosen === null ? 0.55 : 0.16)
+    const share: number | ExpressionSpecification = chosen === null ? 1 : ['case', ['==', ['get', 'route'], chosen], 1, DIM]
+    map.setPaintProperty('vehicles', 'icon-opacity', share)
+    map.setPaintProperty('vehicle-names', 'text-opacity', share)
+    map.setFilter('hovered', ['==', ['get', 'key'], this.marked ?? ''])
+  }
+}

@@ -1,0 +1,120 @@
+// What needs a person: open alerts first, newest above, each in words, with one button.
+import { useState } from 'preact/hooks'
+import { acknowledge, selectRoute, selectVehicle } from '../data/actions'
+import { vehicleKey } from '../data/derive'
+import { getState, setState, useStore } from '../data/store'
+import type { Alert } from '../data/types'
+import { duration, useFormat, useMessages } from '../i18n'
+import type { Messages } from '../i18n/en'
+import { LineBadge, StateMark } from '../ui/badges'
+import { serverNow, useSecond } from '../ui/clock'
+import { Freshness, Panel } from '../ui/freshness'
+
+const SHOWN = 60
+const RANK = { open: 0, acknowledged: 1, closed: 2 }
+const KIND_RANK = { alarm: 0, gapped: 1, bunched: 1, off_route: 2 }
+
+function sorted(alerts: Alert[]): Alert[] {
+  return [...alerts]
+    .sort((a, b) =>
+      RANK[a.state] - RANK[b.state]
+      || (a.state === 'open' ? Number(a.kind !== 'alarm') - Number(b.kind !== 'alarm') : 0)
+      || b.opened_at - a.opened_at
+      || KIND_RANK[a.kind] - KIND_RANK[b.kind])
+    .slice(0, SHOWN)
+}
+
+function sentence(alert: Alert, text: Messages): string {
+  const vehicle = alert.vehicle_id ?? '?'
+  if (alert.kind === 'bunched' || alert.kind === 'gapped') {
+    return text.alertText[alert.kind](vehicle, alert.leader_id ?? '?', duration(alert.headway_s), duration(alert.scheduled_headway_s))
+  }
+  return text.alertText[alert.kind](vehicle)
+}
+
+function showOnPage(alert: Alert): void {
+  const { fleet } = getState()
+  for (const vehicle of fleet.vehicleByKey.values()) {
+    if (vehicle.vehicle_id === alert.vehicle_id && (alert.route_id === null || vehicle.route_id === alert.route_id)) {
+      selectVehicle(vehicleKey(vehicle))
+      setState({ tab: 'ladder' })
+      return
+    }
+  }
+  if (alert.route_id) {
+    selectRoute(alert.route_id)
+    setState({ tab: 'ladder' })
+  }
+}
+
+function Item({ alert }: { alert: Alert }) {
+  const text = useMessages()
+  const { time } = useFormat()
+  const route = useStore((state) => (alert.route_id ? state.routes.get(alert.route_id) : undefined))
+  const stop = useStore((state) => (alert.stop_id ? state.stopNames.get(alert.stop_id) : undefined))
+  const signedIn = useStore((state) => state.session !== null)
+  const [busy, setBusy] = useState(false)
+  const direction = route?.directions.find((one) => one.direction_id === alert.direction_id)
+  const tone = alert.kind === 'bunched' || alert.kind === 'gapped' ? alert.kind : 'alarm'
+
+  const confirm = async () => {
+    if (!signedIn) return setState({ dialog: 'login' })
+    setBusy(true)
+    try {
+      await acknowledge(alert)
+    } catch (error) {
+      setState({ notice: text.failed(error instanceof Error ? error.message : '') })
+    } finally {
+      setBusy(false)
+    }
+  }
+
+  return (
+    <li class={`alert alert--${alert.state} edge-${tone}`} data-alert={alert.id} data-state={alert.state}>
+      <button type="button" class="alert__what" onClick={() => showOnPage(alert)}>
+        <span class="alert__top">
+          {alert.route_id && <LineBadge route={route} routeId={alert.route_id} />}
+          <b class={`alert__kind tone-${tone}`}>
+            {tone !== 'alarm' && <StateMark state={tone} />}
+            {text.alertKinds[alert.kind]}
+          </b>
+          <span class="alert__age">{text.forAge(duration(serverNow() - alert.opened_at))}</span>
+        </span>
+        <span class="alert__text">{sentence(alert, text)}{stop ? `, ${text.at(stop)}` : ''}</span>
+        {direction && <span class="alert__where">{text.toward(direction.headsign)}</span>}
+      </button>
+      <span class="alert__act">
+        {alert.state === 'open' && (
+          <button type="button" class="button button--small" disabled={busy} onClick={() => void confirm()}
+            title={signedIn ? text.acknowledge : text.signInFirst}>{text.acknowledge}</button>
+        )}
+        {alert.state === 'acknowledged' && (
+          <span class="alert__done">{text.acknowledgedBy(alert.acknowledged_by ?? '?', time(alert.acknowledged_at ?? alert.updated_at))}</span>
+        )}
+        {alert.state === 'closed' && <span class="alert__done">{text.closedAt(time(alert.closed_at ?? alert.updated_at))}</span>}
+      </span>
+    </li>
+  )
+}
+
+export function Alerts() {
+  useSecond()
+  const text = useMessages()
+  const alerts = useStore((state) => state.alerts?.alerts)
+  const open = alerts?.filter((alert) => alert.state === 'open').length ?? 0
+  return (
+    <Panel id="alerts" label={text.alerts} feed="alerts" class="alerts">
+      <div class="panel__head">
+        <h2>{text.alerts}</h2>
+        {open > 0 && <span class="pill" title={text.openAlerts(open)}>{open}</span>}
+        <Freshness feed="alerts" />
+      </div>
+      <p class="sr-only" role="status" aria-live="polite">{text.openAlerts(open)}</p>
+      {alerts && alerts.length > 0 ? (
+        <ul class="alerts__list">{sorted(alerts).map((alert) => <Item key={alert.id} alert={alert} />)}</ul>
+      ) : (
+        <p class="empty">{alerts ? text.noAlerts : text.noData}</p>
+      )}
+    </Panel>
+  )
+}

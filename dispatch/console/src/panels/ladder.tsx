@@ -1,0 +1,228 @@
+// The ladder of one line: both directions to scale, each vehicle at its place with its leader and its gap against plan.
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { selectRoute, selectVehicle } from '../data/actions'
+import { punctuality, STATES, vehicleKey } from '../data/derive'
+import { setState, useStore } from '../data/store'
+import type { LineDirection, LineVehicle } from '../data/types'
+import { duration, signed, useMessages } from '../i18n'
+import type { Messages } from '../i18n/en'
+import { LineBadge, StateMark } from '../ui/badges'
+import { Freshness, Panel } from '../ui/freshness'
+import { gapsBetween, markStops, placeVehicles, plannedHeadway, type Placed, type Scale } from './ladderLayout'
+import { Overview } from './overview'
+
+const ROOMY_PX = 38 // a label of two lines
+const TIGHT_PX = 22 // a label of one line
+const NAME_PX = 15
+const SIDE_BY_SIDE_PX = 400
+
+function describe(vehicle: LineVehicle, text: Messages): string {
+  const state = text.states[vehicle.headway_state ?? 'unknown']
+  const leader = vehicle.leader_id ? text.behind(vehicle.leader_id) : text.noLeader
+  const timing = `${signed(vehicle.deviation_s)} ${text.punctuality[punctuality(vehicle.deviation_s)]}`
+  return `${vehicle.vehicle_id}: ${leader}, ${duration(vehicle.headway_s)} / ${duration(vehicle.scheduled_headway_s)}, ${state}; ${timing}`
+}
+
+interface LabelProps {
+  placed: Placed
+  roomy: boolean
+  active: boolean
+  leads: boolean
+  selected: boolean
+}
+
+function Label({ placed: { vehicle, labelY }, roomy, active, leads, selected }: LabelProps) {
+  const text = useMessages()
+  const key = vehicleKey(vehicle)
+  const state = vehicle.headway_state ?? 'unknown'
+  const timing = punctuality(vehicle.deviation_s)
+  const classes = ['rung', `edge-${state}`, roomy ? 'rung--roomy' : 'rung--tight']
+  if (active) classes.push('rung--active')
+  if (leads) classes.push('rung--leads')
+  if (selected) classes.push('rung--selected')
+  return (
+    <button type="button" class={classes.join(' ')} style={{ transform: `translateY(${labelY}px) translateY(-50%)` }}
+      data-vehicle={key} title={describe(vehicle, text)} aria-label={describe(vehicle, text)} aria-pressed={selected}
+      onClick={() => selectVehicle(selected ? null : key)}
+      onPointerEnter={() => setState({ hoveredVehicle: key })} onPointerLeave={() => setState({ hoveredVehicle: null })}
+      onFocus={() => setState({ hoveredVehicle: key })} onBlur={() => setState({ hoveredVehicle: null })}>
+      <b class="rung__id">{vehicle.vehicle_id}</b>
+      <span class="rung__leader">{vehicle.leader_id ? `› ${vehicle.leader_id}` : ''}</span>
+      <span class={`rung__time time-${timing}`}>{signed(vehicle.deviation_s)}</span>
+      <span class={`rung__gap tone-${state}`}>
+        <StateMark state={state} />
+        <b>{duration(vehicle.headway_s)}</b>
+        <span class="rung__plan">/ {duration(vehicle.scheduled_headway_s)}</span>
+      </span>
+    </button>
+  )
+}
+
+interface StripProps {
+  direction: LineDirection
+  height: number
+  width: number
+  upward: boolean
+  mirrored: boolean
+}
+
+function Strip({ direction, height, width, upward, mirrored }: StripProps) {
+  const text = useMessages()
+  const hovered = useStore((state) => state.hoveredVehicle)
+  const selected = useStore((state) => state.selectedVehicle)
+  const onLine = direction.vehicles.filter((vehicle) => vehicle.line_m !== null)
+  const away = direction.vehicles.filter((vehicle) => vehicle.line_m === null)
+  const roomy = onLine.length * ROOMY_PX <= height
+  const pitch = roomy ? ROOMY_PX : TIGHT_PX
+  const tall = Math.max(height, onLine.length * TIGHT_PX + 8)
+  const scale: Scale = { height: tall, pad: 16, lengthM: direction.length_m, upward }
+  const placed = placeVehicles(direction, scale, pitch)
+  const gaps = gapsBetween(placed, scale)
+  const stops = markStops(direction, scale, NAME_PX)
+  const leaderOfActive = placed.find(({ vehicle }) => vehicleKey(vehicle) === (hovered ?? selected))?.vehicle.leader_id
+  const namesWidth = Math.round(Math.min(140, width * 0.36))
+  const axis = namesWidth + 12
+  const labels = axis + 22
+  const x = (value: number) => (mirrored ? width - value : value)
+
+  return (
+    <div class={`ladder__strip ${mirrored ? 'ladder__strip--mirrored' : ''}`}>
+      <div class="ladder__canvas" style={{ height: `${tall}px` }} data-direction={direction.direction_id}>
+        <svg width={width} height={tall} aria-hidden="true">
+          <line class="axis" x1={x(axis)} x2={x(axis)} y1={scale.pad} y2={tall - scale.pad} />
+          {gaps.map((gap) => (
+            <line key={gap.key} class={`gap gap--${gap.state}`} x1={x(axis)} x2={x(axis)} y1={gap.fromY} y2={gap.toY} />
+          ))}
+          {stops.map(({ stop, y, named }) => (
+            <circle key={`${stop.stop_id} ${stop.distance_m}`} class={named ? 'halt halt--named' : 'halt'} cx={x(axis)} cy={y} r={named ? 3 : 2} />
+          ))}
+          {placed.map(({ vehicle, y, labelY }) => (
+            <path key={vehicleKey(vehicle)} class="lead"
+              d={`M${x(axis + 7)} ${y}C${x(axis + 15)} ${y} ${x(axis + 13)} ${labelY} ${x(labels)} ${labelY}`} />
+          ))}
+          {placed.map(({ vehicle, y }) => {
+            const key = vehicleKey(vehicle)
+            const state = vehicle.headway_state ?? 'unknown'
+            const active = hovered === key || selected === key
+            return (
+              <g key={key} class={`cab cab--${state} ${active ? 'cab--active' : ''}`} style={{ transform: `translate(${x(axis)}px, ${y}px)` }}>
+                <path d={upward ? 'M0-8 6.5 6 0 2.8-6.5 6z' : 'M0 8 6.5-6 0-2.8-6.5-6z'} />
+              </g>
+            )
+          })}
+        </svg>
+        {stops.filter((mark) => mark.named).map(({ stop, y }) => (
+          <span key={`${stop.stop_id} ${stop.distance_m}`} class="halt__name" title={stop.name}
+            style={{ top: `${y}px`, width: `${namesWidth}px`, [mirrored ? 'right' : 'left']: 0 }}>{stop.name}</span>
+        ))}
+        <div class="rungs" style={{ [mirrored ? 'right' : 'left']: `${labels}px`, width: `${width - labels}px` }}>
+          {placed.map((one) => {
+            const key = vehicleKey(one.vehicle)
+            return (
+              <Label key={key} placed={one} roomy={roomy} active={hovered === key} selected={selected === key}
+                leads={leaderOfActive === one.vehicle.vehicle_id} />
+            )
+          })}
+        </div>
+      </div>
+      {away.length > 0 && (
+        <div class="away">
+          <span>{text.offStrip}:</span>
+          {away.map((vehicle) => (
+            <button key={vehicleKey(vehicle)} type="button" class="chip" title={text.vehicleStates[vehicle.state]}
+              data-vehicle={vehicleKey(vehicle)} onClick={() => selectVehicle(vehicleKey(vehicle))}>{vehicle.vehicle_id}</button>
+          ))}
+        </div>
+      )}
+    </div>
+  )
+}
+
+/** The size of an element, followed as it changes. */
+function useSize() {
+  const element = useRef<HTMLDivElement>(null)
+  const [size, setSize] = useState({ width: 0, height: 0 })
+  useLayoutEffect(() => {
+    const target = element.current
+    if (!target) return
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry) setSize({ width: Math.floor(entry.contentRect.width), height: Math.floor(entry.contentRect.height) })
+    })
+    observer.observe(target)
+    return () => observer.disconnect()
+  }, [])
+  return { element, ...size }
+}
+
+function Strips({ directions }: { directions: LineDirection[] }) {
+  const text = useMessages()
+  const { element, width, height } = useSize()
+  const together = directions.length > 1 && width >= SIDE_BY_SIDE_PX
+  const gutter = 12
+  const stripWidth = together ? Math.floor((width - gutter) / 2) : width
+  const headHeight = 42
+  const stripHeight = Math.max(together ? 300 : 360, height - headHeight)
+  return (
+    <div class="ladder__body" ref={element}>
+      {width > 0 && (
+        <div class={together ? 'ladder__pair' : 'ladder__pile'} style={{ gap: `${gutter}px` }}>
+          {directions.map((direction, index) => {
+            const second = index % 2 === 1
+            const plan = plannedHeadway(direction)
+            return (
+              <div key={direction.direction_id} style={{ width: `${stripWidth}px` }}>
+                <h3 class={`ladder__direction ${together && second ? 'ladder__direction--mirrored' : ''}`}>
+                  <span class="ladder__headsign" title={direction.headsign}>
+                    <span aria-hidden="true">{together && second ? '↑ ' : '↓ '}</span>
+                    {direction.headsign || text.direction(direction.direction_id)}
+                  </span>
+                  <small>{text.vehicles(direction.vehicles.length)} · {text.plan} {duration(plan)}</small>
+                </h3>
+                <Strip direction={direction} width={stripWidth} height={stripHeight} upward={together && second} mirrored={together && second} />
+              </div>
+            )
+          })}
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Legend() {
+  const text = useMessages()
+  return (
+    <ul class="legend" aria-label={text.observedPlan}>
+      {STATES.map((state) => (
+        <li key={state} class={`tone-${state}`}><StateMark state={state} />{text.states[state]}</li>
+      ))}
+    </ul>
+  )
+}
+
+export function Ladder() {
+  const text = useMessages()
+  const routeId = useStore((state) => state.selectedRoute)
+  const route = useStore((state) => (routeId ? state.routes.get(routeId) : undefined))
+  const line = useStore((state) => (state.line?.route_id === routeId ? state.line : null))
+  if (routeId === null) {
+    return (
+      <Panel id="ladder" label={text.overview} feed="vehicles" class="ladder">
+        <div class="panel__head"><h2>{text.overview}</h2><Freshness feed="vehicles" /></div>
+        <Overview />
+        <Legend />
+      </Panel>
+    )
+  }
+  return (
+    <Panel id="ladder" label={text.ladderOf(route?.short_name ?? routeId)} feed="line" class="ladder">
+      <div class="panel__head">
+        <button type="button" class="button button--icon button--bare" onClick={() => selectRoute(null)} aria-label={text.backToOverview} title={text.backToOverview}>‹</button>
+        <LineBadge route={route} routeId={routeId} />
+        <h2 class="ladder__name" title={route?.long_name}>{route?.long_name || text.ladder}</h2>
+        {line && <Freshness feed="line" />}
+      </div>
+      {line ? <Strips directions={line.directions} /> : <p class="empty">{text.noData}</p>}
+      <Legend />
+    </Panel>
+  )
+}

@@ -1,0 +1,26 @@
+// One timer for all ages on the page, and the city's clock as the server tells it.
+import { useEffect, useReducer } from 'preact/hooks'
+import { getState } from '../data/store'
+
+const redraws = new Set<() => void>()
+setInterval(() => {
+  if (!document.hidden) for (const redraw of redraws) redraw()
+}, 1000)
+
+/** Redraws once a second; the value is performance.now(). */
+export function useSecond(): number {
+  const [, redraw] = useReducer((count: number) => count + 1, 0)
+  useEffect(() => {
+    const tick = () => redraw(null)
+    redraws.add(tick)
+    return () => void redraws.delete(tick)
+  }, [])
+  return performance.now()
+}
+
+/** The server's time now in Unix seconds, by its last word and the time since; this computer's clock may be wrong. */
+export function serverNow(): number {
+  const { vehicles, freshAt } = getState()
+  if (!vehicles || !freshAt.vehicles) return Date.now() / 1000
+  return vehicles.as_of + (performance.now() - freshAt.vehicles) / 1000
+}
