@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,9 +161,15 @@ class Child:
 
 
 async def start_child(
-    name: str, command: Sequence[str | Path], log_path: Path, identity: Identity, death_signal: signal.Signals
+    name: str,
+    command: Sequence[str],
+    log_path: Path,
+    identity: Identity,
+    death_signal: signal.Signals,
+    *,
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> Child:
-    """Start a server; what it prints goes to the log.
+    """Start a server; what it prints goes to the log, and `environment` is added to the bare one.
 
     Raises:
         UserError: the program cannot be started.
@@ -174,11 +180,11 @@ async def start_child(
         raise UserError(f"{log_path}: cannot be written ({error.strerror})") from None
     try:
         process = await asyncio.create_subprocess_exec(
-            *map(str, command),
+            *command,
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
             start_new_session=True,
             preexec_fn=before_exec(identity, death_signal),
         )

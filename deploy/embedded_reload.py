@@ -30,7 +30,7 @@ def reload_broker(instance: Instance) -> bool:
     os.kill(pid, signal.SIGHUP)
     deadline = time.monotonic() + RELOAD_S_MAX
     while time.monotonic() < deadline:
-        news = _log_since(log, begin)
+        news = log_since(log, begin)
         if "Reloaded server configuration" in news:
             return True
         if "Failed to reload" in news:
@@ -65,7 +65,8 @@ def log_path(instance: Instance) -> Path:
     return instance.logs_dir / "nats.log"
 
 
-def _log_since(log: Path, begin: int) -> str:
+def log_since(log: Path, begin: int) -> str:
+    """What the log says from a place on."""
     with log.open("rb") as file:
         if file.seek(0, os.SEEK_END) < begin:  # a new file was begun meanwhile
             begin = 0
