@@ -3,8 +3,9 @@
 Its configuration and its users are written anew at every start. Devices meet the MQTT listener, on the host and with
 the certificate that the settings say; NATS's own protocol stays on loopback.
 
-A session's client id finds what the last one of that name left, so devices keep theirs and nothing piles up. There is no
-`consumer_inactive_threshold`: a session whose consumer it removed keeps its subscription by name and hears nothing more.
+A session clears away what the last one under its client id left, so devices keep one id each and nothing piles up.
+There is no `consumer_inactive_threshold`: a session whose consumer it removed would be granted its subscription again
+and hear nothing more.
 
 What is kept on disk: QoS 1 messages with a subscriber who has not yet acknowledged, retained messages, sessions.
 Positions go down to QoS 0 at the gateway's subscription and never touch it. `sync_interval` stays at NATS's default of
