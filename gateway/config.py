@@ -89,7 +89,7 @@ class GatewaySettings:
     fixes_queued_max: int = 65_536  # beyond it the oldest are dropped and counted
 
     taps_batch_max: int = 512
-    taps_queued_max: int = 8_192  # beyond it the tap connection is no longer read; a broker sends 1,024 ahead
+    taps_queued_max: int = 16_384  # beyond it the tap connection is no longer read; a broker sends a few thousand ahead
     validate_timeout_s: float = 10.0
     retry_s_min: float = 0.1
     retry_s_max: float = 2.0

@@ -147,7 +147,8 @@ class FixIntake:
                 fixes.append(said.value)
             else:
                 self._other(said, message, now_s)
-        self._counts["positions_received"] += number
+        self._counts["messages_received"] += number
+        self._counts["positions_received"] += len(fixes)
         if fixes:
             self._judge(build(keys, fixes, now_s), now_s)
 

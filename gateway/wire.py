@@ -288,7 +288,7 @@ def tap_head(payload: bytes) -> TapHead | None:
 
 def malformed(tap_id: str, refusal: Refusal) -> Answer:
     """The answer to a tap that cannot be read; trying again cannot help."""
-    say = {"uk": "Помилка зчитувача", "en": "Reader error"}
+    say = {"uk": "Код не читається", "en": "Unreadable code"}
     return Answer(tap_id, "malformed", say=say, reason=refusal.reason.value)
 
 
