@@ -1,0 +1,245 @@
+"""Dispatch over HTTP: the fleet as it is, the stream, GTFS-Realtime, and what a dispatcher may do.
+
+Handlers follow the convention of the web layer, which binds them: typed arguments, struct or ready bytes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from dispatch import realtime
+from dispatch.alerts import Alert
+from dispatch.board import Board, Publication
+from dispatch.errors import Problem
+from dispatch.network import Network
+from dispatch.schemas import (
+    ArrivalsReply,
+    Instruction,
+    InstructionRequest,
+    LineReply,
+    MapReply,
+    MeasuresReply,
+    RoutesReply,
+)
+from dispatch.snapshot import AlertsDocument, HeadwaysDocument, VehiclesDocument
+from dispatch.stream import DEFAULTS, Streams, StreamSettings
+from dispatch.views import Atlas, View
+
+MEASURES_S_MAX = 31 * 86_400.0
+HOLD_S_MAX = 3600.0
+_PROTOBUF = "application/x-protobuf"
+# Asked for again each time, but sent again only when it has changed.
+_CHECKED = "public, max-age=0, must-revalidate"
+_READ_ALARMS = "alerts:drivers"
+
+
+class Desk(Protocol):
+    """What a dispatcher's hand reaches: the engine, wherever it runs, and the way down to the vehicles."""
+
+    async def acknowledge(self, alert_id: str, by: str) -> Alert | None:
+        """Note that somebody has seen an alert; None when there is no such alert."""
+
+    async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
+        """Regularity and punctuality in a span of time."""
+
+    async def instruct(self, instruction: Instruction) -> None:
+        """Send an instruction down to its vehicle."""
+
+
+class DispatchApi:
+    """Operations on a board, a network and a desk."""
+
+    def __init__(
+        self,
+        board: Board,
+        network: Network,
+        desk: Desk,
+        clock: Callable[[], float] = time.time,
+        stream: StreamSettings = DEFAULTS,
+    ) -> None:
+        self._board = board
+        self._desk = desk
+        self._clock = clock
+        self._atlas = Atlas(network)
+        self._view: View | None = None
+        self._json_feeds: dict[str, tuple[bytes, bytes]] = {}
+        self.streams = Streams(board, clock, stream)
+
+    def routes(self) -> list[tuple[Any, ...]]:
+        """The operations."""
+        return [
+            ("GET", "/api/v1/routes", "public", self.list_routes),
+            ("GET", "/api/v1/routes/{route_id}/line", "public", self.get_line),
+            ("GET", "/api/v1/vehicles", "public", self.list_vehicles),
+            ("GET", "/api/v1/headways", "public", self.list_headways),
+            ("GET", "/api/v1/alerts", "public", self.list_alerts),
+            ("POST", "/api/v1/alerts/{id}/acknowledge", "alerts:acknowledge", self.acknowledge),
+            ("GET", "/api/v1/stops/{stop_id}/arrivals", "public", self.list_arrivals),
+            ("GET", "/api/v1/measures", "measures:read", self.list_measures),
+            ("GET", "/api/v1/stream", "public", self.stream),
+            ("POST", "/api/v1/instructions", "instructions:send", self.instruct, 201),
+            ("GET", "/api/v1/map", "public", self.get_map),
+            ("GET", "/gtfs-rt/vehicle-positions.pb", "public", self.vehicle_positions),
+            ("GET", "/gtfs-rt/trip-updates.pb", "public", self.trip_updates),
+            ("GET", "/gtfs-rt/alerts.pb", "public", self.alerts_feed),
+            ("GET", "/gtfs-rt/vehicle-positions.json", "public", self.vehicle_positions_json),
+            ("GET", "/gtfs-rt/trip-updates.json", "public", self.trip_updates_json),
+            ("GET", "/gtfs-rt/alerts.json", "public", self.alerts_feed_json),
+        ]
+
+    def use_network(self, network: Network) -> None:
+        """Answer by another feed version from now on."""
+        self._atlas = Atlas(network)
+        self._view = None
+
+    async def list_routes(self) -> Annotated[bytes, RoutesReply, _CHECKED]:
+        """List the routes, each with its vehicles and its worst headway now."""
+        return self._look().routes_json
+
+    async def get_line(self, route_id: str) -> LineReply:
+        """Show one line: the shape and stops of each direction, its vehicles in order, each with its leader."""
+        route = self._route(route_id)
+        return self._look().line(route)
+
+    async def list_vehicles(self) -> Annotated[bytes, VehiclesDocument, _CHECKED]:
+        """List all vehicles: position, trip, distance along it, deviation from the timetable, age and state."""
+        return self._latest().vehicles
+
+    async def list_headways(self, *, route_id: str | None = None) -> Annotated[bytes, HeadwaysDocument]:
+        """List headways now against the timetable's of the same two trips, of one route or all."""
+        if route_id is None:
+            return self._latest().headways
+        self._route(route_id)
+        return msgspec.json.encode(self._look().headways_of(route_id))
+
+    async def list_alerts(self, *, permissions: frozenset[str]) -> Annotated[bytes, AlertsDocument, "no-store"]:
+        """List alerts; drivers' alarms are shown to dispatchers alone."""
+        latest = self._latest()
+        return latest.alerts if _READ_ALARMS in permissions else latest.public_alerts
+
+    async def acknowledge(self, id: str, *, subject: str) -> Alert:
+        """Note that a dispatcher has seen an alert; doing it twice changes nothing."""
+        alert = await self._desk.acknowledge(id, subject)
+        if alert is None:
+            raise Problem(404, "No such alert", f"There is no alert {id}; it may be over.")
+        return alert
+
+    async def list_arrivals(self, stop_id: str) -> ArrivalsReply:
+        """List the vehicles on their way to a stop, soonest first, at most 100."""
+        stop = self._atlas.stop_by_id.get(stop_id)
+        if stop is None:
+            raise Problem(404, "No such stop", f"The feed has no stop {stop_id}; /api/v1/map lists them.")
+        view = self._look()
+        name = self._atlas.network.stop_name[stop]
+        return ArrivalsReply(stop_id, name, view.publication.as_of_s, view.arrivals_by_stop.get(stop_id, []))
+
+    async def list_measures(self, *, from_: float, to: float, route_id: str | None = None) -> MeasuresReply:
+        """Measure the service between two times: headway adherence, waiting and punctuality, at most 31 days."""
+        if not 0 <= from_ < to or to - from_ > MEASURES_S_MAX:
+            raise Problem(422, "Invalid request", "`from` must be before `to`, by 31 days at the most (Unix seconds).")
+        if route_id is not None:
+            self._route(route_id)
+        return await self._desk.measures(from_, to, route_id)
+
+    async def stream(self, *, permissions: frozenset[str], request: web.Request) -> web.StreamResponse:
+        """Stream vehicles, headways and alerts each second (server-sent events); a slow reader gets the newest."""
+        return await self.streams.serve(request, staff=_READ_ALARMS in permissions)
+
+    async def instruct(self, *, body: InstructionRequest, subject: str) -> Instruction:
+        """Tell a driver to hold until a time, or something else in words."""
+        now_s = self._clock()
+        self._check_instruction(body, now_s)
+        instruction = Instruction(
+            id=str(uuid.uuid4()),
+            vehicle_id=body.vehicle_id,
+            operator_id=self._operator(body),
+            kind=body.kind,
+            sent_at=now_s,
+            until_ts=body.until_ts,
+            text=body.text,
+            sent_by=subject,
+        )
+        await self._desk.instruct(instruction)
+        return instruction
+
+    async def get_map(self) -> Annotated[bytes, MapReply, _CHECKED]:
+        """Draw the network: a line for each route and direction and a point for each stop, as GeoJSON."""
+        return self._atlas.map_json
+
+    async def vehicle_positions(self) -> Annotated[bytes, _PROTOBUF, _CHECKED]:
+        """GTFS-Realtime VehiclePositions."""
+        return self._latest().pb_vehicle_positions
+
+    async def trip_updates(self) -> Annotated[bytes, _PROTOBUF, _CHECKED]:
+        """GTFS-Realtime TripUpdates."""
+        return self._latest().pb_trip_updates
+
+    async def alerts_feed(self) -> Annotated[bytes, _PROTOBUF, _CHECKED]:
+        """GTFS-Realtime Alerts."""
+        return self._latest().pb_alerts
+
+    async def vehicle_positions_json(self) -> Annotated[bytes, "application/json", _CHECKED]:
+        """GTFS-Realtime VehiclePositions as JSON."""
+        return await self._json_feed("vehicle-positions", self._latest().pb_vehicle_positions)
+
+    async def trip_updates_json(self) -> Annotated[bytes, "application/json", _CHECKED]:
+        """GTFS-Realtime TripUpdates as JSON."""
+        return await self._json_feed("trip-updates", self._latest().pb_trip_updates)
+
+    async def alerts_feed_json(self) -> Annotated[bytes, "application/json", _CHECKED]:
+        """GTFS-Realtime Alerts as JSON."""
+        return await self._json_feed("alerts", self._latest().pb_alerts)
+
+    async def _json_feed(self, name: str, message: bytes) -> bytes:
+        """A feed as JSON, made once for each message and in a thread, because it takes its time."""
+        known = self._json_feeds.get(name)
+        if known is None or known[0] is not message:
+            known = (message, await asyncio.to_thread(realtime.to_json, message))
+            self._json_feeds[name] = known
+        return known[1]
+
+    def _latest(self) -> Publication:
+        latest = self._board.latest
+        if latest is None:
+            detail = "Dispatch has not told of the fleet yet; /readyz says when it has."
+            raise Problem(503, "Not ready", detail, {"Retry-After": "1"})
+        return latest
+
+    def _look(self) -> View:
+        latest = self._latest()
+        if self._view is None or self._view.publication is not latest:
+            self._view = View(latest, self._atlas)
+        return self._view
+
+    def _route(self, route_id: str) -> int:
+        route = self._atlas.route_by_id.get(route_id)
+        if route is None:
+            raise Problem(404, "No such route", f"The feed has no route {route_id}; /api/v1/routes lists them.")
+        return route
+
+    def _check_instruction(self, body: InstructionRequest, now_s: float) -> None:
+        if body.until_ts is not None and not now_s < body.until_ts <= now_s + HOLD_S_MAX:
+            raise Problem(422, "Invalid request", "until_ts: must lie in the future, by an hour at the most.")
+        if body.kind == "hold" and body.until_ts is None:
+            raise Problem(422, "Invalid request", "until_ts: a hold needs the time until which to hold.")
+        if body.kind == "message" and not (body.text or "").strip():
+            raise Problem(422, "Invalid request", "text: a message needs words.")
+
+    def _operator(self, body: InstructionRequest) -> str:
+        """Whose vehicle it is: the one named, or the only one there is."""
+        operators = self._look().operators_by_vehicle.get(body.vehicle_id, [])
+        if body.operator_id is not None:
+            operators = [operator for operator in operators if operator == body.operator_id]
+        if not operators:
+            raise Problem(404, "No such vehicle", f"No vehicle {body.vehicle_id} has been heard of lately.")
+        if len(operators) > 1:
+            names = ", ".join(sorted(operators))
+            raise Problem(409, "Ambiguous vehicle", f"{names} all have a vehicle {body.vehicle_id}; name operator_id.")
+        return operators[0]

@@ -1,0 +1,174 @@
+"""What the HTTP interface answers and takes beyond the snapshot's own rows; times are Unix seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from dispatch.measures import HeadwayMeasure, PunctualityMeasure
+from dispatch.snapshot import Vehicle
+
+TEXT_CHARS_MAX = 500
+
+
+class RouteDirection(msgspec.Struct, frozen=True):
+    """One direction of a route by its main pattern, the one with most trips."""
+
+    direction_id: int
+    headsign: str
+    pattern_id: str
+    length_m: float
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A route and how it does now; `worst_` is what is furthest from its plan, on either side."""
+
+    route_id: str
+    short_name: str
+    long_name: str
+    route_type: int
+    color: str
+    text_color: str
+    directions: list[RouteDirection]
+    vehicles: int
+    bunched: int
+    gapped: int
+    worst_ratio: float | None
+    worst_headway_s: float | None
+    worst_deviation_s: float | None
+
+
+class RoutesReply(msgspec.Struct, frozen=True):
+    """GET /api/v1/routes."""
+
+    as_of: float
+    routes: list[Route]
+
+
+class LineStop(msgspec.Struct, frozen=True):
+    """A stop of a direction's main pattern."""
+
+    stop_id: str
+    name: str
+    lat: float
+    lon: float
+    distance_m: float
+
+
+class LineVehicle(Vehicle, frozen=True, kw_only=True):
+    """A vehicle on a line with its leader; `line_m` is its place along the direction's main pattern."""
+
+    line_m: float | None
+    leader_id: str | None
+    headway_s: float | None
+    scheduled_headway_s: float | None
+    deviation_headway_s: float | None
+    headway_state: str
+    gap_m: float | None
+
+
+class LineDirection(msgspec.Struct, frozen=True):
+    """One direction of a line; `shape` is [longitude, latitude] pairs."""
+
+    direction_id: int
+    headsign: str
+    pattern_id: str
+    length_m: float
+    shape: list[tuple[float, float]]
+    stops: list[LineStop]
+    vehicles: list[LineVehicle]
+
+
+class LineReply(msgspec.Struct, frozen=True):
+    """GET /api/v1/routes/{route_id}/line."""
+
+    route_id: str
+    short_name: str
+    as_of: float
+    directions: list[LineDirection]
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A vehicle on its way to a stop; `deviation_s` above 0 is late."""
+
+    route_id: str
+    short_name: str
+    headsign: str
+    trip_id: str
+    vehicle_id: str
+    scheduled_at: float
+    predicted_at: float
+    deviation_s: float
+
+
+class ArrivalsReply(msgspec.Struct, frozen=True):
+    """GET /api/v1/stops/{stop_id}/arrivals, soonest first."""
+
+    stop_id: str
+    name: str
+    as_of: float
+    arrivals: list[Arrival]
+
+
+class Geometry(msgspec.Struct, frozen=True):
+    """A GeoJSON geometry (RFC 7946)."""
+
+    type: Literal["LineString", "Point"]
+    coordinates: list[Any]
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """A GeoJSON feature."""
+
+    geometry: Geometry
+    properties: dict[str, Any]
+    type: Literal["Feature"] = "Feature"
+
+
+class FeatureCollection(msgspec.Struct, frozen=True):
+    """GeoJSON features."""
+
+    features: list[Feature]
+    type: Literal["FeatureCollection"] = "FeatureCollection"
+
+
+class MapReply(msgspec.Struct, frozen=True):
+    """GET /api/v1/map: bounds are west, south, east, north."""
+
+    feed_version: str
+    bounds: tuple[float, float, float, float]
+    lines: FeatureCollection
+    stops: FeatureCollection
+
+
+class InstructionRequest(msgspec.Struct, frozen=True):
+    """What a dispatcher tells a driver: hold until a time, or a text."""
+
+    vehicle_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    kind: Literal["hold", "message"]
+    operator_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+    until_ts: float | None = None
+    text: Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)] | None = None
+
+
+class Instruction(msgspec.Struct, frozen=True):
+    """An instruction on its way to a vehicle."""
+
+    id: str
+    vehicle_id: str
+    operator_id: str
+    kind: str
+    sent_at: float
+    until_ts: float | None
+    text: str | None
+    sent_by: str
+
+
+class MeasuresReply(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """GET /api/v1/measures: regularity and punctuality of each route and direction, pooled over its stops."""
+
+    from_: float
+    to: float
+    headway: list[HeadwayMeasure]
+    punctuality: list[PunctualityMeasure]

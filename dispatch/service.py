@@ -1,0 +1,187 @@
+"""Dispatch as a service: the engine ticks once a second in a thread of its own, and what it says is published.
+
+All of the engine's work but `ingest` is done by that one thread, so the loop that answers requests never waits for a
+tick and the engine needs no locks. Ticks are set against the wall clock: one that took too long is followed by the
+next whole second, and what was left out is counted, never made up for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from dispatch import realtime
+from dispatch.alerts import Alert
+from dispatch.board import Publication
+from dispatch.measures import HeadwayMeasure, PunctualityMeasure
+from dispatch.schemas import MeasuresReply
+from dispatch.snapshot import Snapshot
+
+T = TypeVar("T")
+
+# A feed may take this share of a tick's time in the long run; a larger fleet's feeds are made less often instead.
+_FEED_SHARE = 0.25
+
+
+class TicksLike(Protocol):
+    """The engine as the service needs it; times are Unix seconds."""
+
+    counters: Any
+
+    def tick(self, now_s: float) -> Snapshot:
+        """Fold what came in and say how the fleet is now."""
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take a vehicle's event."""
+
+    def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
+        """Note that a person has seen an alert; None when there is no such alert."""
+
+    def measures(
+        self, from_s: float, to_s: float, route_id: str | None
+    ) -> tuple[list[HeadwayMeasure], list[PunctualityMeasure]]:
+        """Measures of the passages between two times."""
+
+
+class Publisher:
+    """Encodes snapshots; keeps the feeds of the last one while they are still of the same second."""
+
+    def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
+        self._timer = timer
+        self._header_ts = 0
+        self._due_s = 0.0
+        self._feeds = (b"", b"", b"")
+        self.feeds_made = 0
+
+    def publication(self, snapshot: Snapshot) -> Publication:
+        """Everything that readers may ask for, encoded."""
+        now_s = snapshot.as_of_s
+        # Two contents under one header time would be two truths, so a feed is made once in a second at the most.
+        due = int(now_s) > self._header_ts and now_s >= self._due_s
+        if due or now_s < self._header_ts - 60:
+            began = self._timer()
+            self._feeds = self._make_feeds(snapshot)
+            self._header_ts = int(now_s)
+            self._due_s = now_s + (self._timer() - began) / _FEED_SHARE - 1.0
+            self.feeds_made += 1
+        line_m = [None if math.isnan(place) else round(place, 1) for place in snapshot.fleet.line_m.tolist()]
+        return Publication(
+            as_of_s=now_s,
+            feed_version=snapshot.feed_version,
+            vehicles=snapshot.vehicles_json(),
+            headways=snapshot.headways_json(),
+            alerts=snapshot.alerts_json(),
+            public_alerts=snapshot.alerts_json(public=True),
+            trip_updates=snapshot.trip_updates_json(),
+            line_m=line_m,
+            pb_vehicle_positions=self._feeds[0],
+            pb_trip_updates=self._feeds[1],
+            pb_alerts=self._feeds[2],
+        )
+
+    def _make_feeds(self, snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
+        header_ts, version = int(snapshot.as_of_s), snapshot.feed_version
+        starts = realtime.start_times_of(snapshot.trip_updates)
+        twice = realtime.shared_ids(snapshot.vehicles)
+        return (
+            realtime.vehicle_positions(snapshot.vehicles, starts, header_ts, version),
+            realtime.trip_updates(snapshot.trip_updates, twice, header_ts, version),
+            realtime.alerts(snapshot.alerts, header_ts, version),
+        )
+
+
+class DispatchService:
+    """The engine at work; entering means that a first publication is out, leaving that the last tick is done.
+
+    A failure of the engine ends the `async with` of whoever entered it, with that failure.
+    """
+
+    def __init__(
+        self,
+        engine: TicksLike,
+        publish: Callable[[Publication], None],
+        clock: Callable[[], float] = time.time,
+        tick_s: float = 1.0,
+    ) -> None:
+        self.engine = engine
+        self._publish = publish
+        self._clock = clock
+        self._tick_s = tick_s
+        self._publisher = Publisher()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
+        self._stop = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+        self._last_s = 0.0
+        self.counters: dict[str, float] = {"ticks": 0, "ticks_left_out": 0, "tick_seconds": 0.0}
+        self.gauges: dict[str, float] = {"last_tick_seconds": 0.0, "lag_seconds": 0.0}
+
+    async def __aenter__(self) -> DispatchService:
+        """Tick once, then go on ticking in a task."""
+        await self._tick(self._clock())
+        await self._tasks.__aenter__()
+        self._tasks.create_task(self._run(), name="dispatch tick")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the tick under way end, and no other begin."""
+        self._stop.set()
+        try:
+            await self._tasks.__aexit__(kind, error, trace)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def event(self, event: Mapping[str, Any]) -> None:
+        """Hand a vehicle's event to the engine between two ticks."""
+        await self._call(self.engine.event, dict(event))
+
+    async def acknowledge(self, alert_id: str, by: str) -> Alert | None:
+        """Note that a person has seen an alert; None when there is no such alert."""
+        return await self._call(self.engine.acknowledge, alert_id, by, self._clock())
+
+    async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
+        """Regularity and punctuality in a span of time, of one route or all."""
+        headway, punctuality = await self._call(self.engine.measures, from_s, to_s, route_id)
+        return MeasuresReply(from_s, to_s, headway, punctuality)
+
+    def healthy(self) -> list[str]:
+        """Why dispatch cannot work; empty when it can."""
+        silent_s = self._clock() - self._last_s
+        return [f"dispatch has not ticked for {silent_s:.0f} s"] if silent_s > max(10.0, 5 * self._tick_s) else []
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            now_s = self._clock()
+            due_s = (now_s // self._tick_s + 1) * self._tick_s
+            try:
+                await asyncio.wait_for(self._stop.wait(), due_s - now_s)
+            except TimeoutError:
+                await self._tick(max(self._clock(), due_s))
+
+    async def _tick(self, now_s: float) -> None:
+        before_s = self._last_s
+        began = time.perf_counter()
+        publication = await self._call(self._work, now_s)
+        took_s = time.perf_counter() - began
+        self._publish(publication)
+        self._last_s = now_s
+        self.counters["ticks"] += 1
+        self.counters["tick_seconds"] += took_s
+        # A clock that jumped is no tick left out: only whole ticks within a sensible span are counted.
+        passed_s = now_s - before_s
+        if before_s and self._tick_s * 1.5 < passed_s < 60.0:
+            self.counters["ticks_left_out"] += int(passed_s / self._tick_s - 0.5)
+        self.gauges["last_tick_seconds"] = took_s
+        self.gauges["lag_seconds"] = max(0.0, self._clock() - now_s)
+
+    def _work(self, now_s: float) -> Publication:
+        return self._publisher.publication(self.engine.tick(now_s))
+
+    async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

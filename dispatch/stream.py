@@ -1,0 +1,120 @@
+"""The live stream (server-sent events): one frame a second, encoded once for all, and never a queue behind a reader.
+
+A frame goes out in small parts, each only after the one before has been taken, so a reader that stalls holds a part
+and not a frame. When it comes back it gets the newest frame; what it missed is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from dispatch.board import Board, Publication
+from dispatch.errors import Problem
+
+_PART_BYTES = 65_536
+# Kept small, so that what a stalled reader finds on its return is not seconds old.
+_SOCKET_BYTES = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """Limits of the stream."""
+
+    streams_max: int = 1000
+    heartbeat_s: float = 10.0
+    stall_s_max: float = 60.0
+    retry_ms: int = 2000
+    life_s_max: float = 3600.0  # then the client connects anew, and its rights are looked at again
+
+
+DEFAULTS = StreamSettings()
+
+
+class Streams:
+    """All streams of one board."""
+
+    def __init__(self, board: Board, clock: Callable[[], float], settings: StreamSettings = DEFAULTS) -> None:
+        self._board = board
+        self._clock = clock
+        self._settings = settings
+        self.open = 0
+        self.counters = {"frames_sent": 0, "frames_skipped": 0, "streams_stalled": 0, "streams_refused": 0}
+
+    async def serve(self, request: web.Request, *, staff: bool) -> web.StreamResponse:
+        """Send frames until the client goes, stalls for too long or has been here for an hour.
+
+        Raises:
+            Problem: 503; there are as many streams as the server keeps.
+        """
+        if self.open >= self._settings.streams_max:
+            self.counters["streams_refused"] += 1
+            raise Problem(503, "Too many streams", "The server keeps no more streams; try again in a while.")
+        self.open += 1
+        try:
+            return await self._serve(request, staff=staff)
+        finally:
+            self.open -= 1
+
+    async def _serve(self, request: web.Request, *, staff: bool) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+                "Access-Control-Allow-Origin": "*",
+                "X-Content-Type-Options": "nosniff",
+                "X-Request-Id": str(request.get("id", "")),
+            }
+        )
+        _shrink_buffer(request)
+        await response.prepare(request)
+        try:
+            await self._send(response, f"retry: {self._settings.retry_ms}\n\n".encode())
+            await self._follow(response, staff=staff)
+        except TimeoutError:
+            self.counters["streams_stalled"] += 1
+            if request.transport is not None:
+                request.transport.abort()
+        except ConnectionError:
+            pass  # the client has gone, which is how streams end
+        return response
+
+    async def _follow(self, response: web.StreamResponse, *, staff: bool) -> None:
+        board, settings = self._board, self._settings
+        ends_s = self._clock() + settings.life_s_max
+        version = board.version if board.latest is None else board.version - 1
+        while self._clock() < ends_s:
+            if not await board.newer_than(version, settings.heartbeat_s):
+                await self._send(response, b": still here\n\n")
+                continue
+            latest = board.latest
+            if latest is None:
+                continue
+            self.counters["frames_skipped"] += board.version - version - 1
+            version = board.version
+            await self._send(response, _frame(latest, staff=staff))
+            self.counters["frames_sent"] += 1
+
+    async def _send(self, response: web.StreamResponse, frame: bytes) -> None:
+        view = memoryview(frame)
+        async with asyncio.timeout(self._settings.stall_s_max):
+            for start in range(0, len(view), _PART_BYTES):
+                await response.write(view[start : start + _PART_BYTES])
+
+
+def _frame(publication: Publication, *, staff: bool) -> bytes:
+    return publication.staff_frame if staff else publication.public_frame
+
+
+def _shrink_buffer(request: web.Request) -> None:
+    transport = request.transport
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is not None:
+        with contextlib.suppress(OSError):
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
