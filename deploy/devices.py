@@ -254,7 +254,7 @@ def _subject(topic: str) -> str:
 
 
 def _credential(device: DeviceId) -> tuple[Credential, Device]:
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    password = secrets.token_hex(PASSWORD_BYTES)  # no sign that a shell or a form would trip over
     line = Device(
         kind=device.kind,
         operator=device.operator,
