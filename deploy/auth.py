@@ -13,13 +13,15 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from deploy.errors import UserError
 from deploy.problems import Problem
 
 Role = Literal["dispatcher", "cashier", "inspector", "validator", "vendor", "admin"]
@@ -232,9 +234,28 @@ class BearerGate:
         return Principal(claims.sub, claims.role, "bearer")
 
 
-def new_key() -> bytes:
-    """A fresh Ed25519 key as PKCS #8 PEM; the caller keeps it where only the owner reads."""
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def read_key(path: Path) -> Ed25519PrivateKey:
+    """The instance's signing key, an Ed25519 key as PKCS #8 PEM.
+
+    Raises:
+        UserError: the file is missing, cannot be read or holds another kind of key.
+    """
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except FileNotFoundError:
+        raise UserError(f"{path}: the key that signs tokens is missing; restore it with: takt restore") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: is no private key in PEM; restore it with: takt restore") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UserError(f"{path}: is no Ed25519 key; restore it with: takt restore")
+    return key
+
+
+def issuer_of(instance_id: str) -> str:
+    """Who an instance's tokens say they come from."""
+    return f"takt:{instance_id}"
 
 
 def _encode(raw: bytes) -> str:

@@ -13,7 +13,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -25,14 +25,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from deploy import openapi, pages
+from deploy.access import Access
 from deploy.answers import Callers, Handler, handler_of
-from deploy.auth import PERMISSIONS, BearerGate
+from deploy.auth import PERMISSIONS
 from deploy.binding import Operation, bind_all
 from deploy.errors import UserError
 from deploy.limits import Rate, TokenBuckets
 from deploy.metrics import HttpMetrics
 from deploy.problems import Problem, ProblemDocument, document_of, plain, render
-from deploy.sessions import Sessions
 
 log = structlog.get_logger("web")
 
@@ -63,15 +63,6 @@ class WebSettings:
     log_every: int = 0  # one request in so many goes to the log; 0: none but failures
     per_subject: Rate | None = field(default_factory=lambda: PER_SUBJECT)
     per_address: Rate | None = field(default_factory=lambda: PER_ADDRESS)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who is let in: bearer tokens, console sessions, and the clock that both are judged by."""
-
-    bearer: BearerGate | None = None
-    sessions: Sessions | None = None
-    clock: Callable[[], float] = time.time
 
 
 class DescriptionApi:
