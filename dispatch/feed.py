@@ -36,7 +36,7 @@ def read_feed(source: str | Path | bytes, block_pattern: str | None = None, toda
     """Read the feed at a path or URL, or in a zip's bytes; `today` is only needed for a calendar without end.
 
     `block_pattern` is a regular expression whose first group in a trip_id names its block where block_id is empty.
-    Raises FeedError, in one sentence, when there is no usable feed; ValueError when the pattern is none.
+    Raises FeedError, in one sentence, when there is no usable feed; BlockRuleError when the pattern is none.
     """
     began = time.perf_counter()
     rule = block_rule(block_pattern) if block_pattern else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -24,14 +25,16 @@ SUFFIX = ".network"
 def load_feed_cached(source: str | Path | bytes, cache_dir: Path, block_pattern: str | None = None) -> Network:
     """The network of a feed, from `cache_dir` when this very content was read before, else read in a child process.
 
-    Raises FeedError as `dispatch.feed.read_feed` does, ValueError for a bad pattern, OSError when the cache cannot be
-    written. A damaged cache file is written anew.
+    Raises FeedError and BlockRuleError as `dispatch.feed.read_feed` does, OSError when the cache cannot be written.
+    A damaged cache file is written anew.
     """
     if block_pattern:
         block_rule(block_pattern)
     source = fetch(source)  # once: the child reads the very bytes whose digest names the file
     opened = open_source(source)
-    options = json.dumps([digest(opened), block_pattern or "", FORMAT_VERSION, READER_VERSION])
+    # The year is part of the key because a calendar without end is only kept for some years ahead.
+    year = dt.datetime.now(dt.UTC).year
+    options = json.dumps([digest(opened), block_pattern or "", year, FORMAT_VERSION, READER_VERSION])
     cached = cache_dir / (sha256(options.encode()).hexdigest() + SUFFIX)
     try:
         network = load_network(cached)

@@ -16,7 +16,7 @@ from dispatch.network import Ints
 
 ROW = "row"  # the row's number in the file, from which its line is found when somebody must be told
 SHOWN_CHARACTERS = 60
-TIME_PATTERN = r"^(\d{1,2}):([0-5]\d):([0-5]\d)$"
+TIME_PATTERN = r"^[0-9]{1,2}:[0-5][0-9]:[0-5][0-9]$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,12 @@ def indices(values: pl.Series, ids: pl.Series) -> Ints:
 
 def seconds(values: pl.Series) -> pl.Series:
     """H:MM:SS or HH:MM:SS, hours to 99, as seconds; null for null and for what is no time."""
-    parts = values.to_frame("time").select(
-        pl.col("time").str.extract(TIME_PATTERN, group).cast(pl.Int32).alias(str(group)) for group in (1, 2, 3)
-    )
-    return parts.select(pl.col("1") * 3600 + pl.col("2") * 60 + pl.col("3")).to_series()
+    times = values.to_frame("time")
+    # A timetable names few different times, each of them often: only those are parsed.
+    different = times.unique().filter(pl.col("time").str.contains(TIME_PATTERN))
+    parts = different["time"].str.split_exact(":", 2).struct.unnest().cast(pl.Int32)
+    parsed = different.with_columns(seconds=parts["field_0"] * 3600 + parts["field_1"] * 60 + parts["field_2"])
+    return times.join(parsed, on="time", how="left", maintain_order="left")["seconds"]
 
 
 def numbers(values: pl.Series) -> pl.Series:

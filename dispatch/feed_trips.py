@@ -112,7 +112,9 @@ def read_stop_times(table: Table, trip_id: pl.Series, stops: Stops) -> StopTimes
         "unknown_stop",
         "trip {trip_id} calls at stop {stop_id}, which is not in stops.txt; the call is left out",
     )
-    arrival, departure = seconds(frame["arrival_time"]), seconds(frame["departure_time"])
+    arrival = seconds(frame["arrival_time"])
+    same = frame["arrival_time"].equals(frame["departure_time"])
+    departure = arrival if same else seconds(frame["departure_time"])
     untimed = (arrival.is_null() & frame["arrival_time"].is_not_null()) | (
         departure.is_null() & frame["departure_time"].is_not_null()
     )

@@ -9,14 +9,18 @@ import numpy as np
 from dispatch.network import Ints
 
 
+class BlockRuleError(ValueError):
+    """The block pattern cannot be used; the text says why."""
+
+
 def block_rule(pattern: str) -> re.Pattern[str]:
-    """The compiled rule; ValueError in one sentence when it is no regular expression or has no group."""
+    """The compiled rule; BlockRuleError when it is no regular expression or has no group."""
     try:
         rule = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"the block pattern {pattern!r} is not a regular expression: {error}") from None
+        raise BlockRuleError(f"the block pattern {pattern!r} is not a regular expression: {error}") from None
     if rule.groups < 1:
-        raise ValueError(
+        raise BlockRuleError(
             f"the block pattern {pattern!r} has no group: put the part of the trip_id that names its block in brackets"
         )
     return rule

@@ -9,8 +9,8 @@ import numpy as np
 
 from dispatch.network import Flags, Ints
 
-CELLS_MAX = 4_000_000  # services x days: one byte each; some feeds say that they are valid until 2099
-DAYS_MIN = 800
+CELLS_MAX = 2_000_000  # services x days: one byte each; some feeds say that they are valid until 2099
+DAYS_MIN = 1_100
 DAYS_BEFORE = 366  # how much of the past is kept when not all days fit
 ADDED, REMOVED = 1, 2  # exception_type
 

@@ -88,6 +88,7 @@ def _read(source: str, block_pattern: str | None) -> tuple[Feed, float]:
     from rich.console import Console
 
     from dispatch.feed_problems import FeedError
+    from dispatch.network_blocks import BlockRuleError
 
     began = time.perf_counter()
     screen = Console(stderr=True)
@@ -96,7 +97,7 @@ def _read(source: str, block_pattern: str | None) -> tuple[Feed, float]:
             from dispatch.feed import read_feed
 
             feed = read_feed(source, block_pattern)
-    except (FeedError, ValueError) as error:
+    except (FeedError, BlockRuleError) as error:
         raise UserError(str(error)) from error
     return feed, time.perf_counter() - began
 
