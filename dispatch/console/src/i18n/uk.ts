@@ -92,8 +92,8 @@ export const uk: Messages = {
   openAlerts: (n) => many(n, 'відкрите сповіщення', 'відкриті сповіщення', 'відкритих сповіщень'),
   alertKinds: { bunched: 'Здвоєні', gapped: 'Розрив', off_route: 'Поза маршрутом', alarm: 'Виклик водія' },
   alertText: {
-    bunched: (vehicle, leader, headway, plan) => `${vehicle} за ${headway} після ${leader}, за планом ${plan}`,
-    gapped: (vehicle, leader, headway, plan) => `${vehicle} за ${headway} після ${leader}, за планом ${plan}`,
+    bunched: (vehicle, leader, headway, plan) => `${vehicle} іде через ${headway} після ${leader}, за планом ${plan}`,
+    gapped: (vehicle, leader, headway, plan) => `${vehicle} іде через ${headway} після ${leader}, за планом ${plan}`,
     off_route: (vehicle) => `${vehicle} зійшла з маршруту`,
     alarm: (vehicle) => `Водій ${vehicle} кличе на допомогу`,
   },

@@ -14,6 +14,7 @@ setWorkerUrl(new URL(workerUrl, document.baseURI).href)
 // Drawn last is drawn on top: what needs attention covers what does not.
 const RANK: Record<HeadwayState, number> = { unknown: 0, regular: 1, long: 2, short: 2, gapped: 3, bunched: 4 }
 const DIM = 0.22
+const CARD = { width: 312, height: 370 } // pixels, with its margins
 
 export interface FleetMapHandlers {
   onVehicle: (key: string | null) => void
@@ -134,8 +135,16 @@ export class FleetMap {
 
   showVehicle(key: string, animate: boolean): void {
     const vehicle = this.fleet?.vehicleByKey.get(key)
-    if (!vehicle || this.map.getBounds().contains([vehicle.lon, vehicle.lat])) return
-    this.map.easeTo({ center: [vehicle.lon, vehicle.lat], animate })
+    if (!vehicle) return
+    const { x, y } = this.map.project([vehicle.lon, vehicle.lat])
+    const { clientWidth: width, clientHeight: height } = this.map.getContainer()
+    const seen = x > 0 && y > 0 && x < width && y < height
+    // The vehicle's card stands in the lower left corner; on a narrow map it is a sheet over the lower half.
+    const wide = width > CARD.width + 120
+    const covered = (!wide || x < CARD.width) && y > height - CARD.height
+    if (seen && !covered) return
+    const offset: [number, number] = wide ? [CARD.width / 2, 0] : [0, -height / 5]
+    this.map.easeTo({ center: [vehicle.lon, vehicle.lat], offset, animate })
   }
 
   remove(): void {
@@ -186,7 +195,7 @@ export class FleetMap {
     const only = ['==', ['get', 'route_id'], chosen ?? ''] as ['==', ['get', string], string]
     map.setFilter('chosen', only)
     map.setFilter('chosen-case', only)
-    map.setPaintProperty('lines', 'line-opacity', chosen === null ? 0.55 : 0.16)
+    map.setPaintProperty('lines', 'line-opacity', chosen === null ? 0.42 : 0.14)
     const share: number | ExpressionSpecification = chosen === null ? 1 : ['case', ['==', ['get', 'route'], chosen], 1, DIM]
     map.setPaintProperty('vehicles', 'icon-opacity', share)
     map.setPaintProperty('vehicle-names', 'text-opacity', share)

@@ -34,13 +34,13 @@ function draw(context: CanvasRenderingContext2D, state: HeadwayState, heading: b
   context.lineJoin = 'round'
   if (state === 'bunched' || state === 'gapped') {
     context.beginPath()
-    context.arc(0, 0, 14, 0, 2 * Math.PI)
-    context.globalAlpha = 0.18
+    context.arc(0, 0, 12.4, 0, 2 * Math.PI)
+    context.globalAlpha = 0.14
     context.fillStyle = color
     context.fill()
     context.globalAlpha = 1
-    context.setLineDash(state === 'gapped' ? [4.6, 4.2] : [])
-    context.lineWidth = 1.8
+    context.setLineDash(state === 'gapped' ? [4.1, 3.7] : [])
+    context.lineWidth = 1.5
     context.strokeStyle = color
     context.stroke()
     context.setLineDash([])

@@ -26,7 +26,7 @@ export function mapStyle(palette: MapPalette, tileUrl: string | null): StyleSpec
         paint: {
           'line-color': ['get', 'paint'],
           'line-width': ['interpolate', ['linear'], ['zoom'], 9, 1.2, 12, 2.2, 16, 4],
-          'line-opacity': 0.55,
+          'line-opacity': 0.42,
         },
       },
       {
@@ -82,7 +82,7 @@ export function mapStyle(palette: MapPalette, tileUrl: string | null): StyleSpec
           'icon-rotation-alignment': 'map',
           'icon-allow-overlap': true,
           'icon-ignore-placement': true,
-          'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.5, 12, 0.72, 15, 1],
+          'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.42, 11, 0.58, 13, 0.82, 15, 1],
           'symbol-sort-key': ['get', 'rank'],
         },
       },

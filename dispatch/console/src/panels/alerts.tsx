@@ -79,9 +79,9 @@ function Item({ alert }: { alert: Alert }) {
             {text.alertKinds[alert.kind]}
           </b>
           <span class="alert__age">{text.forAge(duration(serverNow() - alert.opened_at))}</span>
+          {direction && <span class="alert__where">{text.toward(direction.headsign)}</span>}
         </span>
         <span class="alert__text">{sentence(alert, text)}{stop ? `, ${text.at(stop)}` : ''}</span>
-        {direction && <span class="alert__where">{text.toward(direction.headsign)}</span>}
       </button>
       <span class="alert__act">
         {alert.state === 'open' && (

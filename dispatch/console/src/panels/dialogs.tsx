@@ -47,7 +47,7 @@ function Login() {
     <Modal label={text.signIn}>
       <form class="form" onSubmit={(event) => void submit(event)}>
         <p class="form__hint">{text.loginHint}</p>
-        <label>{text.user}<input class="input" name="user" autocomplete="username" required autofocus /></label>
+        <label>{text.user}<input class="input" name="user" autocomplete="username" required /></label>
         <label>{text.password}<input class="input" name="password" type="password" autocomplete="current-password" required /></label>
         {problem && <p class="form__problem" role="alert">{problem}</p>}
         <div class="form__buttons">
@@ -83,7 +83,7 @@ function Help() {
         ))}
       </dl>
       <div class="form__buttons">
-        <button type="button" class="button" autofocus onClick={() => setState({ dialog: null })}>{text.close}</button>
+        <button type="button" class="button" onClick={() => setState({ dialog: null })}>{text.close}</button>
       </div>
     </Modal>
   )

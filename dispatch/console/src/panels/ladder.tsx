@@ -44,10 +44,10 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, selected }: 
     <button type="button" class={classes.join(' ')} style={{ transform: `translateY(${labelY}px) translateY(-50%)` }}
       data-vehicle={key} title={describe(vehicle, text)} aria-label={describe(vehicle, text)} aria-pressed={selected}
       onClick={() => selectVehicle(selected ? null : key)}
-      onPointerEnter={() => setState({ hoveredVehicle: key })} onPointerLeave={() => setState({ hoveredVehicle: null })}
+      onPointerEnter={(event) => event.pointerType === 'mouse' && setState({ hoveredVehicle: key })} onPointerLeave={() => setState({ hoveredVehicle: null })}
       onFocus={() => setState({ hoveredVehicle: key })} onBlur={() => setState({ hoveredVehicle: null })}>
       <b class="rung__id">{vehicle.vehicle_id}</b>
-      <span class="rung__leader">{vehicle.leader_id ? `› ${vehicle.leader_id}` : ''}</span>
+      <span class="rung__leader">{vehicle.leader_id ? `›${vehicle.leader_id}` : ''}</span>
       <span class={`rung__time time-${timing}`}>{signed(vehicle.deviation_s)}</span>
       <span class={`rung__gap tone-${state}`}>
         <StateMark state={state} />
@@ -80,9 +80,9 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
   const gaps = gapsBetween(placed, scale)
   const stops = markStops(direction, scale, NAME_PX)
   const leaderOfActive = placed.find(({ vehicle }) => vehicleKey(vehicle) === (hovered ?? selected))?.vehicle.leader_id
-  const namesWidth = Math.round(Math.min(140, width * 0.36))
-  const axis = namesWidth + 12
-  const labels = axis + 22
+  const namesWidth = Math.round(Math.min(140, width * 0.325))
+  const axis = namesWidth + 11
+  const labels = axis + 18
   const x = (value: number) => (mirrored ? width - value : value)
 
   return (
@@ -98,7 +98,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
           ))}
           {placed.map(({ vehicle, y, labelY }) => (
             <path key={vehicleKey(vehicle)} class="lead"
-              d={`M${x(axis + 7)} ${y}C${x(axis + 15)} ${y} ${x(axis + 13)} ${labelY} ${x(labels)} ${labelY}`} />
+              d={`M${x(axis + 7)} ${y}C${x(axis + 13)} ${y} ${x(axis + 11)} ${labelY} ${x(labels)} ${labelY}`} />
           ))}
           {placed.map(({ vehicle, y }) => {
             const key = vehicleKey(vehicle)
@@ -158,7 +158,7 @@ function Strips({ directions }: { directions: LineDirection[] }) {
   const text = useMessages()
   const { element, width, height } = useSize()
   const together = directions.length > 1 && width >= SIDE_BY_SIDE_PX
-  const gutter = 12
+  const gutter = 8
   const stripWidth = together ? Math.floor((width - gutter) / 2) : width
   const headHeight = 42
   const stripHeight = Math.max(together ? 300 : 360, height - headHeight)

@@ -1,0 +1,280 @@
+"""The dispatcher's page in a real browser, against a made-up city that speaks the same interface."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+DIST = ROOT / "dispatch" / "console" / "dist" / "index.html"
+# The map needs WebGL, which SwiftShader draws without a graphics card; the rest keeps Chromium off the network.
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 20_000
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium"),
+    pytest.mark.skipif(not DIST.exists(), reason="needs the built console: make console"),
+]
+
+
+@pytest.fixture(scope="module")
+def console_city() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("console_city", ROOT / "tests" / "fixtures" / "console_city.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def city(console_city: ModuleType) -> Iterator[object]:
+    with console_city.Server(vehicles=200) as server:
+        yield server
+
+
+class Visit:
+    """An open page with everything it complained about and every address it asked."""
+
+    def __init__(self, browser: Browser, url: str, *, width: int = 1280, height: int = 800, **context: object) -> None:
+        settings = {"locale": "en-GB", "color_scheme": "light", **context}
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("#lines .line", state="attached")
+
+    def sign_in(self, user: str, password: str) -> None:
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
+        self.page.fill("input[name=user]", user)
+        self.page.fill("input[name=password]", password)
+        self.page.keyboard.press("Enter")
+
+
+@pytest.fixture
+def visit(browser: Browser, city: object) -> Iterator[object]:
+    visits: list[Visit] = []
+
+    def open_page(url: str | None = None, **context: object) -> Visit:
+        visits.append(Visit(browser, url or city.url, **context))
+        return visits[-1]
+
+    yield open_page
+    for one in visits:
+        one.context.close()
+
+
+def wait_until_drawn(page: Page, count: int) -> None:
+    """Waits until the map draws so many vehicles, counted by their keys, for a tile's edge shows one twice."""
+    page.wait_for_function(
+        """(count) => new Set(
+            (window.taktMap?.loaded() ? window.taktMap.queryRenderedFeatures(undefined, {layers: ['vehicles']}) : [])
+              .map((feature) => feature.properties.key)).size >= count""",
+        arg=count,
+        timeout=PATIENCE_MS,
+    )
+
+
+def test_the_page_loads_lists_the_lines_and_asks_nobody_else(visit, city):
+    open_page = visit()
+    page = open_page.page
+    assert page.locator("#lines .line").count() == len(city.city.routes)
+    expect(page.locator(".kpi dd").first).to_have_text("200")
+    expect(page.locator(".connection")).to_contain_text("Live")
+    wait_until_drawn(page, 1)
+    assert open_page.complaints == []
+    assert [url for url in open_page.asked if not url.startswith((city.url, "blob:", "data:"))] == []
+
+
+def test_lines_stand_worst_first_and_can_be_searched(visit, city):
+    page = visit().page
+    expect(page.locator(".overview .dot").first).to_be_visible()
+    page.locator(".kpi dd").first.hover()
+    page.fill("#search", city.city.routes[3].short_name)
+    expect(page.locator(f'#lines .line[data-route="{city.city.routes[3].route_id}"]')).to_be_visible()
+    page.fill("#search", "no such line anywhere")
+    expect(page.locator("#lines .line")).to_have_count(0)
+    expect(page.locator("#lines .empty")).to_be_visible()
+
+
+def test_the_list_keeps_its_order_under_the_pointer(visit, city):
+    page = visit().page
+    order = "() => [...document.querySelectorAll('#lines .line')].map((line) => line.dataset.route)"
+    page.locator("#lines .line").nth(2).hover()
+    before = page.evaluate(order)
+    for route in city.city.routes:  # turns every line's headways over
+        for vehicle in route.vehicles:
+            vehicle.place_m = city.city.rng.uniform(0, route.directions[vehicle.direction].length_m)
+    page.wait_for_timeout(7_000)  # nothing may happen, so there is nothing to await: longer than the list's own 5 s
+    assert page.evaluate(order) == before
+    page.mouse.move(640, 20)
+    page.wait_for_function(f"(before) => String(({order})()) !== String(before)", arg=before)
+
+
+def test_the_ladder_shows_every_vehicle_with_its_leader_and_its_gap(visit, city):
+    page = visit().page
+    route = city.city.routes[0]
+    page.locator(f'#lines .line[data-route="{route.route_id}"]').click()
+    expect(page.locator(".rung").first).to_be_visible()
+    expect(page.locator("#ladder [data-vehicle]")).to_have_count(len(route.vehicles))
+    middle = page.locator(".rung").nth(1)
+    label = middle.get_attribute("aria-label") or ""
+    assert "behind" in label or "no leader" in label
+    middle.hover()
+    expect(page.locator(".cab--active")).to_have_count(1)
+    middle.click()
+    card = page.locator(".card")
+    expect(card).to_contain_text("Headway")
+    expect(card).to_contain_text("Leader")
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator(".overview")).to_be_visible()
+
+
+def test_the_language_and_the_theme_change_and_are_remembered(visit):
+    page = visit().page
+    page.locator("#language").click()
+    expect(page.locator("#lines h2")).to_have_text("Лінії")
+    expect(page.locator("html")).to_have_attribute("lang", "uk")
+    page.locator("#theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("#lines h2")).to_have_text("Лінії")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_preferences_of_the_browser_are_the_default(visit):
+    page = visit(locale="uk-UA", color_scheme="dark").page
+    expect(page.locator("#alerts h2")).to_have_text("Сповіщення")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_an_alert_is_acknowledged_after_signing_in(visit, city):
+    open_page = visit()
+    page = open_page.page
+    first = page.locator('.alert[data-state="open"]').first
+    alert_id = first.get_attribute("data-alert")
+    before = page.locator('.alert[data-state="open"]').count()
+    expect(page).to_have_title(f"({before}) Made-up City · Dispatch console")
+    first.get_by_role("button", name="Acknowledge").click()  # not signed in: asks who it is
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    open_page.sign_in("olena", "wrong")
+    expect(page.get_by_role("alert")).to_have_text("User or password is wrong.")
+    page.fill("input[name=password]", "correct horse")
+    page.keyboard.press("Enter")
+    expect(page.locator(".taps__chart")).to_be_visible()
+    page.locator(f'.alert[data-alert="{alert_id}"]').get_by_role("button", name="Acknowledge").click()
+    expect(page.locator(f'.alert[data-alert="{alert_id}"]')).to_contain_text("Acknowledged by olena")
+    expect(page).to_have_title(f"({before - 1}) Made-up City · Dispatch console")
+    assert city.city.alerts[alert_id]["acknowledged_by"] == "olena"
+
+
+def test_an_instruction_reaches_the_server(visit, city):
+    open_page = visit()
+    page = open_page.page
+    open_page.sign_in("olena", "correct horse")
+    expect(page.locator(".taps__chart")).to_be_visible()
+    page.locator("#lines .line").first.click()
+    page.locator(".rung").first.click()
+    page.locator(".instruct select").first.select_option("hold")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".notice")).to_contain_text("Sent to")
+    (sent,) = city.instructions
+    assert sent["kind"] == "hold"
+    assert sent["until_ts"] > city.city.now_s
+
+
+def test_a_silent_stream_shows_on_every_panel_and_recovers(visit, city):
+    page = visit().page
+    page.locator("#lines .line").first.click()
+    expect(page.locator(".rung").first).to_be_visible()
+    city.silent = True
+    for panel in ("#lines", "#map", "#alerts", "#ladder"):
+        expect(page.locator(panel)).to_have_attribute("data-stale", "true", timeout=PATIENCE_MS)
+    expect(page.locator("#lines .fresh")).to_contain_text("Stale")
+    city.silent = False
+    for panel in ("#lines", "#map", "#alerts", "#ladder"):
+        expect(page.locator(panel)).to_have_attribute("data-stale", "false", timeout=PATIENCE_MS)
+
+
+def test_degraded_ticketing_is_said_in_words(visit, city):
+    city.degraded = True
+    open_page = visit()
+    open_page.sign_in("olena", "correct horse")
+    expect(open_page.page.locator(".banner")).to_contain_text("Ticketing degraded since")
+
+
+def test_the_keyboard_is_enough(visit):
+    page = visit().page
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Keyboard")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("#lines .line[aria-current]")).to_have_count(1)
+    expect(page.locator(".rung").first).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    expect(page.locator(".alert__what").first).to_be_focused()
+
+
+def test_a_thousand_vehicles_are_all_drawn(visit, console_city):
+    with console_city.Server(vehicles=1000) as crowd:
+        page = visit(crowd.url).page
+        expect(page.locator(".kpi dd").first).to_have_text("1,000")
+        wait_until_drawn(page, 1000)
+        page.locator("#lines .line").first.click()
+        expect(page.locator(".rung").first).to_be_visible()
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "uk-UA"])
+def test_a_telephone_shows_one_panel_at_a_time_without_sideways_scrolling(visit, locale):
+    page = visit(width=390, height=844, locale=locale).page
+    for index in range(4):
+        page.locator(".tabs__tab").nth(index).click()
+        assert page.locator(".main > .panel:visible").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator(".tabs__tab").nth(0).click()
+    page.locator("#lines .line").first.click()
+    expect(page.locator("#ladder .rung").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
