@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway import topics, wire
@@ -26,8 +27,7 @@ BAD_TOPIC = Refusal(Reason.BAD_TOPIC)
 TOPICS_CACHED_MAX = 400_000
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One message as a profile reads it: who (None: nobody we know), and a value or why there is none."""
 
     key: str | None
@@ -42,19 +42,20 @@ class TaktProfile:
     """The contract's own topics: JSON or GTFS-Realtime positions, and status of vehicles and validators."""
 
     def __init__(self) -> None:
-        self._addresses: dict[str, topics.Address | None] = {}
+        self._vehicles: dict[str, str] = {}  # position topic to vehicle key: most of what comes
 
     def __call__(self, topic: str, payload: bytes) -> Said:
         """Read one message."""
-        try:
-            address = self._addresses[topic]
-        except KeyError:
-            if len(self._addresses) >= TOPICS_CACHED_MAX:
-                self._addresses.clear()
-            address = self._addresses[topic] = topics.parse(topic)
+        key = self._vehicles.get(topic)
+        if key is not None:
+            return Said(key, decode_any_position(payload))
+        address = topics.parse(topic)
         if address is None:
             return Said(None, BAD_TOPIC)
         if address.kind == "position":
+            if len(self._vehicles) >= TOPICS_CACHED_MAX:
+                self._vehicles.clear()
+            self._vehicles[topic] = address.key
             return Said(address.key, decode_any_position(payload))
         if not payload:  # a retained status that somebody cleared
             return Said(address.key, None)
@@ -101,7 +102,7 @@ class FixIntake:
         self._letters = letters
         self._counts = counts
         self._clock = clock
-        self._queue: deque[tuple[Profile, Message]] = deque(maxlen=settings.fixes_queued_max)
+        self._queue: deque[tuple[Profile, str, bytes]] = deque(maxlen=settings.fixes_queued_max)
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -112,9 +113,15 @@ class FixIntake:
         queue, wake, counts = self._queue, self._wake, self._counts
 
         def receive(message: Message, _generation: int) -> None:
+            try:
+                topic = message.topic
+            except UnicodeDecodeError:  # MQTT forbids it, and a broker that lets it pass names no device
+                counts["dead_letters.bad_topic"] += 1
+                return
             if len(queue) == queue.maxlen:
                 counts["positions_dropped"] += 1
-            queue.append((profile, message))
+            # Only bytes are kept: paho's message is a dozen objects, cheap to let go at once and dear to keep.
+            queue.append((profile, topic, bytes(message.payload)))
             wake.set()
 
         return receive
@@ -137,16 +144,14 @@ class FixIntake:
         number = min(len(self._queue), self._settings.flush_fixes_max)
         pop = self._queue.popleft
         for _ in range(number):
-            profile, message = pop()
-            try:
-                said = profile(message.topic, bytes(message.payload))
-            except UnicodeDecodeError:  # of the topic; payloads are decoded without raising
-                said = Said(None, Refusal(Reason.INVALID_UTF8, "topic"))
-            if type(said.value) is wire.Position and said.key is not None:
-                keys.append(said.key)
-                fixes.append(said.value)
+            profile, topic, payload = pop()
+            said = profile(topic, payload)
+            key, value, _ = said
+            if type(value) is wire.Position and key is not None:
+                keys.append(key)
+                fixes.append(value)
             else:
-                self._other(said, message, now_s)
+                self._other(said, topic, payload, now_s)
         self._counts["messages_received"] += number
         self._counts["positions_received"] += len(fixes)
         if fixes:
@@ -160,11 +165,10 @@ class FixIntake:
         if len(admitted):
             self._heard.fixes(admitted)
 
-    def _other(self, said: Said, message: Message, now_s: float) -> None:
+    def _other(self, said: Said, topic: str, payload: bytes, now_s: float) -> None:
         match said.value:
             case Refusal():
-                topic = "" if said.key is None and said.value.detail == "topic" else message.topic
-                self._letters.take(said.key or "", topic, bytes(message.payload), said.value, now_s)
+                self._letters.take(said.key or "", topic, payload, said.value, now_s)
             case wire.Status() if said.fleet == "fleet":
                 event = wire.VehicleEvent(said.key or "", now_s, now_s, "online" if said.value.online else "offline")
                 self._counts["vehicle_status"] += 1

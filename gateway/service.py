@@ -152,6 +152,7 @@ class Gateway:
         try:
             topic = message.topic
         except UnicodeDecodeError:
+            self._counts["dead_letters.bad_topic"] += 1
             self._answers.ack(message.mid, generation)
             return
         if topic.endswith("/tap"):

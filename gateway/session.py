@@ -26,6 +26,7 @@ SHORT_LIFE_S: Final = 30.0
 FLAPPING_LIVES: Final = 3
 FLAPPING_WINDOW_S: Final = 120.0
 GOODBYE_S: Final = 1.0
+RECEIVE_BYTES: Final = 65_536
 SUBACK_FAILURE: Final = 0x80
 
 OnMessage = Callable[["Message", int], None]
@@ -186,6 +187,7 @@ class Session:
         """One connection from its beginning to its end; whether it ever was ready."""
         self._closed.clear()
         self._connecting = True
+        self._client.forget_bytes()
         self.counters["connects"] += 1
         try:
             await _uninterrupted(asyncio.to_thread(self._client.reconnect))
@@ -258,17 +260,23 @@ class Session:
         self._watched = None
 
     def _readable(self) -> None:
-        """Read until nothing is left or others should have their turn; the selector calls again where more is there."""
+        """Read until nothing is left or others should have their turn."""
+        client = self._client
         for _ in range(PACKETS_PER_WAKE):
+            if self._watched is None or self._paused:
+                return
             before = self._packets
-            self._client.loop_read()
-            sock = self._client.socket()
-            if sock is None or self._paused:
+            client.loop_read()
+            if before == self._packets and not self._hidden():
                 return
-            # What TLS has already decrypted no selector sees.
-            hidden = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-            if before == self._packets and not hidden:
-                return
+        # The selector calls again for what is in the socket, but knows nothing of what has left it.
+        if self._loop is not None and self._hidden():
+            self._loop.call_soon(self._readable)
+
+    def _hidden(self) -> bool:
+        """Whether bytes wait that have left the kernel's socket: in our buffer, or decrypted by TLS."""
+        sock = self._client.socket()
+        return self._client.holds_bytes or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
     def _writable(self) -> None:
         self._client.loop_write()
@@ -328,9 +336,40 @@ class Session:
         return self._loop.time() if self._loop is not None else 0.0
 
 
-def _client(settings: SessionSettings) -> paho.Client:
+class _Client(paho.Client):
+    """paho's client with a buffer before its socket.
+
+    paho asks the socket for a packet's first byte, then for each byte of its length, then for the rest: four system
+    calls a message. Should a later paho no longer read through `_sock_recv`, this does nothing and nothing breaks.
+    """
+
+    _bytes = b""
+    _at = 0
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether the buffer holds what paho has not yet asked for."""
+        return self._at < len(self._bytes)
+
+    def forget_bytes(self) -> None:
+        """Begin anew, with a new connection."""
+        self._bytes, self._at = b"", 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        begin, end = self._at, self._at + bufsize
+        if begin < len(self._bytes):
+            self._at = end
+            return self._bytes[begin:end]
+        got = super()._sock_recv(max(bufsize, RECEIVE_BYTES))
+        if len(got) <= bufsize:
+            return got
+        self._bytes, self._at = got, bufsize
+        return got[:bufsize]
+
+
+def _client(settings: SessionSettings) -> _Client:
     broker = settings.broker
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,
         clean_session=settings.clean,

@@ -186,7 +186,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait for something another process does; there is no event of ours to await."""
     try:
         async with asyncio.timeout(WAIT_S):
-            while not condition():  # noqa: ASYNC110
+            while not condition():
                 await asyncio.sleep(0.01)
     except TimeoutError:
         pytest.fail(f"did not happen within {WAIT_S:g} s: {what}")
