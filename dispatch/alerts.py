@@ -1,0 +1,217 @@
+"""Alerts: what a dispatcher should look at, opened and closed by a table with hysteresis, one for each cause.
+
+A cause is a kind and a vehicle. Each tick says of every cause whether it is ON, may HOLD (better, but not yet well), or
+is OFF. An alert opens when its cause has been ON long enough, closes when it has been OFF long enough, and keeps its id,
+who acknowledged it and when. What is over stays listed for a while; at most `open_max` are open, the rest is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import msgspec
+
+KINDS = ("bunched", "gapped", "off_route", "alarm")
+
+
+class Condition(IntEnum):
+    """What a tick says of a cause."""
+
+    OFF = 0
+    HOLD = 1
+    ON = 2
+
+
+class Stage(IntEnum):
+    """Where a cause stands."""
+
+    PENDING = 0
+    OPEN = 1
+    CLEARING = 2
+    CLOSED = 3
+
+
+# (stage, condition) -> (next stage, what must have passed in this stage first)
+TRANSITIONS: dict[tuple[Stage, Condition], tuple[Stage, str]] = {
+    (Stage.PENDING, Condition.ON): (Stage.OPEN, "open_s"),
+    (Stage.PENDING, Condition.HOLD): (Stage.PENDING, "at_once"),
+    (Stage.PENDING, Condition.OFF): (Stage.CLOSED, "at_once"),
+    (Stage.OPEN, Condition.ON): (Stage.OPEN, "at_once"),
+    (Stage.OPEN, Condition.HOLD): (Stage.OPEN, "at_once"),
+    (Stage.OPEN, Condition.OFF): (Stage.CLEARING, "at_once"),
+    (Stage.CLEARING, Condition.ON): (Stage.OPEN, "at_once"),
+    (Stage.CLEARING, Condition.HOLD): (Stage.OPEN, "at_once"),
+    (Stage.CLEARING, Condition.OFF): (Stage.CLOSED, "close_s"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLimits:
+    """How long a cause must be on or off, the ratios at which a headway counts as well again, and how many may be open."""
+
+    open_s: float = 60.0
+    close_s: float = 60.0
+    bunched_hold_ratio: float = 0.35
+    gapped_hold_ratio: float = 1.75
+    closed_kept_s: float = 900.0
+    alarm_kept_s: float = 1800.0  # an acknowledged alarm closes by itself
+    open_max: int = 1000
+    closed_max: int = 200
+
+
+class Alert(msgspec.Struct):
+    """A row of GET /api/v1/alerts; instants are Unix seconds."""
+
+    id: str
+    kind: str
+    state: str  # open, acknowledged, closed
+    route_id: str | None
+    direction_id: int | None
+    vehicle_id: str
+    leader_id: str | None
+    stop_id: str | None
+    opened_at: float
+    updated_at: float
+    headway_s: float | None
+    scheduled_headway_s: float | None
+    ratio: float | None
+    acknowledged_by: str | None = None
+    acknowledged_at: float | None = None
+    closed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a tick saw of one cause; `vehicle` is "<operator>/<vehicle>"."""
+
+    kind: str
+    vehicle: str
+    condition: Condition
+    route_id: str | None = None
+    direction_id: int | None = None
+    leader_id: str | None = None
+    stop_id: str | None = None
+    headway_s: float | None = None
+    scheduled_headway_s: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(slots=True)
+class _Cause:
+    stage: Stage
+    since_s: float
+    alert: Alert | None = None
+
+
+@dataclass(slots=True)
+class AlertDesk:
+    """All causes that are being watched, and the alerts made of them."""
+
+    limits: AlertLimits
+    counts: Counter[str] = field(default_factory=Counter)
+    _causes: dict[tuple[str, str], _Cause] = field(default_factory=dict)
+    _closed: list[Alert] = field(default_factory=list)
+    _open: int = 0
+
+    def watch(self, sightings: list[Sighting], now_s: float) -> None:
+        """Move every cause by what this tick saw; a cause that was not seen is OFF."""
+        seen = {(sighting.kind, sighting.vehicle): sighting for sighting in sightings}
+        for key in [key for key in self._causes if key not in seen and key[0] != "alarm"]:
+            self._move(key, Sighting(*key, Condition.OFF), now_s)
+        for key, sighting in seen.items():
+            self._move(key, sighting, now_s)
+        self._close_alarms(now_s)
+        kept_from_s = now_s - self.limits.closed_kept_s
+        self._closed = [a for a in self._closed if (a.closed_at or 0.0) >= kept_from_s][-self.limits.closed_max :]
+
+    def alarm(self, sighting: Sighting, now_s: float) -> None:
+        """A driver's alarm: open at once, once for each vehicle until it is closed."""
+        cause = self._causes.setdefault((sighting.kind, sighting.vehicle), _Cause(Stage.PENDING, now_s))
+        if cause.stage is Stage.PENDING:
+            self._open_alert(cause, sighting, now_s)
+        elif cause.alert is not None:
+            cause.alert.updated_at = now_s
+
+    def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
+        """Note who has seen an alert; the first one stays. None where there is no such alert."""
+        alert = next((alert for alert in self.alerts() if alert.id == alert_id), None)
+        if alert is not None and alert.acknowledged_at is None:
+            alert.acknowledged_by, alert.acknowledged_at, alert.updated_at = by, now_s, now_s
+            alert.state = "acknowledged" if alert.state == "open" else alert.state
+        return alert
+
+    def alerts(self) -> list[Alert]:
+        """Open alerts, the newest first, then those that are over."""
+        open_ones = [cause.alert for cause in self._causes.values() if cause.alert is not None]
+        return sorted(open_ones, key=lambda alert: -alert.opened_at) + self._closed[::-1]
+
+    def _move(self, key: tuple[str, str], sighting: Sighting, now_s: float) -> None:
+        cause = self._causes.get(key)
+        if cause is None:
+            if sighting.condition is not Condition.ON:
+                return
+            cause = self._causes[key] = _Cause(Stage.PENDING, now_s)
+        stage, wait = TRANSITIONS[cause.stage, sighting.condition]
+        if stage is not cause.stage and now_s - cause.since_s >= getattr(self.limits, wait, 0.0):
+            self._enter(key, cause, stage, sighting, now_s)
+        elif cause.alert is not None and sighting.condition is not Condition.OFF:
+            _refresh(cause.alert, sighting, now_s)
+
+    def _enter(self, key: tuple[str, str], cause: _Cause, stage: Stage, sighting: Sighting, now_s: float) -> None:
+        match stage:
+            case Stage.OPEN if cause.alert is None:
+                self._open_alert(cause, sighting, now_s)
+                return
+            case Stage.CLOSED:
+                del self._causes[key]
+                self._close(cause, now_s)
+        cause.stage, cause.since_s = stage, now_s
+
+    def _open_alert(self, cause: _Cause, sighting: Sighting, now_s: float) -> None:
+        if self._open >= self.limits.open_max:
+            self.counts["flood"] += 1
+            cause.since_s = now_s  # asks again after open_s
+            return
+        operator_id, _, vehicle_id = sighting.vehicle.partition("/")
+        cause.stage, cause.since_s = Stage.OPEN, now_s
+        cause.alert = Alert(
+            f"{sighting.kind}.{operator_id}.{vehicle_id}.{int(now_s)}",
+            sighting.kind,
+            "open",
+            sighting.route_id,
+            sighting.direction_id,
+            vehicle_id,
+            sighting.leader_id,
+            sighting.stop_id,
+            now_s,
+            now_s,
+            sighting.headway_s,
+            sighting.scheduled_headway_s,
+            sighting.ratio,
+        )
+        self._open += 1
+        self.counts[f"opened_{sighting.kind}"] += 1
+
+    def _close(self, cause: _Cause, now_s: float) -> None:
+        if cause.alert is None:
+            return
+        cause.alert.state, cause.alert.closed_at, cause.alert.updated_at = "closed", now_s, now_s
+        self._closed.append(cause.alert)
+        self._open -= 1
+
+    def _close_alarms(self, now_s: float) -> None:
+        for key in [key for key in self._causes if key[0] == "alarm"]:
+            cause = self._causes[key]
+            seen_at = cause.alert.acknowledged_at if cause.alert is not None else now_s - self.limits.alarm_kept_s
+            if seen_at is not None and now_s - seen_at >= self.limits.alarm_kept_s:
+                del self._causes[key]
+                self._close(cause, now_s)
+
+
+def _refresh(alert: Alert, sighting: Sighting, now_s: float) -> None:
+    alert.updated_at = now_s
+    alert.leader_id, alert.stop_id = sighting.leader_id, sighting.stop_id
+    alert.headway_s, alert.scheduled_headway_s = sighting.headway_s, sighting.scheduled_headway_s
+    alert.ratio = sighting.ratio

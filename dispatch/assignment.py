@@ -1,0 +1,338 @@
+"""Assignment: which trip a vehicle drives, from what its device claims, or from where it is and when.
+
+A claim is a trip (with its service day), a block, or only a route. It is looked up once, when it changes, and judged:
+an unknown trip, or one that is not due within hours, is counted and treated as no claim. A vehicle without a claimed
+trip is compared with the runs that are due: the best run is the one whose path it is on, in its direction, nearest in
+time, and not driven by another. It must win `CONFIRMATIONS` times in a row before it is taken (hysteresis).
+A trip ends at its last stop; the next one of its block follows, and where there is none the vehicle has none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
+from dispatch.matching import Paths, match
+from dispatch.network import Floats, Ints, Network
+from dispatch.observations import Descriptor, Rows
+from dispatch.timetable import Runs, blocks_on, join, point_at, runs_on, scheduled_at, scheduled_place, service_date
+
+EARLY_S_MAX = 2 * 3600.0  # a claimed trip may be this long before its start
+LATE_S_MAX = 4 * 3600.0  # and this long after its end
+FOLLOWS_S_MAX = 3 * 3600.0  # a longer wait is a new sign-on, not a layover
+CLAIMS_KEPT = 100_000
+
+# Inference.
+DUE_BEFORE_S, DUE_AFTER_S = 600.0, 2400.0  # runs compared: about to start, or late by as much
+NEAR_OFFSET_M = 45.0
+NEAR_RUNS = 40  # runs compared with one vehicle: those whose planned place is nearest
+PLAN_M_MAX = 9_000.0
+EARLY_S, LATE_S = 120.0, 400.0  # one standard deviation of a plausible deviation
+COST_MAX = 9.0
+CONFIRMATIONS = 2
+WITH_IT_MIN = 0.5  # cosine of the turn between vehicle and path: 60 degrees; a heading that is not known is no reason
+VEHICLES_AT_ONCE = 400  # the rest waits for the next tick
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A descriptor as indices of the network; -1 and nan where it says nothing (or nothing that is known)."""
+
+    trip: int = NO_TRIP
+    zero_s: float = np.nan
+    route: int = -1
+    direction: int = -1
+    block: int = -1
+
+
+NO_CLAIM = Claim()
+
+
+class Timetable:
+    """A network's trips as assignment asks for them: by id, by day, by block. Days are read once and kept."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.trip_by_id = {name: i for i, name in enumerate(network.trip_id)}
+        self.route_by_id = {name: i for i, name in enumerate(network.route_id)}
+        self.block_by_id = {name: i for i, name in enumerate(network.block_id)}
+        self.first_s = network.departure_s[network.trip_time_start[:-1]]
+        self.last_s = network.arrival_s[network.trip_time_start[1:] - 1]
+        self.by_frequency = frozenset(network.frequency_trip.tolist())
+        self._claims: dict[tuple[Descriptor, int], tuple[Claim, Counter[str]]] = {}
+        self._next: dict[int, dict[int, tuple[int, float]]] = {}
+        self._runs: dict[dt.date, Runs] = {}
+        self._starts: dict[float, str] = {}
+        self._due: tuple[float, Runs] | None = None
+
+    def day_start_s(self, date: dt.date) -> float:
+        """Unix time at which the times of `date` count zero; remembers the date for `start_date`."""
+        start_s = self.network.day_start_s(date)
+        self._starts[start_s] = date.strftime("%Y%m%d")
+        return start_s
+
+    def start_date(self, trip: int, zero_s: float) -> str:
+        """The service date (YYYYMMDD) of a run."""
+        known = self._starts.get(zero_s)
+        if known is None:
+            offset_s = self.first_s[trip] if trip in self.by_frequency else 0
+            date = service_date(self.network, zero_s + 43_200 + 0.0 * offset_s)
+            for candidate in (date, date - dt.timedelta(days=1), date + dt.timedelta(days=1)):
+                if 0 <= zero_s - self.day_start_s(candidate) < 86_400:
+                    date = candidate
+                    break
+            known = self._starts[zero_s] = date.strftime("%Y%m%d")
+        return known
+
+    def start_time(self, trip: int, zero_s: float) -> str | None:
+        """The start time of a run of frequencies.txt ("HH:MM:SS"); None for all other trips."""
+        if trip not in self.by_frequency:
+            return None
+        date = dt.datetime.strptime(self.start_date(trip, zero_s), "%Y%m%d").date()  # noqa: DTZ007
+        second = round(zero_s + float(self.first_s[trip]) - self.day_start_s(date))
+        return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+    def runs_of(self, date: dt.date) -> Runs:
+        """Runs of one service day; the days before yesterday are forgotten."""
+        if date not in self._runs:
+            self._runs = {day: runs for day, runs in self._runs.items() if day >= date - dt.timedelta(days=2)}
+            self._runs[date] = runs_on(self.network, date)
+        return self._runs[date]
+
+    def due_at(self, now_s: float) -> Runs:
+        """Runs that may be on the road now, looked up again every minute."""
+        if self._due is None or not 0 <= now_s - self._due[0] < 60:
+            date = service_date(self.network, now_s)
+            parts = []
+            for runs in (self.runs_of(date - dt.timedelta(days=1)), self.runs_of(date)):
+                due = (runs.start_s - DUE_BEFORE_S <= now_s) & (now_s <= runs.end_s + DUE_AFTER_S)
+                parts.append(runs.take(due))
+            self._due = (now_s, join(parts))
+        return self._due[1]
+
+    def next_of(self, trip: int, zero_s: float) -> tuple[int, float] | None:
+        """The trip after this one in its block, and its zero; None at the block's end."""
+        if self.network.trip_block[trip] < 0 or trip in self.by_frequency:
+            return None
+        date = dt.datetime.strptime(self.start_date(trip, zero_s), "%Y%m%d").date()  # noqa: DTZ007
+        key = date.toordinal()
+        if key not in self._next:
+            self._next = {day: chain for day, chain in self._next.items() if day >= key - 2}
+            self._next[key] = self._chain(date)
+        return self._next[key].get(trip)
+
+    def _chain(self, date: dt.date) -> dict[int, tuple[int, float]]:
+        blocks = blocks_on(self.network, date)
+        start_s = self.day_start_s(date)
+        trips = blocks.runs.trip.tolist()
+        same = np.ones(len(trips), dtype=np.bool_)
+        same[blocks.start[:-1]] = False
+        return {a: (b, start_s) for a, b, chained in zip(trips, trips[1:], same[1:].tolist(), strict=False) if chained}
+
+    def read_claim(self, descriptor: Descriptor | None, at_s: float, counts: Counter[str]) -> Claim:
+        """What a descriptor means at a time; `counts` gets the reason of what is not accepted."""
+        if descriptor is None:
+            return NO_CLAIM
+        key = (descriptor, int(at_s // 3600))
+        known = self._claims.get(key)
+        if known is None:
+            reasons: Counter[str] = Counter()
+            known = self._judge(descriptor, at_s, reasons), reasons
+            if len(self._claims) >= CLAIMS_KEPT:
+                self._claims.clear()
+            self._claims[key] = known
+        counts.update(known[1])
+        return known[0]
+
+    def _judge(self, descriptor: Descriptor, at_s: float, counts: Counter[str]) -> Claim:
+        trip_id, route_id, direction, start_date, start_time, block_id = descriptor
+        route = self.route_by_id.get(route_id, -1) if route_id else -1
+        if route_id and route < 0:
+            counts["unknown_route"] += 1
+        direction = direction if direction in (0, 1) and route >= 0 else -1
+        if trip_id:
+            trip = self.trip_by_id.get(trip_id, NO_TRIP)
+            if trip == NO_TRIP:
+                counts["unknown_trip"] += 1
+            else:
+                zero_s = self._zero_of(trip, start_date, start_time, at_s)
+                if np.isnan(zero_s):
+                    counts["trip_not_due"] += 1
+                else:
+                    return Claim(trip, zero_s)
+        block = self.block_by_id.get(block_id, -1) if block_id else -1
+        if block_id and block < 0:
+            counts["unknown_block"] += 1
+        if block >= 0:
+            trip, zero_s = self._of_block(block, at_s)
+            if trip != NO_TRIP:
+                return Claim(trip, zero_s, block=block)
+            counts["block_not_due"] += 1
+        return Claim(route=route, direction=direction)
+
+    def _zero_of(self, trip: int, start_date: str | None, start_time: str | None, at_s: float) -> float:
+        """Unix time at which the claimed run's times count zero; nan when it is not due within hours of `at_s`."""
+        today = service_date(self.network, at_s)
+        claimed = _date_of(start_date)
+        dates = [claimed] if claimed else [today + dt.timedelta(days=n) for n in (-1, 0, 1)]
+        offset_s = 0.0
+        if trip in self.by_frequency:
+            begun_s = _seconds_of(start_time)
+            offset_s = begun_s - float(self.first_s[trip]) if begun_s is not None else 0.0
+        best, best_away_s = np.nan, np.inf
+        for date in dates:
+            zero_s = self.day_start_s(date) + offset_s
+            early_s, late_s = zero_s + self.first_s[trip] - at_s, at_s - zero_s - self.last_s[trip]
+            away_s = max(early_s, late_s, 0.0)
+            if early_s <= EARLY_S_MAX and late_s <= LATE_S_MAX and away_s < best_away_s:
+                best, best_away_s = zero_s, away_s
+        return float(best)
+
+    def _of_block(self, block: int, at_s: float) -> tuple[int, float]:
+        """The first trip of a block that has not ended by now (or ended last), today or yesterday."""
+        today = service_date(self.network, at_s)
+        for date in (today - dt.timedelta(days=1), today):
+            runs = self.runs_of(date)
+            mine = np.flatnonzero((self.network.trip_block[runs.trip] == block) & (runs.end_s + 600 >= at_s))
+            if len(mine) and runs.start_s[mine[0]] - at_s <= FOLLOWS_S_MAX:
+                return int(runs.trip[mine[0]]), self.day_start_s(date)
+        return NO_TRIP, np.nan
+
+
+def _date_of(text: str | None) -> dt.date | None:
+    """A GTFS date; None where there is none or it is no date."""
+    if not text or len(text) != 8 or not text.isdecimal():
+        return None
+    try:
+        return dt.date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
+
+
+def _seconds_of(text: str | None) -> int | None:
+    """A GTFS time of day as seconds; None where there is none or it is no time."""
+    parts = text.split(":") if text else []
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) <= 3 for part in parts):
+        return None
+    return int(parts[0]) * 3600 + int(parts[1]) * 60 + int(parts[2])
+
+
+def assign(fleet: Fleet, timetable: Timetable, row: int, trip: int, zero_s: float, by: int) -> None:
+    """Put one vehicle on a trip (or on none: NO_TRIP) and begin a new track."""
+    follows = timetable.next_of(trip, zero_s) if trip != NO_TRIP else None
+    fleet.next_trip[row], fleet.next_zero_s[row] = follows if follows is not None else (NO_TRIP, np.nan)
+    fleet.trip[row] = trip
+    fleet.zero_s[row] = zero_s
+    fleet.pattern[row] = timetable.network.trip_pattern[trip] if trip != NO_TRIP else 0
+    fleet.assigned[row] = by if trip != NO_TRIP else NOBODY
+    fleet.clear_track(np.array([row]))
+
+
+def end_trips(fleet: Fleet, timetable: Timetable, rows: Rows, keep_s: float) -> int:
+    """Give vehicles at the end of their trip the next one of their block, or, after `keep_s` seconds, none.
+
+    Returns the number of trips that ended so.
+    """
+    ended = 0
+    for row in rows[fleet.finished[rows]].tolist():
+        trip, zero_s, now_s = int(fleet.next_trip[row]), float(fleet.next_zero_s[row]), float(fleet.ts_s[row])
+        if trip != NO_TRIP and zero_s + timetable.first_s[trip] - now_s <= FOLLOWS_S_MAX:
+            assign(fleet, timetable, row, trip, zero_s, int(fleet.assigned[row]))
+            ended += 1
+        elif now_s - fleet.place_s[row] > keep_s or fleet.off_route[row]:
+            assign(fleet, timetable, row, NO_TRIP, np.nan, NOBODY)
+            ended += 1
+    return ended
+
+
+class Inference:
+    """What is guessed about vehicles without a claimed trip: the run that won last time, and how often in a row."""
+
+    def __init__(self) -> None:
+        self.favourite: dict[int, tuple[int, float, int]] = {}
+        self._turn = 0
+
+    def infer(self, fleet: Fleet, timetable: Timetable, paths: Paths, now_s: float, rows: Rows) -> int:
+        """Assign those of `rows` (vehicles without trip that have just moved) whose run is plain; returns how many."""
+        due = timetable.due_at(now_s)
+        if not len(due) or not len(rows):
+            return 0
+        if len(rows) > VEHICLES_AT_ONCE:
+            self._turn = (self._turn + VEHICLES_AT_ONCE) % len(rows)
+            rows = np.roll(rows, -self._turn)[:VEHICLES_AT_ONCE]
+        zero_s = due.day_start_s[due.day] + due.offset_s
+        driven = fleet.trip >= 0
+        taken = set(zip(fleet.trip[driven].tolist(), fleet.zero_s[driven].tolist(), strict=True))
+        is_free = np.array([run not in taken for run in zip(due.trip.tolist(), zero_s.tolist(), strict=True)])
+        if not is_free.any():
+            return 0
+        trip, zero_s = due.trip[is_free], zero_s[is_free]
+        vehicle, run, cost = _candidates(fleet, timetable.network, paths, now_s, rows, trip, zero_s)
+        return self._choose(fleet, timetable, vehicle, trip[run], zero_s[run], cost)
+
+    def _choose(
+        self, fleet: Fleet, timetable: Timetable, vehicle: Rows, trip: Ints, zero_s: Floats, cost: Floats
+    ) -> int:
+        """The cheapest run for each vehicle, the surest vehicle first, no run twice; taken once it is confirmed."""
+        chosen: set[int] = set()
+        used: set[tuple[int, float]] = set()
+        assigned = 0
+        for i in np.argsort(cost, kind="stable").tolist():
+            row, run = int(vehicle[i]), (int(trip[i]), float(zero_s[i]))
+            if row in chosen or run in used or cost[i] > COST_MAX:
+                continue
+            chosen.add(row)
+            used.add(run)
+            before = self.favourite.get(row, (NO_TRIP, 0.0, 0))
+            wins = before[2] + 1 if before[:2] == run else 1
+            self.favourite[row] = (*run, wins)
+            if wins >= CONFIRMATIONS:
+                assign(fleet, timetable, row, *run, INFERRED)
+                del self.favourite[row]
+                assigned += 1
+        return assigned
+
+
+def _candidates(
+    fleet: Fleet, network: Network, paths: Paths, now_s: float, rows: Rows, trip: Ints, zero_s: Floats
+) -> tuple[Rows, Rows, Floats]:
+    """Pairs of a vehicle and a run that fit in place, direction and route: vehicle, run and cost."""
+    plan_m = scheduled_place(network, trip, now_s - zero_s)
+    path = network.pattern_path[network.trip_pattern[trip]]
+    plan_x, plan_y = point_at(network, path, plan_m)
+    apart_m = np.hypot(fleet.x_m[rows][:, None] - plan_x, fleet.y_m[rows][:, None] - plan_y)
+    route, direction = (
+        network.pattern_route[network.trip_pattern[trip]],
+        network.pattern_direction[network.trip_pattern[trip]],
+    )
+    wanted, way = fleet.claimed_route[rows][:, None], fleet.claimed_direction[rows][:, None]
+    apart_m[((wanted >= 0) & (wanted != route)) | ((way >= 0) & (way != direction))] = np.inf
+    nearest = np.argsort(apart_m, axis=1)[:, :NEAR_RUNS]
+    near = np.take_along_axis(apart_m, nearest, axis=1) <= PLAN_M_MAX
+    vehicle, run = np.repeat(rows, near.sum(axis=1)), nearest[near]
+    if not len(vehicle):
+        return vehicle, run, np.zeros(0)
+    place = match(
+        paths,
+        path[run],
+        fleet.x_m[vehicle],
+        fleet.y_m[vehicle],
+        np.zeros(len(run)),
+        paths.path_m[path[run]],
+        plan_m[run],
+        np.full(len(run), 1500.0),
+        fleet.heading_deg[vehicle],
+    )
+    late_s = fleet.ts_s[vehicle] - zero_s[run] - scheduled_at(network, trip[run], place.along_m)
+    first_s = network.departure_s[network.trip_time_start[trip[run]]] + zero_s[run]
+    waits = (place.along_m < 60) & (fleet.ts_s[vehicle] <= first_s)
+    late_s = np.where(waits, 0.0, late_s)
+    cost = (place.offset_m / 20.0) ** 2 + np.where(late_s < 0, late_s / EARLY_S, late_s / LATE_S) ** 2
+    heading = np.radians(fleet.heading_deg[vehicle])
+    with_it = paths.east[place.segment] * np.sin(heading) + paths.north[place.segment] * np.cos(heading)
+    fits = (place.offset_m <= NEAR_OFFSET_M) & (cost <= COST_MAX) & ~(with_it < WITH_IT_MIN)
+    return vehicle[fits], run[fits], cost[fits]

@@ -1,0 +1,433 @@
+"""The engine: takes fixes and events into a bounded inbox, and once a tick folds them into the state of the fleet."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from dispatch.alerts import Alert, AlertDesk, Condition, Sighting
+from dispatch.arrivals import Predictions, predict
+from dispatch.assignment import Inference, Timetable, assign, end_trips
+from dispatch.config import DispatchSettings
+from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
+from dispatch.headway import Headways, MarkMemory, find_headways
+from dispatch.lines import draw_lines
+from dispatch.matching import prepare_paths
+from dispatch.measures import (
+    HeadwayMeasure,
+    PunctualityMeasure,
+    measure_headways,
+    measure_punctuality,
+    pair_departures,
+)
+from dispatch.network import Flags, Floats, Network
+from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
+from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
+from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, SILENT, UNASSIGNED, FleetView, Snapshot
+from dispatch.timetable import scheduled_at
+from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
+
+SILENT_S = 60.0  # a vehicle is shown as silent when its newest fix is older
+KEEP_TRIP_S = 120.0  # how long a vehicle keeps its trip at the end of it, when no other follows
+PASSAGES_KEPT = 500_000
+EVENTS_MAX = 10_000
+STRAYED_S = 1500.0  # an inferred trip this far from its times was the wrong one
+LOST_S = 180.0  # and so was one whose vehicle has been off its path for so long
+
+
+class LineMeasure(msgspec.Struct, frozen=True):
+    """A row of GET /api/v1/measures: regularity and punctuality of one route and direction."""
+
+    route_id: str
+    direction_id: int
+    headway: HeadwayMeasure | None
+    punctuality: PunctualityMeasure | None
+
+
+class Engine:
+    """One fleet on one network. `ingest` may be called from another thread than the rest; nothing here waits."""
+
+    def __init__(self, network: Network, settings: DispatchSettings | None = None) -> None:
+        settings = settings or DispatchSettings()
+        self.network, self.settings = network, settings
+        lines = draw_lines(network)
+        self.roads = Roads(
+            network, prepare_paths(network), lines, zone_stops(network), MarkMemory(len(lines.mark_line_m))
+        )
+        self.timetable = Timetable(network)
+        self.fleet = Fleet()
+        self.inference = Inference()
+        self.passage_log = PassageLog(PASSAGES_KEPT)
+        self.tracks = TrackCounts()
+        self.refused: Counter[str] = Counter()  # fixes that were not folded, by reason
+        self.claims: Counter[str] = Counter()  # claims that were not accepted, by reason
+        self.trips_ended = 0
+        self.trips_inferred = 0
+        self.desk = AlertDesk(settings.alerts)
+        self.track_limits = TrackLimits(settings.silent_s, settings.off_route_m)
+        self._inbox: deque[Observations] = deque()
+        self._waiting = 0
+        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
+        self._signed_on: dict[str, Descriptor] = {}
+        self._fixes = 0
+        self._last_s = -np.inf
+
+    # -- doors -----------------------------------------------------------------------------------------------------
+
+    def ingest(self, fixes: Observations) -> None:
+        """Put fixes into the inbox; when it is full, only the newest of each vehicle stay."""
+        self._inbox.append(fixes)
+        self._waiting += len(fixes)
+        if self._waiting > self.settings.inbox_fixes_max:
+            self._thin_inbox()
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take a vehicle's event: `sign_on` claims a trip, block or route, `sign_off` ends it, `alarm` calls for help."""
+        if len(self._events) == EVENTS_MAX:
+            self.refused["event_inbox_full"] += 1
+        self._events.append(event)
+
+    def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
+        """Note that `by` has seen an alert; None when there is none of that id."""
+        return self.desk.acknowledge(alert_id, by, now_s)
+
+    def measures(self, from_s: float, to_s: float, route_id: str | None = None) -> list[LineMeasure]:
+        """Regularity and punctuality of the departures in `from_s <= t < to_s` that are kept, by route and direction."""
+        known = self.passage_log.all()
+        inside = (known.departure_s >= from_s) & (known.departure_s < to_s)
+        if route_id is not None:
+            route = self.timetable.route_by_id.get(route_id, -1)
+            inside &= self.network.pattern_route[self.network.trip_pattern[known.trip]] == route
+        headways, punctuality = self.measure(_take(known, inside))
+        found = {(row.route_id, row.direction_id): row for row in headways}
+        return [
+            LineMeasure(row.route_id, row.direction_id, found.get((row.route_id, row.direction_id)), row)
+            for row in punctuality
+        ]
+
+    def measure(self, passages: Passages) -> tuple[list[HeadwayMeasure], list[PunctualityMeasure]]:
+        """The measures of some passages."""
+        lines = self.roads.lines
+        pairs = pair_departures(passages, self.network, lines, self.settings.measures.headway_s_max)
+        return (
+            measure_headways(pairs, self.network, lines, self.settings.measures),
+            measure_punctuality(passages, self.network, lines, self.settings.measures),
+        )
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counters by name and reason: "fixes", "matched", "refused.<reason>" and so on; they only rise."""
+        return {
+            "fixes": self._fixes,
+            "matched": self.tracks.matched,
+            "off_route": self.tracks.off_route,
+            "passages": self.passage_log.written,
+            "trips_ended": self.trips_ended,
+            "trips_inferred": self.trips_inferred,
+            **{f"fix_refused.{reason}": count for reason, count in self.refused.items()},
+            **{f"claim_refused.{reason}": count for reason, count in self.claims.items()},
+            **{f"passage_refused.{reason}": count for reason, count in self.tracks.refused.items()},
+            **{f"alerts.{reason}": count for reason, count in self.desk.counts.items()},
+        }
+
+    # -- the tick --------------------------------------------------------------------------------------------------
+
+    def tick(self, now_s: float) -> Snapshot:
+        """Fold what came in, and say how the fleet is at `now_s` (Unix seconds)."""
+        self.advance(now_s)
+        return self.look(now_s)
+
+    def advance(self, now_s: float) -> None:
+        """Fold the inbox into the fleet: the first half of a tick."""
+        while self._events:
+            self._take_event(self._events.popleft(), now_s)
+        parts = []
+        while self._inbox:
+            parts.append(self._inbox.popleft())
+        self._waiting = 0
+        if parts:
+            self._fold(join(parts), now_s)
+        self._last_s = now_s
+
+    def look(self, now_s: float) -> Snapshot:
+        """Derive headways, predictions and alerts from the state of the fleet: the second half of a tick."""
+        fleet = self.fleet
+        size = len(fleet)
+        listed = np.flatnonzero(now_s - fleet.ts_s[:size] <= self.settings.forget_s)
+        state = self._states(listed, now_s)
+        deviation_s = self._deviations(listed)
+        under_way = listed[(state == ON_TRIP)]
+        headways = find_headways(
+            fleet, self.network, self.roads.lines, self.roads.memory, under_way, self.settings.headway
+        )
+        predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(deviation_s)
+        predictions = predict(fleet, self.network, listed[predictable], deviation_s[predictable])
+        self.desk.watch(self._sightings(headways, listed[state == OFF_ROUTE]), now_s)
+        view = self._view(listed, state, deviation_s)
+        starts = self._starts(predictions)
+        return Snapshot(now_s, self.network, view, headways, predictions, *starts, self.desk.alerts(), list(fleet.key))
+
+    # -- folding ---------------------------------------------------------------------------------------------------
+
+    def _fold(self, fixes: Observations, now_s: float) -> None:
+        fleet = self.fleet
+        rows = fleet.rows_of(fixes.vehicle_key, self.settings.vehicles_max)
+        known = rows >= 0
+        if not known.all():
+            self.refused["fleet_full"] += int(np.count_nonzero(~known))
+        x_m, y_m = self.network.project(fixes.lat_deg, fixes.lon_deg)
+        moved: list[Rows] = []
+        for turn in in_rounds(rows, fixes.ts_s):
+            at = turn[rows[turn] >= 0]
+            newer = fixes.ts_s[at] > fleet.ts_s[rows[at]]
+            if not newer.all():
+                same = fixes.ts_s[at] == fleet.ts_s[rows[at]]
+                self.refused["duplicate"] += int(np.count_nonzero(same))
+                self.refused["out_of_order"] += int(np.count_nonzero(~newer & ~same))
+                at = at[newer]
+            self._fold_round(rows[at], fixes.take(at), x_m[at], y_m[at])
+            moved.append(rows[at])
+        self._infer(np.unique(np.concatenate(moved)) if moved else np.zeros(0, np.intp), now_s)
+
+    def _fold_round(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> None:
+        fleet = self.fleet
+        self._fixes += len(rows)
+        fleet.fold(rows, fixes, x_m, y_m)
+        held = fleet.descriptor
+        changed = [i for i, row in enumerate(rows.tolist()) if fixes.descriptor[i] != held[row]]
+        if changed:
+            self._end_tracks(rows[changed])
+            for i in changed:
+                row = int(rows[i])
+                held[row] = fixes.descriptor[i]
+                self._claim(row, held[row])
+        tracked = rows[fleet.trip[rows] != NO_TRIP]
+        if not len(tracked):
+            return
+        passages, _ = follow(fleet, self.roads, tracked, self.track_limits, self.tracks)
+        self.passage_log.add(passages)
+        if fleet.finished[tracked].any():
+            self.trips_ended += end_trips(fleet, self.timetable, tracked, KEEP_TRIP_S)
+
+    def _end_tracks(self, rows: Rows) -> None:
+        """Let vehicles that claim something else come to their newest fix on the trip they had: its end, mostly.
+
+        The fix belongs to the new trip; on the old one it only shows that the last stops were reached.
+        """
+        ending = rows[(self.fleet.trip[rows] != NO_TRIP) & ~np.isnan(self.fleet.place_m[rows])]
+        if len(ending):
+            passages, _ = follow(self.fleet, self.roads, ending, self.track_limits, TrackCounts())
+            self.passage_log.add(passages)
+
+    def _claim(self, row: int, descriptor: Descriptor | None) -> None:
+        """Take over what a vehicle claims; one that claims nothing is held to what it signed on to."""
+        fleet = self.fleet
+        wanted = descriptor if descriptor is not None else self._signed_on.get(fleet.key[row])
+        claim = self.timetable.read_claim(wanted, float(fleet.ts_s[row]), self.claims)
+        fleet.claimed_route[row], fleet.claimed_direction[row] = claim.route, claim.direction
+        if claim.trip != NO_TRIP:
+            if claim.trip != fleet.trip[row] or claim.zero_s != fleet.zero_s[row]:
+                self._leave_trip(row)
+                assign(fleet, self.timetable, row, claim.trip, claim.zero_s, GIVEN)
+            fleet.assigned[row] = GIVEN
+        elif fleet.assigned[row] == GIVEN:
+            self._leave_trip(row)
+            assign(fleet, self.timetable, row, NO_TRIP, np.nan, NOBODY)
+
+    def _leave_trip(self, row: int) -> None:
+        """Count the stops of a trip that is given up before its end."""
+        fleet = self.fleet
+        if fleet.trip[row] == NO_TRIP or np.isnan(fleet.place_m[row]):
+            return
+        stops = self.network.pattern_stop_start[fleet.pattern[row] + 1]
+        stops -= self.network.pattern_stop_start[fleet.pattern[row]]
+        self.tracks.refused[TRACK_END] += int(max(stops - fleet.next_stop[row], 0))
+
+    def _infer(self, moved: Rows, now_s: float) -> None:
+        fleet = self.fleet
+        guessed = moved[fleet.assigned[moved] == INFERRED]
+        if len(guessed):
+            deviation_s = self._deviations(guessed)
+            with np.errstate(invalid="ignore"):
+                lost = fleet.off_route[guessed] & (fleet.ts_s[guessed] - fleet.on_route_s[guessed] > LOST_S)
+                never = np.isnan(fleet.on_route_s[guessed]) & fleet.off_route[guessed]
+                wrong = lost | never | (np.abs(deviation_s) > STRAYED_S)
+            for row in guessed[wrong].tolist():
+                self._leave_trip(row)
+                assign(fleet, self.timetable, row, NO_TRIP, np.nan, NOBODY)
+        free = moved[fleet.trip[moved] == NO_TRIP]
+        self.trips_inferred += self.inference.infer(fleet, self.timetable, self.roads.paths, now_s, free)
+
+    def _thin_inbox(self) -> None:
+        parts = []
+        while self._inbox:
+            parts.append(self._inbox.popleft())
+        fixes = join(parts)
+        number: dict[str, int] = {}
+        vehicle = np.array([number.setdefault(key, len(number)) for key in fixes.vehicle_key], dtype=np.intp)
+        kept = newest_rows(vehicle, fixes.ts_s)[-self.settings.inbox_fixes_max :]
+        self.refused["inbox_full"] += len(fixes) - len(kept)
+        self._inbox.append(fixes.take(kept))
+        self._waiting = len(kept)
+
+    def _take_event(self, event: dict[str, Any], now_s: float) -> None:
+        key, kind = str(event.get("vehicle_key", "")), event.get("event")
+        row = self.fleet.index.get(key)
+        match kind:
+            case "sign_on":
+                self._signed_on[key] = _descriptor_of(event)
+            case "sign_off":
+                self._signed_on.pop(key, None)
+            case "alarm":
+                self.desk.alarm(self._sight_alarm(key, row), now_s)
+                return
+            case _:
+                return
+        while len(self._signed_on) > self.settings.vehicles_max:
+            del self._signed_on[next(iter(self._signed_on))]
+        if row is not None and self.fleet.descriptor[row] is None:
+            self._claim(row, None)
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _states(self, listed: Rows, now_s: float) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """Index of VEHICLE_STATES for each listed vehicle."""
+        fleet = self.fleet
+        trip = fleet.trip[listed]
+        start_s = fleet.zero_s[listed] + self.timetable.first_s[trip]
+        with np.errstate(invalid="ignore"):
+            due = fleet.ts_s[listed] > start_s + 300.0
+        waits = (fleet.next_stop[listed] == 0) & ~(fleet.off_route[listed] & due)
+        state = np.full(len(listed), ON_TRIP, dtype=np.int32)
+        state[fleet.off_route[listed]] = OFF_ROUTE
+        state[waits | fleet.finished[listed]] = LAYOVER
+        state[trip == NO_TRIP] = UNASSIGNED
+        state[now_s - fleet.ts_s[listed] > SILENT_S] = SILENT
+        return state
+
+    def _deviations(self, rows: Rows) -> Floats:
+        """Time of the newest fix minus the scheduled time at its place; nan where that is not known.
+
+        Before its first departure a vehicle is late once the departure is due, and never early.
+        """
+        fleet = self.fleet
+        trip = fleet.trip[rows]
+        known = (trip != NO_TRIP) & ~fleet.off_route[rows] & ~np.isnan(fleet.along_m[rows]) & ~fleet.finished[rows]
+        late_s = np.full(len(rows), np.nan)
+        at, trip = rows[known], trip[known]
+        due_s = fleet.zero_s[at] + scheduled_at(self.network, trip, fleet.along_m[at])
+        value = fleet.ts_s[at] - due_s
+        late_s[known] = np.where(fleet.next_stop[at] == 0, np.maximum(value, 0.0), value)
+        return late_s
+
+    def _view(self, listed: Rows, state: Any, deviation_s: Floats) -> FleetView:
+        fleet, lines = self.fleet, self.roads.lines
+        at = listed.tolist()
+        pattern, trip = fleet.pattern[listed], fleet.trip[listed]
+        on_trip = trip != NO_TRIP
+        placed = on_trip & ~fleet.off_route[listed]
+        along_m = np.where(placed, fleet.along_m[listed], np.nan)
+        line_m, is_main = lines.line_m_at(lines.pattern_way[pattern], along_m)
+        ahead: Flags = on_trip & ~fleet.finished[listed] & ~np.isnan(fleet.place_m[listed])
+        start_date = [
+            self.timetable.start_date(i, zero_s) if i >= 0 else None
+            for i, zero_s in zip(trip.tolist(), fleet.zero_s[listed].tolist(), strict=True)
+        ]
+        return FleetView(
+            listed.astype(np.int32),
+            [fleet.key[i] for i in at],
+            fleet.lat_deg[listed],
+            fleet.lon_deg[listed],
+            fleet.bearing_deg[listed],
+            fleet.speed_mps[listed],
+            fleet.ts_s[listed],
+            state,
+            trip,
+            pattern,
+            start_date,
+            along_m,
+            np.where(on_trip, fleet.offset_m[listed], np.nan),
+            deviation_s,
+            np.where(ahead, fleet.next_stop[listed], -1).astype(np.int32),
+            [fleet.occupancy[i] for i in at],
+            fleet.assigned[listed],
+            np.where(is_main, line_m, np.nan),
+        )
+
+    def _starts(self, predictions: Predictions) -> tuple[list[str], list[str | None]]:
+        runs = list(zip(predictions.trip.tolist(), predictions.zero_s.tolist(), strict=True))
+        return [self.timetable.start_date(*run) for run in runs], [self.timetable.start_time(*run) for run in runs]
+
+    def _sightings(self, headways: Headways, strayed: Rows) -> list[Sighting]:
+        """What this tick says of every cause that is not plainly off."""
+        limits, bounds = self.desk.limits, self.settings.headway
+        seen = ~headways.estimated
+        with np.errstate(invalid="ignore"):
+            near = seen & (headways.ratio < limits.bunched_hold_ratio)
+            far = seen & (headways.ratio > limits.gapped_hold_ratio)
+            bunched, gapped = headways.ratio < bounds.bunched_ratio, headways.ratio > bounds.gapped_ratio
+        sightings = []
+        for kind, rows, on in (("bunched", near, bunched), ("gapped", far, gapped)):
+            for i in np.flatnonzero(rows).tolist():
+                sightings.append(self._sight_headway(kind, headways, i, Condition.ON if on[i] else Condition.HOLD))
+        for row in strayed.tolist():
+            route, direction = self._line_of(row)
+            sightings.append(Sighting("off_route", self.fleet.key[row], Condition.ON, route, direction))
+        return sightings
+
+    def _sight_headway(self, kind: str, headways: Headways, i: int, condition: Condition) -> Sighting:
+        network, fleet = self.network, self.fleet
+        row, leader = int(headways.vehicle[i]), int(headways.leader[i])
+        pattern = int(fleet.pattern[row])
+        stop = network.pattern_stop[network.pattern_stop_start[pattern] + int(headways.next_stop[i])]
+        return Sighting(
+            kind,
+            fleet.key[row],
+            condition,
+            *self._line_of(row),
+            fleet.key[leader].partition("/")[2] if leader >= 0 else None,
+            network.stop_id[stop],
+            round(float(headways.headway_s[i]), 1),
+            round(float(headways.scheduled_s[i]), 1),
+            round(float(headways.ratio[i]), 3),
+        )
+
+    def _sight_alarm(self, key: str, row: int | None) -> Sighting:
+        line = self._line_of(row) if row is not None else (None, None)
+        return Sighting("alarm", key, Condition.ON, *line)
+
+    def _line_of(self, row: int) -> tuple[str | None, int | None]:
+        if self.fleet.trip[row] == NO_TRIP:
+            return None, None
+        pattern = int(self.fleet.pattern[row])
+        return self.network.route_id[self.network.pattern_route[pattern]], int(self.network.pattern_direction[pattern])
+
+
+def _descriptor_of(event: dict[str, Any]) -> Descriptor:
+    def text(name: str) -> str | None:
+        value = event.get(name)
+        return value if isinstance(value, str) and value else None
+
+    direction = event.get("direction_id")
+    return (
+        text("trip_id"),
+        text("route_id"),
+        direction if direction in (0, 1) else None,
+        text("start_date"),
+        text("start_time"),
+        text("block_id"),
+    )
+
+
+def _take(passages: Passages, rows: Flags) -> Passages:
+    return Passages(
+        passages.vehicle[rows],
+        passages.trip[rows],
+        passages.zero_s[rows],
+        passages.stop[rows],
+        passages.arrival_s[rows],
+        passages.departure_s[rows],
+    )

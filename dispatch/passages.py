@@ -1,0 +1,193 @@
+"""Passages: when each vehicle came to a stop and left it, by interpolation along its path between two fixes.
+
+A stop has a zone of up to 25 m before and behind it. Coming into the zone and leaving it are interpolated between the
+two fixes that bracket each; what a vehicle needs to roll through the zone is taken off at both ends, and what remains
+is its dwell. A vehicle that does not stop has arrival = departure = the moment at which it passes. That works as well
+with a fix a second, where noise makes a standing vehicle jump to and fro, as with a fix every half minute.
+
+Nothing is invented: stops passed during a silence or off the route are refused and counted, and so are those before
+the first fix and after the last fix of a trip (definitions.md, section 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dispatch.fleet import Fleet
+from dispatch.network import Floats, Ints, Network
+from dispatch.observations import Rows
+
+ZONE_M = 25.0
+ROLL_MPS = 5.0  # mean speed while braking to a stop from, or starting to, some 10 m/s
+
+SILENCE, OFF_ROUTE, TRACK_START, TRACK_END = "silence", "off_route", "track_start", "track_end"
+
+
+@dataclass(frozen=True, slots=True)
+class StopZones:
+    """Where each pattern's stops begin and end; a stop is left at `leave_m`, the last one when its zone is entered."""
+
+    first: Ints  # [P + 1] into the columns
+    stop_m: Floats
+    enter_m: Floats
+    leave_m: Floats
+    base_m: Floats  # [P]
+    leave_axis_m: Floats  # leave_m + base_m, ascending over all patterns
+
+    def stops_left(self, pattern: Ints, along_m: Floats) -> Ints:
+        """How many stops lie behind a vehicle at `along_m`: the position of the first that it has not left."""
+        found = np.searchsorted(self.leave_axis_m, self.base_m[pattern] + np.maximum(along_m, -1.0), side="right")
+        first = self.first[pattern]
+        stops: Ints = np.clip(found - first, 0, self.first[pattern + 1] - first).astype(np.int32)
+        return stops
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """N passages; `stop` is the position in the pattern. nan where a time is not known (or the trip ends there)."""
+
+    vehicle: Ints
+    trip: Ints
+    zero_s: Floats  # Unix time at which the trip's own stop times count zero
+    stop: Ints
+    arrival_s: Floats
+    departure_s: Floats
+
+    def __len__(self) -> int:
+        return len(self.vehicle)
+
+
+def zone_stops(network: Network) -> StopZones:
+    """Zones of all stops, cut in the middle where stops are near each other."""
+    first, stop_m = network.pattern_stop_start, network.pattern_stop_along_m
+    rows = np.arange(len(stop_m))
+    of = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    is_first, is_last = rows == first[of], rows == first[of + 1] - 1
+    before_m = np.where(is_first, np.inf, stop_m - np.roll(stop_m, 1))
+    after_m = np.where(is_last, np.inf, np.roll(stop_m, -1) - stop_m)
+    enter_m = stop_m - np.minimum(ZONE_M, before_m / 2)
+    leave_m = stop_m + np.minimum(ZONE_M, after_m / 2)
+    leave_m = np.where(is_last, enter_m, leave_m)
+    length_m = stop_m[first[1:] - 1] + 4 * ZONE_M if len(stop_m) else np.zeros(0)
+    base_m = np.concatenate(([0.0], np.cumsum(length_m)))[:-1]
+    return StopZones(first, stop_m, enter_m, leave_m, base_m, leave_m + base_m[of])
+
+
+def start_tracks(fleet: Fleet, zones: StopZones, rows: Rows) -> int:
+    """Begin a track at the newest place of `rows`; returns how many stops lie behind it unseen."""
+    behind = zones.stops_left(fleet.pattern[rows], fleet.along_m[rows])
+    unseen = int(np.maximum(behind - fleet.next_stop[rows], 0).sum())
+    fleet.next_stop[rows] = np.maximum(behind, fleet.next_stop[rows])
+    fleet.place_m[rows] = fleet.along_m[rows]
+    fleet.place_s[rows] = fleet.ts_s[rows]
+    fleet.enter_s[rows] = np.nan
+    return unseen
+
+
+def pass_stops(fleet: Fleet, zones: StopZones, rows: Rows) -> Passages:
+    """Go on from the place where each of `rows` was to its newest one; returns the stops left on the way.
+
+    Where a vehicle did not get further, the time at its place moves on instead, so that a later passage is
+    interpolated from the moment it was last seen there.
+    """
+    pattern, next_stop = fleet.pattern[rows], fleet.next_stop[rows]
+    from_m, from_s = fleet.place_m[rows], fleet.place_s[rows]
+    to_m, to_s = np.maximum(fleet.along_m[rows], from_m), fleet.ts_s[rows]
+    pace = np.divide(to_s - from_s, to_m - from_m, out=np.zeros(len(rows)), where=to_m > from_m)
+    left = np.maximum(zones.stops_left(pattern, to_m), next_stop)
+    count = left - next_stop
+    of = np.repeat(np.arange(len(rows)), count)
+    stop = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count) + next_stop[of]
+    row = zones.first[pattern[of]] + stop
+    entered_s = from_s[of] + (zones.enter_m[row] - from_m[of]) * pace[of]
+    entered_s = np.where(zones.enter_m[row] >= from_m[of], entered_s, fleet.enter_s[rows][of])
+    # An earlier stop of the same step is never the one whose entry was noted before.
+    entered_s = np.where((stop > next_stop[of]) & (zones.enter_m[row] < from_m[of]), np.nan, entered_s)
+    left_s = from_s[of] + (zones.leave_m[row] - from_m[of]) * pace[of]
+    arrival_s, departure_s = _dwell(
+        entered_s, left_s, zones.stop_m[row] - zones.enter_m[row], zones.leave_m[row] - zones.stop_m[row]
+    )
+    final = row == zones.first[pattern[of] + 1] - 1
+    arrival_s = np.where(final, entered_s + (zones.stop_m[row] - zones.enter_m[row]) / ROLL_MPS, arrival_s)
+    departure_s = np.where(final, np.nan, departure_s)
+    _note_entry(fleet, zones, rows, left, from_m, from_s, to_m, pace)
+    fleet.place_m[rows] = to_m
+    fleet.place_s[rows] = to_s
+    fleet.next_stop[rows] = left
+    vehicle = rows[of]
+    return Passages(
+        vehicle.astype(np.int32),
+        fleet.trip[vehicle],
+        fleet.zero_s[vehicle],
+        stop.astype(np.int32),
+        arrival_s,
+        departure_s,
+    )
+
+
+def _dwell(entered_s: Floats, left_s: Floats, before_m: Floats, after_m: Floats) -> tuple[Floats, Floats]:
+    """Arrival and departure from the times at both ends of the zone; arrival nan where the entry was not seen."""
+    zone_m = np.maximum(before_m + after_m, 1e-9)
+    inside_s = left_s - entered_s
+    rolled_s = np.minimum(inside_s, zone_m / ROLL_MPS)
+    arrival_s = entered_s + rolled_s * (before_m / zone_m)
+    unseen = np.isnan(entered_s)
+    departure_s = left_s - np.where(unseen, after_m / ROLL_MPS, rolled_s * (after_m / zone_m))
+    return arrival_s, departure_s
+
+
+def _note_entry(
+    fleet: Fleet,
+    zones: StopZones,
+    rows: Rows,
+    left: Ints,
+    from_m: Floats,
+    from_s: Floats,
+    to_m: Floats,
+    pace: Floats,
+) -> None:
+    """Remember when the zone of the next stop was entered, where it was."""
+    pattern = fleet.pattern[rows]
+    row = np.minimum(zones.first[pattern] + left, zones.first[pattern + 1] - 1)
+    enter_m = zones.enter_m[row]
+    now_s = from_s + (enter_m - from_m) * pace
+    earlier_s = np.where(left == fleet.next_stop[rows], fleet.enter_s[rows], np.nan)
+    fleet.enter_s[rows] = np.where(enter_m > to_m, np.nan, np.where(enter_m >= from_m, now_s, earlier_s))
+
+
+class PassageLog:
+    """The newest passages, at most `room` of them: what the measures of the last hours are computed from."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.written = 0
+        self._ints = np.zeros((3, 0), dtype=np.int32)
+        self._floats = np.zeros((3, 0))
+
+    def add(self, passages: Passages) -> None:
+        """Append; the oldest make room once the log is full."""
+        count = len(passages)
+        if not count:
+            return
+        self._grow(count)
+        at = (self.written + np.arange(count)) % self._ints.shape[1]
+        self._ints[:, at] = (passages.vehicle, passages.trip, passages.stop)
+        self._floats[:, at] = (passages.zero_s, passages.arrival_s, passages.departure_s)
+        self.written += count
+
+    def all(self) -> Passages:
+        """Every passage that is kept, in no particular order."""
+        kept = min(self.written, self._ints.shape[1])
+        vehicle, trip, stop = self._ints[:, :kept].copy()
+        zero_s, arrival_s, departure_s = self._floats[:, :kept].copy()
+        return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
+
+    def _grow(self, count: int) -> None:
+        size = self._ints.shape[1]
+        if size >= self.room or self.written + count <= size:
+            return
+        wanted = min(self.room, max(4096, 2 * size, self.written + count))
+        self._ints = np.pad(self._ints, ((0, 0), (0, wanted - size)))
+        self._floats = np.pad(self._floats, ((0, 0), (0, wanted - size)))

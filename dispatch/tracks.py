@@ -1,0 +1,153 @@
+"""Tracks: one step of every vehicle along its trip, from its newest fix to the stops and marks it has passed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dispatch.fleet import Fleet
+from dispatch.headway import MarkMemory, pass_marks
+from dispatch.lines import Lines
+from dispatch.matching import Matches, Paths, match
+from dispatch.network import Floats, Network
+from dispatch.observations import Rows
+from dispatch.passages import (
+    OFF_ROUTE,
+    SILENCE,
+    TRACK_START,
+    Passages,
+    StopZones,
+    pass_stops,
+    start_tracks,
+)
+from dispatch.timetable import scheduled_place
+
+BACK_M = 60.0  # a fix may lie this far behind the last one: noise, and the way back out of a bay
+AHEAD_M = 60.0
+TURNED_BACK_M = 300.0  # further behind is another round of the trip, not noise
+PLAN_SPREAD_M = 3000.0  # how far the timetable's place may be wrong when there is nothing better
+FREE_MPS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackLimits:
+    """Bounds of what is followed."""
+
+    silent_s: float = 120.0
+    off_route_m: float = 60.0
+    speed_mps_max: float = 40.0
+
+
+@dataclass(slots=True)
+class Roads:
+    """What a network looks like to moving vehicles, prepared once."""
+
+    network: Network
+    paths: Paths
+    lines: Lines
+    zones: StopZones
+    memory: MarkMemory
+
+
+@dataclass(slots=True)
+class TrackCounts:
+    """What became of fixes on a trip, and of the stops that were not seen, by reason."""
+
+    matched: int = 0
+    off_route: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def follow(
+    fleet: Fleet, roads: Roads, rows: Rows, limits: TrackLimits, counts: TrackCounts
+) -> tuple[Passages, Matches]:
+    """Take vehicles with a trip from where they were to their newest fix.
+
+    Returns the passages this makes, and the place of each of `rows`, off the route or on it.
+    """
+    last_s = fleet.on_route_s[rows].copy()
+    place = _place(fleet, roads, rows, last_s, limits)
+    on = place.offset_m <= limits.off_route_m
+    fleet.offset_m[rows] = place.offset_m
+    was_off = fleet.off_route[rows]
+    fleet.off_route[rows] = ~on
+    counts.matched += int(np.count_nonzero(on))
+    counts.off_route += int(np.count_nonzero(~on))
+    here, last_s, was_off = rows[on], last_s[on], was_off[on]
+    fleet.along_m[here] = place.along_m[on]
+    fleet.on_route_s[here] = fleet.ts_s[here]
+    with np.errstate(invalid="ignore"):
+        fresh = np.isnan(fleet.place_m[here])
+        silent = ~fresh & (fleet.ts_s[here] - last_s > limits.silent_s)
+        left = ~fresh & ~silent & was_off
+        back = ~fresh & (fleet.along_m[here] < fleet.place_m[here] - TURNED_BACK_M)
+    for reason, which in ((TRACK_START, fresh), (SILENCE, silent), (OFF_ROUTE, left)):
+        if which.any():
+            counts.refused[reason] += start_tracks(fleet, roads.zones, here[which])
+    back &= ~silent & ~left
+    if back.any():
+        start_tracks(fleet, roads.zones, here[back])
+    anew = fresh | silent | left | back
+    if anew.any():
+        begun = here[anew]
+        way = roads.lines.pattern_way[fleet.pattern[begun]]
+        fleet.mark_row[begun] = roads.lines.row_at(way, fleet.place_m[begun])
+    going = here[~anew]
+    from_m, from_s = fleet.place_m[going].copy(), fleet.place_s[going].copy()
+    passages = pass_stops(fleet, roads.zones, going)
+    pass_marks(fleet, roads.network, roads.lines, roads.memory, going, from_m, from_s)
+    _note_passages(fleet, roads.network, passages)
+    fleet.finished[here] |= fleet.next_stop[here] >= np.diff(roads.zones.first)[fleet.pattern[here]]
+    return passages, place
+
+
+def _place(fleet: Fleet, roads: Roads, rows: Rows, last_s: Floats, limits: TrackLimits) -> Matches:
+    """Where each vehicle is on its path: in a window around its last place, or anywhere when that says nothing."""
+    path = roads.network.pattern_path[fleet.pattern[rows]]
+    x_m, y_m, heading_deg = fleet.x_m[rows], fleet.y_m[rows], fleet.heading_deg[rows]
+    last_m, ts_s = fleet.along_m[rows], fleet.ts_s[rows]
+    gone_s = ts_s - last_s
+    with np.errstate(invalid="ignore"):
+        lost = np.isnan(last_m) | (gone_s > limits.silent_s) | fleet.off_route[rows]
+    gone_s = np.where(np.isnan(gone_s), 0.0, gone_s)
+    speed_mps = np.where(np.isnan(fleet.speed_mps[rows]), FREE_MPS / 2, fleet.speed_mps[rows])
+    gone_m = np.minimum(speed_mps, 25.0) * np.minimum(gone_s, 60.0)
+    from_m = np.where(lost, 0.0, last_m - BACK_M)
+    to_m = np.where(lost, np.inf, last_m + AHEAD_M + limits.speed_mps_max * gone_s)
+    expected_m = last_m + gone_m
+    unknown = np.isnan(expected_m)
+    if unknown.any():
+        at = rows[unknown]
+        expected_m[unknown] = scheduled_place(roads.network, fleet.trip[at], fleet.ts_s[at] - fleet.zero_s[at])
+    spread_m = np.where(unknown, PLAN_SPREAD_M, 30.0 + 6.0 * gone_s + np.where(lost, 200.0, 0.0))
+    place = match(roads.paths, path, x_m, y_m, from_m, to_m, expected_m, spread_m, heading_deg)
+    missed = np.flatnonzero((place.offset_m > limits.off_route_m) & ~lost)
+    if len(missed):
+        anywhere = np.zeros(len(missed))
+        again = match(
+            roads.paths,
+            path[missed],
+            x_m[missed],
+            y_m[missed],
+            anywhere,
+            anywhere + np.inf,
+            expected_m[missed],
+            spread_m[missed] + 500.0,
+            heading_deg[missed],
+        )
+        for column, better in ((place.along_m, again.along_m), (place.offset_m, again.offset_m)):
+            column[missed] = better
+    return place
+
+
+def _note_passages(fleet: Fleet, network: Network, passages: Passages) -> None:
+    """Remember each vehicle's delay at its last passage (of several in one step the last one is written last)."""
+    if not len(passages):
+        return
+    at = network.trip_time_start[passages.trip] + passages.stop
+    ends = np.isnan(passages.departure_s)
+    actual_s = np.where(ends, passages.arrival_s, passages.departure_s)
+    due_s = np.where(ends, network.arrival_s[at], network.departure_s[at]) + passages.zero_s
+    fleet.delay_s[passages.vehicle] = actual_s - due_s
