@@ -1,7 +1,8 @@
 """Where vehicles stand still: every stop of a pattern, and halts between stops that the feed leaves far apart.
 
 Some feeds name a few timing points a trip and leave out the stops between them. Vehicles stop there all the same:
-riders gather, dwell times grow, bunches form. So a leg longer than `spacing_m` gets halts at even distances.
+riders gather, dwell times grow, bunches form. So a long leg gets halts at even distances, unless it is driven too fast
+for them: nobody stops every 450 m on a motorway.
 A *place* is what vehicles of one route and direction share: whoever comes first takes its waiting riders.
 """
 
@@ -19,6 +20,7 @@ Index = NDArray[np.intp]
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
+PIECE_S_MIN = 55.0  # from one halt to the next, standing included
 PLACE_GRID_M = 200.0  # halts of two patterns in one square are one place
 
 
@@ -46,9 +48,13 @@ def make_halts(network: Network, patterns: Index, spacing_m: float) -> Halts:
     shares: list[Floats] = []
     alongs: list[Floats] = []
     total = 0
+    _, a_trip = np.unique(network.trip_pattern, return_index=True)
+    trip_of_pattern = dict(zip(network.trip_pattern[a_trip].tolist(), a_trip.tolist(), strict=True))
     for pattern in patterns.tolist():
         begin, end = network.pattern_stop_start[pattern], network.pattern_stop_start[pattern + 1]
-        leg, share, along_m = _halts_of(network.pattern_stop_along_m[begin:end], spacing_m)
+        time = network.trip_time_start[trip_of_pattern[pattern]]
+        lasts_s = network.arrival_s[time + 1 : time + end - begin] - network.departure_s[time : time + end - begin - 1]
+        leg, share, along_m = _halts_of(network.pattern_stop_along_m[begin:end], lasts_s, spacing_m)
         first[pattern], count[pattern] = total, leg.size
         total += leg.size
         owners.append(np.full(leg.size, pattern))
@@ -71,10 +77,11 @@ def make_halts(network: Network, patterns: Index, spacing_m: float) -> Halts:
     )
 
 
-def _halts_of(stop_along_m: Floats, spacing_m: float) -> tuple[Index, Floats, Floats]:
-    """Leg, share and distance of each halt of one pattern."""
+def _halts_of(stop_along_m: Floats, lasts_s: Ints, spacing_m: float) -> tuple[Index, Floats, Floats]:
+    """Leg, share and distance of each halt of one pattern, whose legs last `lasts_s` by one of its trips."""
     length_m = np.diff(stop_along_m)
-    pieces = np.maximum(np.round(length_m / spacing_m), 1.0).astype(np.intp)
+    pieces = np.minimum(np.round(length_m / spacing_m), np.floor(lasts_s / PIECE_S_MIN))
+    pieces = np.maximum(pieces, 1.0).astype(np.intp)
     leg = np.append(np.repeat(np.arange(pieces.size), pieces), pieces.size)
     before = np.append(np.repeat(np.cumsum(pieces) - pieces, pieces), pieces.sum())
     share = (np.arange(leg.size) - before) / np.append(pieces, 1)[leg]

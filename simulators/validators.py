@@ -7,6 +7,9 @@ or the cumulative receipt of its boot ends its life. Memory is bounded: a full v
 
 from __future__ import annotations
 
+import heapq
+import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -91,6 +94,7 @@ class Answered:
     """What a message from ticketing meant: the taps it ended and, for a verdict, its name and the time it took."""
 
     tap_ids: list[str]
+    tap_id: str | None = None  # the tap that a verdict is about
     verdict: str | None = None
     took_s: float | None = None
     duplicate: bool = False
@@ -106,6 +110,9 @@ class Validator:
     seq: int = 0
     refused_full: int = 0
     kept: dict[str, Kept] = field(default_factory=dict)
+    _fresh: deque[str] = field(default_factory=deque)
+    _agenda: list[tuple[float, str]] = field(default_factory=list)  # a heap; entries that no longer hold are skipped
+    _flying: set[str] = field(default_factory=set)
 
     def tap(
         self,
@@ -138,25 +145,39 @@ class Validator:
         )
         kept = Kept(body.id, self.boot, self.seq, now_s, encode_tap(body), next_try_s=now_s)
         self.kept[body.id] = kept
+        self._fresh.append(body.id)
         return kept
 
+    def next_s(self) -> float:
+        """When something is due next (Unix seconds); infinity when nothing is."""
+        if self._fresh:
+            return -math.inf
+        return self._agenda[0][0] if self._agenda else math.inf
+
     def due(self, now_s: float) -> tuple[list[Kept], list[Kept]]:
-        """Taps to send now, counted as sent, and those set aside now: as many as the window has room for."""
+        """Taps to send now, counted as sent, and those set aside now.
+
+        A rider who stands there goes before the backlog, and the backlog goes out a window at a time.
+        """
         send: list[Kept] = []
         aside: list[Kept] = []
-        in_flight = sum(1 for kept in self.kept.values() if kept.state is State.SENT and kept.next_try_s > now_s)
-        for kept in self.kept.values():
-            if kept.state is State.SET_ASIDE or kept.next_try_s > now_s:
-                continue
-            if kept.tries >= self.limits.tries_max:
+        while self._fresh:
+            if (fresh := self.kept.get(self._fresh.popleft())) is not None and fresh.state is State.IDLE:
+                self._send(fresh, now_s, send)
+        while self._agenda and self._agenda[0][0] <= now_s:
+            kept = self.kept.get(self._agenda[0][1])
+            if kept is None or kept.next_try_s != self._agenda[0][0] or kept.state is State.SET_ASIDE:
+                heapq.heappop(self._agenda)
+            elif kept.tries >= self.limits.tries_max:
+                heapq.heappop(self._agenda)
+                self._flying.discard(kept.tap_id)
                 kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
                 aside.append(kept)
-            elif in_flight + len(send) < self.limits.in_flight_max:
-                kept.state = NEXT_STATE[kept.state, Event.SEND]
-                kept.tries += 1
-                kept.last_sent_s = now_s
-                kept.next_try_s = now_s + self._pause_s(kept.tries)
-                send.append(kept)
+            elif len(self._flying) - (kept.tap_id in self._flying) < self.limits.in_flight_max:
+                heapq.heappop(self._agenda)
+                self._send(kept, now_s, send)
+            else:
+                break
         return send, aside
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
@@ -167,13 +188,14 @@ class Validator:
             return Answered([])
         kept = self.kept.get(tap_id)
         if kept is None:
-            return Answered([], verdict, duplicate=True)
+            return Answered([], tap_id, verdict, duplicate=True)
         took_s = now_s - kept.last_sent_s if kept.last_sent_s else None
         if verdict == "unavailable":
             kept.state = NEXT_STATE[kept.state, Event.UNAVAILABLE]
-            return Answered([], verdict, took_s)
+            self._flying.discard(tap_id)
+            return Answered([], tap_id, verdict, took_s)
         self._end(kept, Event.VERDICT)
-        return Answered([tap_id], verdict, took_s)
+        return Answered([tap_id], tap_id, verdict, took_s)
 
     def on_receipt(self, payload: bytes) -> Answered:
         """A cumulative receipt: every tap of that boot up to that number is stored."""
@@ -195,12 +217,23 @@ class Validator:
         for made_s, payload in taps:
             body = msgspec.json.decode(payload, type=TapBody)
             self.kept[body.id] = Kept(body.id, body.boot, body.seq, made_s, payload, next_try_s=made_s)
+            heapq.heappush(self._agenda, (made_s, body.id))
             count += 1
         return count
+
+    def _send(self, kept: Kept, now_s: float, send: list[Kept]) -> None:
+        kept.state = NEXT_STATE[kept.state, Event.SEND]
+        kept.tries += 1
+        kept.last_sent_s = now_s
+        kept.next_try_s = now_s + self._pause_s(kept.tries)
+        heapq.heappush(self._agenda, (kept.next_try_s, kept.tap_id))
+        self._flying.add(kept.tap_id)
+        send.append(kept)
 
     def _end(self, kept: Kept, event: Event) -> None:
         kept.state = NEXT_STATE[kept.state, event]
         del self.kept[kept.tap_id]
+        self._flying.discard(kept.tap_id)
 
     def _pause_s(self, tries: int) -> float:
         """Twice as long each time, up to a limit, and spread so that validators do not come back all at once."""

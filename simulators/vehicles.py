@@ -29,6 +29,7 @@ RAILS_AND_WIRES = (0, 1, 2, 5, 7, 11, 12)  # GTFS route types whose vehicles can
 FOLLOW_S_MIN = 15.0
 SHOWN_BEFORE_S = 120.0  # a vehicle stands at its first stop before its block begins
 SHOWN_AFTER_S = 45.0
+SPEED_MPS_MAX = 25.0  # whatever a timetable that rounds to minutes may ask for
 DEADHEAD_MPS = 9.0
 RAMP = 0.15  # share of a leg's time spent speeding up, and as much slowing down
 TRANSITIONS_MAX = 500  # one step never does more for one vehicle
@@ -52,7 +53,7 @@ class VehicleSettings:
     lateness_s_mean: float = 50.0  # of vehicles that are under way when the play begins
     lateness_s_sd: float = 80.0
     halt_spacing_m: float = 450.0
-    speed_mps_max: float = 17.0
+    speed_mps_max: float = 17.0  # where the timetable does not ask for more
     capacity: int = 90
     hold_compliance: float = 0.85
     warm_up_s: float = 1_800.0
@@ -285,7 +286,8 @@ class Fleet:
         own = np.exp(sigma * self.rng.standard_normal(vehicles.size) - sigma**2 / 2.0)
         traffic = self.traffic.factor(self.halts.x_m[here], self.halts.y_m[here], at_s)
         running_s = usual_s * (1.0 - settings.catch_up * late) * own * traffic
-        arrive_s = at_s + np.maximum(running_s, length_m / settings.speed_mps_max)
+        quickest_s = np.minimum(length_m / settings.speed_mps_max, 0.9 * planned_s)
+        arrive_s = at_s + np.maximum(running_s, np.maximum(quickest_s, length_m / SPEED_MPS_MAX))
         place = self.halts.place[there]
         guided = self.run_guided[run]
         arrive_s = np.where(guided, np.maximum(arrive_s, self.reached_s[place] + FOLLOW_S_MIN), arrive_s)

@@ -1,0 +1,129 @@
+"""Compares the validators' own record with what the database holds: nothing lost, nothing twice, nothing made up.
+
+Invariants of ticketing under faults: I1, every tap with a receipt is stored exactly once; I2, no validator deletes a
+tap without a receipt. A tap without a receipt may be stored or not: it is still with its validator and comes again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simulators.journal import Entry
+
+LOST = "lost"  # I1: receipted, and not stored
+TWICE = "twice"  # I1: stored more than once
+DELETED = "deleted_without_receipt"  # I2
+OTHER_VERDICT = "other_verdict"  # the validator was told something else than what is stored
+UNKNOWN = "unknown_tap"  # stored from one of these validators, and none of them made it
+SKIPPED = "skipped_number"  # a boot's numbers are not 1, 2, 3 ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must not be."""
+
+    kind: str
+    tap_id: str
+    validator: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found, and how much was compared."""
+
+    taps: int
+    receipted: int
+    stored: int
+    waiting: int  # neither receipted nor stored: still to come
+    set_aside: int
+    findings: list[Finding]
+
+
+def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Comparison:
+    """Compare a journal's entries with the stored taps.
+
+    `stored` are rows of the database with `id` and `verdict`, and `device` (the validator's id) where unknown taps are
+    to be told from those of other validators.
+    """
+    taps: dict[str, Entry] = {}
+    verdicts: dict[str, str] = {}
+    deleted: dict[str, str] = {}
+    aside: set[str] = set()
+    for entry in journal:
+        tap_id = str(entry["id"])
+        if entry["what"] == "tap":
+            taps[tap_id] = entry
+        elif entry["what"] == "answered" and entry["verdict"] != "unavailable":
+            verdicts[tap_id] = str(entry["verdict"])
+        elif entry["what"] == "deleted":
+            deleted[tap_id] = str(entry["by"])
+        elif entry["what"] == "set_aside":
+            aside.add(tap_id)
+    receipted = set(verdicts) | {tap_id for tap_id, by in deleted.items() if by == "receipt"}
+    rows = [(str(row["id"]), str(row["verdict"]), row.get("device")) for row in stored]
+    count = Counter(tap_id for tap_id, _, _ in rows)
+    findings = [*_lost_or_twice(taps, receipted, count), *_wrongly_deleted(taps, deleted, verdicts)]
+    findings += _other_rows(taps, verdicts, rows)
+    findings += _skipped(taps)
+    waiting = sum(1 for tap_id in taps if tap_id not in receipted and not count[tap_id])
+    return Comparison(len(taps), len(receipted), len(rows), waiting, len(aside - receipted), findings)
+
+
+def _validator(taps: Mapping[str, Entry], tap_id: str) -> str:
+    return str(taps[tap_id]["validator"]) if tap_id in taps else "?"
+
+
+def _lost_or_twice(taps: Mapping[str, Entry], receipted: set[str], count: Counter[str]) -> list[Finding]:
+    findings = [
+        Finding(LOST, tap_id, _validator(taps, tap_id), "has a receipt and is not in the database")
+        for tap_id in sorted(receipted)
+        if not count[tap_id]
+    ]
+    findings += [
+        Finding(TWICE, tap_id, _validator(taps, tap_id), f"is in the database {n} times")
+        for tap_id, n in sorted(count.items())
+        if n > 1
+    ]
+    return findings
+
+
+def _wrongly_deleted(
+    taps: Mapping[str, Entry], deleted: Mapping[str, str], verdicts: Mapping[str, str]
+) -> list[Finding]:
+    return [
+        Finding(DELETED, tap_id, _validator(taps, tap_id), f"was deleted by {by!r} without a receipt")
+        for tap_id, by in sorted(deleted.items())
+        if by != "receipt" and tap_id not in verdicts
+    ]
+
+
+def _other_rows(
+    taps: Mapping[str, Entry], verdicts: Mapping[str, str], rows: list[tuple[str, str, Any]]
+) -> list[Finding]:
+    ours = {str(entry["validator"]) for entry in taps.values()}
+    findings = []
+    for tap_id, verdict, device in rows:
+        if tap_id in verdicts and verdicts[tap_id] != verdict:
+            detail = f"the validator was told {verdicts[tap_id]!r}, {verdict!r} is stored"
+            findings.append(Finding(OTHER_VERDICT, tap_id, _validator(taps, tap_id), detail))
+        if tap_id not in taps and device in ours:
+            findings.append(Finding(UNKNOWN, tap_id, str(device), "is stored, and its validator never made it"))
+    return findings
+
+
+def _skipped(taps: Mapping[str, Entry]) -> list[Finding]:
+    numbers: dict[tuple[str, str], list[int]] = {}
+    first: dict[tuple[str, str], str] = {}
+    for tap_id, entry in taps.items():
+        key = (str(entry["validator"]), str(entry["boot"]))
+        numbers.setdefault(key, []).append(int(entry["seq"]))
+        first.setdefault(key, tap_id)
+    return [
+        Finding(SKIPPED, first[key], key[0], f"boot {key[1]} has the numbers {min(seqs)} to {max(seqs)}, not all once")
+        for key, seqs in numbers.items()
+        if sorted(seqs) != list(range(1, len(seqs) + 1))
+    ]

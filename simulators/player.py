@@ -1,0 +1,266 @@
+"""Plays a city: drives a feed's vehicles over MQTT, has riders tap in them, and buys their tickets over HTTP.
+
+One process, one event loop, no threads. `play` is the library's door; `main` runs it from a file of configuration,
+since credentials belong into no command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from dispatch.network import Network
+from dispatch.network_file import load_network
+from simulators.duties import plan_duties
+from simulators.gates import Gates
+from simulators.journal import Journal, open_taps, read_journal
+from simulators.outing import Ensemble, Outing, Pace
+from simulators.provision import DeviceCredential, keep_provisioned, validator_name
+from simulators.riders import CityCard, Riders, RiderSettings
+from simulators.sales import Sales, SalesSettings
+from simulators.transport import Broker, Devices
+from simulators.validators import Limits
+from simulators.vehicles import Fleet, VehicleSettings
+
+Report = Callable[[dict[str, Any]], None]
+NOTHING_RUNS_S = 60.0
+SOCKETS_SPARE = 64  # beside one for each device
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerSettings:
+    """How the city is played."""
+
+    plan_s: float = 48 * 3_600.0  # how far ahead vehicles know their work; then they begin anew
+    connects_per_s: float = 150.0
+    report_s: float = 30.0
+    journal: Path | None = None
+    vehicles: VehicleSettings = field(default_factory=VehicleSettings)
+    pace: Pace = field(default_factory=Pace)
+    riders: RiderSettings = field(default_factory=RiderSettings)
+    sales: SalesSettings = field(default_factory=SalesSettings)
+    limits: Limits = field(default_factory=Limits)
+
+
+async def play(
+    network: Network,
+    devices: Sequence[DeviceCredential],
+    settings: PlayerSettings,
+    *,
+    http_url: str,
+    mqtt_host: str,
+    mqtt_port: int,
+    kiosk_token: str,
+    rng: np.random.Generator,
+    stop: asyncio.Event,
+    cards: Sequence[CityCard] = (),
+    tls: ssl.SSLContext | None = None,
+    report: Report | None = None,
+    clock: Callable[[], float] = time.time,
+) -> dict[str, Any]:
+    """Play until `stop` is set; returns the statistics.
+
+    Vehicles and validators are those that have credentials (see provision.needed_devices). The generator must be
+    a fresh one each time for one instance, since the taps' ids come from it. `report` gets the statistics now and then.
+    """
+    allow_sockets(len(devices) + SOCKETS_SPARE)
+    fleet_rng, fault_rng, rider_rng, gate_rng, device_rng, sales_rng = rng.spawn(6)
+    broker = Broker(mqtt_host, mqtt_port, tls, connects_per_s=settings.connects_per_s)
+    riders = Riders(settings.riders, rider_rng)
+    riders.enrol(cards)
+    sales = Sales(http_url, kiosk_token, riders, settings.sales)
+    leftover = _leftover(settings.journal)
+    with Journal(settings.journal) as journal:
+        async with Devices(broker, device_rng) as connections:
+            validators = {device.id: device for device in devices if device.kind == "validator"}
+            vehicles = [device for device in devices if device.kind == "vehicle"]
+            gates = Gates(
+                {v.id: validators[name] for v in vehicles if (name := validator_name(v.id)) in validators},
+                connections,
+                journal,
+                limits=settings.limits,
+                rng=gate_rng,
+                clock=clock,
+                leftover=leftover,
+            )
+            ensemble = Ensemble(connections, gates, riders, clock)
+            player = _Player(network, vehicles, settings, ensemble, sales, clock)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(player.drive(fleet_rng, fault_rng), name="player drives"),
+                    group.create_task(sales.run(sales_rng), name="player buys tickets"),
+                    group.create_task(player.report(report), name="player reports"),
+                ]
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+    return player.statistics()
+
+
+@dataclass(slots=True)
+class _Player:
+    """Everything of one play, and its statistics."""
+
+    network: Network
+    credentials: Sequence[DeviceCredential]
+    settings: PlayerSettings
+    ensemble: Ensemble
+    sales: Sales
+    clock: Callable[[], float]
+    outing: Outing | None = None
+
+    async def drive(self, fleet_rng: np.random.Generator, fault_rng: np.random.Generator) -> None:
+        """Drive the fleet for ever, planning anew whenever the plan runs out."""
+        while True:
+            now_s = self.clock()
+            until_s = now_s + self.settings.plan_s
+            duties = plan_duties(self.network, now_s - self.settings.vehicles.warm_up_s, until_s)
+            duties = keep_provisioned(duties, self.credentials)
+            if not len(duties):
+                await asyncio.sleep(NOTHING_RUNS_S)  # at night, or nobody has credentials
+                continue
+            fleet = Fleet(self.network, duties, self.settings.vehicles, rng=fleet_rng, now_s=now_s)
+            self.outing = Outing(fleet, self.credentials, self.settings.pace, self.ensemble, fault_rng)
+            try:
+                await self.outing.run(until_s)
+            finally:
+                self.outing.close()
+
+    async def report(self, report: Report | None) -> None:
+        """Hand the statistics to `report` now and then."""
+        while True:
+            await asyncio.sleep(self.settings.report_s)
+            if report is not None:
+                report(self.statistics())
+
+    def statistics(self) -> dict[str, Any]:
+        """Everything counted so far."""
+        counters, sales = self.ensemble.connections.counters, self.sales.statistics
+        return {
+            **(self.outing.statistics() if self.outing else {}),
+            "online": self.ensemble.connections.online(),
+            "connects": counters.connects,
+            "disconnects": counters.disconnects,
+            "refused": counters.refused,
+            "failed": counters.failed,
+            "published": counters.published,
+            "unsent": counters.unsent,
+            "received": counters.received,
+            "riders_turned_away": self.ensemble.riders.turned_away,
+            "riders_empty_handed": self.ensemble.riders.empty_handed,
+            "taps_waiting": self.ensemble.gates.waiting(),
+            **self.ensemble.gates.statistics.as_dict(),
+            "tickets_sold": sales.sold,
+            "tickets_revoked": sales.revoked,
+            "sales_refused": sales.refused,
+            "sales_failed": sales.failed,
+            "sales_problem": sales.last_problem,
+        }
+
+
+def allow_sockets(count: int) -> None:
+    """Raise this process's own limit of open files as far as it takes and may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _leftover(path: Path | None) -> dict[str, list[tuple[float, bytes]]]:
+    if path is None or not path.exists():
+        return {}
+    with path.open("rb") as file:
+        return open_taps(read_journal(file))
+
+
+class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """A city card; bytes in hex."""
+
+    uid: str
+    meta_read: str
+    file_read: str
+    version: int = 1
+    counter: int = 0
+
+
+class DeviceConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """A device's credentials."""
+
+    kind: str
+    operator: str
+    id: str
+    username: str
+    password: str
+
+
+class PlayerConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """What `main` reads: where everything is, who may connect, and how to play. It holds secrets."""
+
+    network: Path
+    http_url: str
+    mqtt_host: str
+    mqtt_port: int
+    kiosk_token: str
+    devices: list[DeviceConfig]
+    cards: list[CardConfig] = []
+    shift_s: float | None = None
+    mqtt_ca: Path | None = None
+    seed: int | None = None
+    settings: PlayerSettings = PlayerSettings()
+
+
+def main(config_path: Path | None) -> None:
+    """Play as a JSON file says (None: standard input) until SIGTERM or SIGINT; statistics go out as JSON lines.
+
+    Raises:
+        ValueError: the file is not a PlayerConfig; says which field.
+    """
+    text = sys.stdin.buffer.read() if config_path is None else config_path.read_bytes()
+    config = msgspec.json.decode(text, type=PlayerConfig)
+    network = load_network(config.network)
+    if config.shift_s is not None:
+        network = replace(network, shift_s=config.shift_s)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_play(config, network))
+
+
+async def _play(config: PlayerConfig, network: Network) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tls = ssl.create_default_context(cafile=str(config.mqtt_ca)) if config.mqtt_ca else None
+    await play(
+        network,
+        [DeviceCredential(d.kind, d.operator, d.id, d.username, d.password) for d in config.devices],  # type: ignore[arg-type]
+        config.settings,
+        http_url=config.http_url,
+        mqtt_host=config.mqtt_host,
+        mqtt_port=config.mqtt_port,
+        kiosk_token=config.kiosk_token,
+        rng=np.random.default_rng(config.seed),
+        stop=stop,
+        cards=[
+            CityCard(bytes.fromhex(c.uid), bytes.fromhex(c.meta_read), bytes.fromhex(c.file_read), c.version, c.counter)
+            for c in config.cards
+        ],
+        tls=tls,
+        report=_print_report,
+    )
+
+
+def _print_report(statistics: dict[str, Any]) -> None:
+    sys.stdout.write(msgspec.json.encode(statistics).decode() + "\n")
+    sys.stdout.flush()
