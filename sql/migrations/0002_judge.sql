@@ -1,0 +1,191 @@
+-- One round trip judges a batch of taps: lock the media, judge with a fresh snapshot, book, answer.
+
+-- What a ticket says to a use at an instant; networks are those of the vehicle, place is operator/vehicle.
+CREATE FUNCTION judge_ticket(t ticket, at timestamptz, networks text[], place text) RETURNS verdict
+    LANGUAGE sql IMMUTABLE RETURN CASE
+        WHEN at < t.valid_from THEN 'not_yet_valid'
+        WHEN at >= t.valid_until THEN 'expired'
+        WHEN t.status = 'revoked' THEN 'revoked'
+        WHEN t.status = 'suspended' THEN 'suspended'
+        WHEN NOT t.networks && networks THEN 'wrong_service'
+        WHEN t.uses >= t.uses_allowed THEN 'used_up'
+        WHEN t.last_place = place AND at >= t.last_used_at AND at < t.last_used_at + t.passback THEN 'passback'
+        ELSE 'accepted'
+    END::verdict;
+
+-- Whether a medium is on the deny list: its newest entry says.
+CREATE FUNCTION denied(medium_kind text, medium_key bytea) RETURNS boolean LANGUAGE sql STABLE
+    RETURN coalesce((SELECT NOT d.removed FROM deny_entry d
+                     WHERE d.medium = medium_key AND d.kind = medium_kind ORDER BY d.seq DESC LIMIT 1), false);
+
+-- Marks numbers of boots as answered and says up to where each has no gap from its first number, 0 or 1 (null: nowhere
+-- yet). A boot with 200 gaps gets no further ones: its taps are receipted one by one all the same.
+CREATE FUNCTION mark_answered(p_operator text[], p_device text[], p_boot text[], p_seq bigint[])
+RETURNS TABLE (operator text, device text, boot text, through bigint) LANGUAGE sql AS $$
+    INSERT INTO validator_progress AS v (operator, device, boot, answered)
+    SELECT n.operator, n.device, n.boot, range_agg(int8range(n.seq, n.seq, '[]'))
+    FROM unnest(p_operator, p_device, p_boot, p_seq) AS n (operator, device, boot, seq)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (operator, device, boot) DO UPDATE SET
+        updated_at = now(),
+        answered = CASE WHEN (SELECT count(*) FROM unnest(v.answered)) < 200 OR v.answered @> lower(excluded.answered) - 1
+                        THEN v.answered + excluded.answered ELSE v.answered END
+    RETURNING v.operator, v.device, v.boot,
+        (SELECT upper(r) - 1 FROM unnest(v.answered) r WHERE lower(r) <= 1 ORDER BY lower(r) LIMIT 1)
+$$;
+
+-- The taps come as columns. round numbers the taps of one medium within the batch, so that each round has every medium
+-- once and sees what the rounds before it booked; most batches have one. preset is what Python found out without the
+-- database (the credential's own faults), null where there is nothing against it. at is the instant that counts: ours
+-- while online, the device's for what was decided offline. A row of negative ord carries the cumulative receipt of the
+-- boot to which the tap of that number belongs; that comes last, so that validators' rows are locked but for a moment.
+CREATE FUNCTION judge_taps(
+    p_ord integer[], p_round integer[], p_operator text[], p_device text[], p_id uuid[], p_boot text[], p_seq bigint[],
+    p_ts float8[], p_received float8[], p_at float8[], p_medium text[], p_preset text[], p_reason text[],
+    p_ticket uuid[], p_card bytea[], p_counter integer[], p_key_version integer[], p_vehicle text[], p_stop text[],
+    p_lat float8[], p_lon float8[], p_offline text[], p_rules integer[], p_hash bytea[], p_networks text[],
+    p_fare bigint[], p_currency text, p_purse_passback interval
+) RETURNS TABLE (
+    ord integer, verdict verdict, reason text, until_s float8, charged_minor bigint, currency text, conflict boolean,
+    seq_through bigint
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    -- Everyone locks cards by uid, then tickets by id: two batches never wait for each other in a circle.
+    PERFORM FROM card WHERE uid = ANY (p_card) ORDER BY uid FOR NO KEY UPDATE;
+    PERFORM FROM ticket WHERE id IN (
+        SELECT unnest(p_ticket) UNION SELECT t.id FROM ticket t WHERE t.card_uid = ANY (p_card)
+    ) ORDER BY id FOR NO KEY UPDATE;
+
+    FOR this_round IN 1 .. (SELECT max(r) FROM unnest(p_round) r) LOOP
+        RETURN QUERY
+        WITH given AS (
+            SELECT g.*, to_timestamp(g.at_s) AS at, g.operator || '/' || coalesce(g.vehicle, g.device) AS place
+            FROM unnest(p_ord, p_round, p_operator, p_device, p_id, p_boot, p_seq, p_ts, p_received, p_at, p_medium,
+                        p_preset, p_reason, p_ticket, p_card, p_counter, p_key_version, p_vehicle, p_stop, p_lat, p_lon,
+                        p_offline, p_rules, p_hash, p_networks, p_fare)
+                AS g (ord, round, operator, device, id, boot, seq, ts, received, at_s, medium, preset, reason, ticket_id,
+                      card_uid, counter, key_version, vehicle, stop_id, lat, lon, offline, rules, hash, networks, fare)
+            WHERE g.round = this_round
+        ), known AS (
+            SELECT g.ord, g.operator, g.device, g.id, k.verdict, k.reason, k.until_at, k.charged_minor, k.currency,
+                   k.conflict,
+                   k.content_hash = g.hash
+                       AND (k.offline_verdict IS NULL OR g.offline IS NULL OR k.offline_verdict = g.offline) AS same
+            FROM given g JOIN tap k ON k.operator = g.operator AND k.device = g.device AND k.id = g.id
+        ), facts AS (
+            SELECT g.*,
+                   c.uid IS NOT NULL AND c.key_version = g.key_version AND NOT EXISTS (
+                       SELECT FROM card_use u WHERE u.card_uid = g.card_uid AND u.counter = g.counter
+                   ) AND (g.offline IS NOT NULL OR g.counter > c.counter) AS counter_new,
+                   coalesce(q.id, h.id) AS holds,
+                   coalesce(q.valid_until, h.valid_until) AS valid_until,
+                   coalesce(q.last_tap, h.last_tap, c.last_tap) AS last_tap,
+                   CASE
+                       WHEN g.card_uid IS NULL THEN judge_ticket(q, g.at, g.networks::text[], g.place)
+                       WHEN h.says IN ('accepted', 'passback') THEN h.says
+                       WHEN c.last_place = g.place AND g.at >= c.last_used_at
+                            AND g.at < c.last_used_at + p_purse_passback THEN 'passback'
+                       WHEN c.balance_minor >= g.fare THEN 'accepted'
+                       ELSE coalesce(h.says, 'insufficient_funds')
+                   END::verdict AS says,
+                   CASE WHEN h.says IN ('accepted', 'passback') OR g.card_uid IS NULL THEN 0 ELSE g.fare END AS price,
+                   CASE
+                       WHEN g.medium = 'bank' THEN 'unknown'
+                       WHEN g.card_uid IS NULL AND q.id IS NULL THEN 'unknown'
+                       WHEN g.card_uid IS NOT NULL AND c.uid IS NULL THEN 'unknown'
+                       WHEN c.key_version <> g.key_version THEN 'bad_signature'
+                       WHEN c.status = 'revoked' THEN 'revoked'
+                       WHEN c.status = 'suspended' THEN 'suspended'
+                   END::verdict AS medium_says,
+                   CASE WHEN denied(CASE WHEN g.card_uid IS NULL THEN 'ticket' ELSE 'card' END,
+                                    coalesce(g.card_uid, uuid_send(g.ticket_id))) THEN 'denied'::verdict END AS list_says
+            FROM given g
+            LEFT JOIN card c ON c.uid = g.card_uid
+            LEFT JOIN ticket q ON q.id = g.ticket_id AND q.card_uid IS NULL
+            LEFT JOIN LATERAL (
+                SELECT t.id, t.valid_until, t.last_tap, judge_ticket(t, g.at, g.networks::text[], g.place) AS says
+                FROM ticket t WHERE t.card_uid = g.card_uid
+                -- What would let the rider in first; a pass before rides, what ends first before what lasts.
+                ORDER BY says DESC, t.uses_allowed NULLS FIRST, t.valid_until LIMIT 1
+            ) h ON g.card_uid IS NOT NULL
+            WHERE NOT EXISTS (SELECT FROM known k WHERE k.ord = g.ord)
+        ), judged AS (
+            SELECT f.*,
+                   coalesce(f.preset::verdict,
+                            CASE WHEN f.card_uid IS NOT NULL AND NOT f.counter_new
+                                      AND coalesce(f.medium_says, 'accepted') NOT IN ('unknown', 'bad_signature')
+                                 THEN 'replayed'::verdict END,
+                            -- What a validator refused by itself stays refused; nothing is booked for it.
+                            CASE WHEN f.offline <> 'accepted' THEN f.offline::verdict END,
+                            least(f.medium_says, f.list_says, f.says)) AS verdict
+            FROM facts f
+        ), booked AS (
+            SELECT j.*, j.verdict = 'accepted' AS taken, j.offline = 'accepted' AND j.verdict <> 'accepted' AS clash
+            FROM judged j
+        ), ticket_used AS (
+            UPDATE ticket t SET
+                uses = t.uses + 1,
+                last_used_at = greatest(t.last_used_at, b.at),
+                last_place = CASE WHEN t.last_used_at > b.at THEN t.last_place ELSE b.place END,
+                last_tap = CASE WHEN t.last_used_at > b.at THEN t.last_tap ELSE b.id END
+            FROM booked b WHERE t.id = b.holds AND b.taken AND b.price = 0
+        ), card_touched AS (
+            UPDATE card c SET
+                counter = greatest(c.counter, b.counter),
+                balance_minor = c.balance_minor - CASE WHEN b.taken THEN b.price ELSE 0 END,
+                last_used_at = CASE WHEN b.taken THEN greatest(c.last_used_at, b.at) ELSE c.last_used_at END,
+                last_place = CASE WHEN b.taken AND NOT coalesce(c.last_used_at > b.at, false) THEN b.place ELSE c.last_place END,
+                last_tap = CASE WHEN b.taken THEN b.id ELSE c.last_tap END
+            FROM booked b WHERE c.uid = b.card_uid AND b.counter_new AND b.preset IS NULL
+        ), counter_used AS (
+            INSERT INTO card_use (card_uid, counter, tap_id)
+            SELECT b.card_uid, b.counter, b.id FROM booked b WHERE b.counter_new AND b.preset IS NULL
+        ), fare_booked AS (
+            INSERT INTO transfer (kind, debit, credit, amount_minor, currency, card_uid, tap_id, made_by)
+            SELECT 'fare', 'purse:' || encode(b.card_uid, 'hex'), 'fares', b.price, p_currency, b.card_uid, b.id,
+                   b.operator || ':' || b.device
+            FROM booked b WHERE b.taken AND b.price > 0
+        ), denied_now AS (
+            INSERT INTO deny_entry (kind, medium, reason, tap_id)
+            SELECT CASE WHEN b.card_uid IS NULL THEN 'ticket' ELSE 'card' END,
+                   coalesce(b.card_uid, uuid_send(b.ticket_id)), 'offline_conflict', b.id
+            FROM booked b WHERE b.clash AND b.verdict IN ('revoked', 'suspended', 'used_up')
+        ), noticed AS (
+            INSERT INTO security_event AS e (kind, operator, device, subject)
+            SELECT n.kind, n.operator, n.device, n.subject FROM (
+                SELECT 'id_reused' AS kind, k.operator, k.device, k.id::text AS subject FROM known k WHERE NOT k.same
+                UNION SELECT 'replayed', b.operator, b.device, encode(b.card_uid, 'hex') || ':' || b.counter
+                FROM booked b WHERE b.verdict = 'replayed' AND b.card_uid IS NOT NULL
+                UNION SELECT 'offline_conflict', b.operator, b.device, b.id::text FROM booked b WHERE b.clash
+            ) n ORDER BY 1, 2, 3, 4
+            ON CONFLICT (kind, operator, device, subject) DO UPDATE SET times = e.times + 1, last_at = now()
+        ), stored AS (
+            INSERT INTO tap (operator, device, id, boot, seq, taken_at, received_at, medium, ticket_id, card_uid,
+                             card_counter, vehicle, stop_id, lat, lon, offline_verdict, rules_version, content_hash,
+                             verdict, reason, until_at, charged_minor, currency, conflict, conflict_with, clock_off)
+            SELECT b.operator, b.device, b.id, b.boot, b.seq, to_timestamp(b.ts), to_timestamp(b.received), b.medium,
+                   coalesce(b.holds, b.ticket_id), b.card_uid, b.counter, b.vehicle, b.stop_id, b.lat, b.lon, b.offline,
+                   b.rules, b.hash, b.verdict, b.reason, b.valid_until, CASE WHEN b.taken THEN b.price END,
+                   CASE WHEN b.taken THEN p_currency END, coalesce(b.clash, false), CASE WHEN b.clash THEN b.last_tap END,
+                   abs(b.ts - b.received) > 300 AND (b.offline IS NULL OR b.ts > b.received)
+            FROM booked b ORDER BY b.operator, b.device, b.id
+        )
+        SELECT b.ord, b.verdict, b.reason, extract(epoch FROM b.valid_until)::float8,
+               CASE WHEN b.taken THEN b.price END, CASE WHEN b.taken THEN p_currency END, coalesce(b.clash, false), NULL::bigint
+        FROM booked b
+        UNION ALL
+        SELECT k.ord, CASE WHEN k.same THEN k.verdict ELSE 'malformed' END,
+               CASE WHEN k.same THEN k.reason ELSE 'id_reused' END,
+               CASE WHEN k.same THEN extract(epoch FROM k.until_at)::float8 END,
+               CASE WHEN k.same THEN k.charged_minor END, CASE WHEN k.same THEN k.currency END, k.same AND k.conflict, NULL
+        FROM known k;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT -min(g.ord), NULL::verdict, NULL::text, NULL::float8, NULL::bigint, NULL::text, NULL::boolean, min(m.through)
+    FROM mark_answered(p_operator, p_device, p_boot, p_seq) m
+    JOIN unnest(p_ord, p_operator, p_device, p_boot) AS g (ord, operator, device, boot) USING (operator, device, boot)
+    GROUP BY m.operator, m.device, m.boot;
+END
+$$;

@@ -1,0 +1,38 @@
+"""A bounded pool of PostgreSQL connections in which nothing waits for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+SERVER_SETTINGS = {
+    "application_name": "takt",
+    "timezone": "UTC",
+    "jit": "off",
+    # A statement that waits for another's lock is rather tried again: a lock held for seconds is somebody's bug.
+    "lock_timeout": "4s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_user_timeout": "8000",
+}
+
+
+async def open_pool(
+    dsn: str, *, size_max: int = 8, size_min: int = 2, command_timeout_s: float = 5.0, connect_timeout_s: float = 5.0
+) -> Any:
+    """An asyncpg pool on a database that answers now; OSError or asyncpg's errors where it does not.
+
+    command_timeout bounds every statement, also against a server that swallows packets without a word (its default in
+    asyncpg is none); connections are renewed so that a fail-over or a changed DNS entry is noticed.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min(size_min, size_max),
+        max_size=size_max,
+        timeout=connect_timeout_s,
+        command_timeout=command_timeout_s,
+        statement_cache_size=256,
+        max_inactive_connection_lifetime=60.0,
+        server_settings=SERVER_SETTINGS,
+    )

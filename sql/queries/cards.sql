@@ -1,0 +1,22 @@
+-- name: enrol
+-- A new city card; nothing when it is enrolled already.
+INSERT INTO card (uid, key_version, currency) VALUES ($1, $2, $3) ON CONFLICT (uid) DO NOTHING RETURNING uid;
+
+-- name: get
+-- One card by its UID, with whether it is on the deny list.
+SELECT uid, key_version, status, counter, balance_minor, currency, extract(epoch FROM enrolled_at)::float8 AS enrolled_at,
+       extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, denied('card', uid) AS denied
+FROM card WHERE uid = $1;
+
+-- name: top_up
+-- More in a card's purse; nothing when there is no such card.
+UPDATE card SET balance_minor = balance_minor + $2 WHERE uid = $1 RETURNING balance_minor, currency;
+
+-- name: purse_differences
+-- Cards whose purse is not the sum of its transfers: none, or the books are wrong.
+SELECT c.uid, c.balance_minor, coalesce(s.sum, 0) AS booked_minor
+FROM card c LEFT JOIN (
+    SELECT card_uid, sum(CASE WHEN credit LIKE 'purse:%' THEN amount_minor ELSE -amount_minor END)::bigint AS sum
+    FROM transfer WHERE card_uid IS NOT NULL AND (credit LIKE 'purse:%' OR debit LIKE 'purse:%') GROUP BY card_uid
+) s ON s.card_uid = c.uid
+WHERE c.balance_minor <> coalesce(s.sum, 0) LIMIT 100;

@@ -1,0 +1,16 @@
+-- name: insert
+-- One transfer; append only.
+INSERT INTO transfer (kind, debit, credit, amount_minor, currency, ticket_id, card_uid, reverses, made_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id;
+
+-- name: sale_of_ticket
+-- The transfer by which a ticket was paid and the one that reversed it, if any.
+SELECT s.id, s.kind, s.debit, s.credit, s.amount_minor, s.currency, r.id AS reversed_by
+FROM transfer s LEFT JOIN transfer r ON r.reverses = s.id WHERE s.ticket_id = $1 AND s.kind = 'sale';
+
+-- name: balances
+-- Debits less credits of every account; over all of them the sum is zero by construction.
+SELECT account, currency, sum(minor)::bigint AS minor FROM (
+    SELECT debit AS account, currency, amount_minor AS minor FROM transfer
+    UNION ALL SELECT credit, currency, -amount_minor FROM transfer
+) lines GROUP BY account, currency ORDER BY account, currency;

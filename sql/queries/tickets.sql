@@ -1,0 +1,42 @@
+-- name: next_slot
+-- A rising number; half a status list's worth of them go to each list.
+SELECT nextval('status_slot');
+
+-- name: insert
+-- A ticket just sold, unless its place in the status list is taken: then nothing, and another place is drawn.
+INSERT INTO ticket (id, product_id, card_uid, valid_from, valid_until, uses_allowed, networks, passback, status_list,
+                    status_index, price_minor, currency, device_key, sold_by)
+VALUES ($1, $2, $3, to_timestamp($4::float8), to_timestamp($5::float8), $6, $7, make_interval(mins => $8), $9, $10, $11,
+        $12, $13, $14)
+ON CONFLICT (status_list, status_index) DO NOTHING
+RETURNING id;
+
+-- name: get
+-- One ticket by its id.
+SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 AS valid_from,
+       extract(epoch FROM valid_until)::float8 AS valid_until, uses_allowed, uses, networks, status_list, status_index,
+       price_minor, currency, device_key, sold_by, extract(epoch FROM sold_at)::float8 AS sold_at,
+       extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, last_tap, reason
+FROM ticket WHERE id = $1;
+
+-- name: lock
+-- The status of one ticket, held until the end of the transaction.
+SELECT status FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: set_status
+-- Revoke, suspend or resume a ticket that is locked.
+UPDATE ticket SET status = $2, reason = $3 WHERE id = $1;
+
+-- name: of_card
+-- The tickets that a city card holds, newest first.
+SELECT id, product_id, status, extract(epoch FROM valid_from)::float8 AS valid_from,
+       extract(epoch FROM valid_until)::float8 AS valid_until, uses_allowed, uses
+FROM ticket WHERE card_uid = $1 ORDER BY sold_at DESC LIMIT 50;
+
+-- name: statuses_of_list
+-- The tickets of one status list that are not simply valid.
+SELECT status_index, status FROM ticket WHERE status_list = $1 AND status <> 'valid';
+
+-- name: list_exists
+-- Whether any ticket has its place in this status list.
+SELECT EXISTS (SELECT FROM ticket WHERE status_list = $1);

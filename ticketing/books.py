@@ -1,0 +1,97 @@
+"""Transactions of the desk: each change with its ledger line, its audit row and its answer, or none of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from sql import query
+from ticketing.errors import Problem
+from ticketing.ledger import Transfer
+from ticketing.store import AWAY, Store
+
+KEY_CHARACTERS_MAX = 200
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Done(msgspec.Struct):
+    """The answer of a change that has none of its own."""
+
+
+class Books:
+    """Transactions in which a person's change is made, booked and remembered."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Any]:
+        """A connection to look things up with; Problem 503 when the database is away."""
+        try:
+            async with self._store.connection() as connection:
+                yield connection
+        except AWAY as error:
+            raise _away() from error
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Any]:
+        """A connection in a transaction; Problem 503 when the database is away."""
+        try:
+            async with self._store.transaction() as connection:
+                yield connection
+        except AWAY as error:
+            raise _away() from error
+
+    async def once(
+        self, subject: str, key: str | None, asked: object, kind: type[T], act: Callable[[Any], Awaitable[T]]
+    ) -> T:
+        """Act in one transaction; under a client's key only the first time, later the stored answer is given again.
+
+        asked is the whole request: the same key with another one is a mistake of the client's, and refused.
+        """
+        if key is None:
+            async with self.writing() as connection:
+                return await act(connection)
+        if not 0 < len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
+            raise Problem(400, "Bad Idempotency-Key", f"it has 1 to {KEY_CHARACTERS_MAX} printable characters")
+        request_hash = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
+        async with self.writing() as connection:
+            await connection.execute(query("desk.claim"), subject, key)
+            before = await connection.fetchrow(query("desk.answered"), subject, key)
+            if before is not None:
+                if before["request_hash"] != request_hash:
+                    raise Problem(422, "Idempotency-Key reused", "it was used for another request: make a new one")
+                return msgspec.msgpack.decode(before["answer"], type=kind)
+            done = await act(connection)
+            await connection.execute(query("desk.remember"), subject, key, request_hash, msgspec.msgpack.encode(done))
+            return done
+
+
+async def book(
+    connection: Any,
+    transfer: Transfer,
+    subject: str,
+    *,
+    ticket_id: UUID | None = None,
+    card_uid: bytes | None = None,
+    reverses: int | None = None,
+) -> None:
+    """Write one line into the ledger."""
+    amount = transfer.amount
+    line = (transfer.kind.value, transfer.debit, transfer.credit, amount.minor, amount.currency)
+    await connection.fetchval(query("ledger.insert"), *line, ticket_id, card_uid, reverses, subject)
+
+
+async def audit(connection: Any, subject: str, action: str, what: str, **details: object) -> None:
+    """Write down who did what."""
+    await connection.execute(query("desk.audit"), subject, action, what, msgspec.json.encode(details).decode())
+
+
+def _away() -> Problem:
+    return Problem(503, "Database away", "the database cannot be asked now: try again in a moment")

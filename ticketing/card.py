@@ -1,0 +1,166 @@
+"""City cards that speak Secure Unique NFC messages (NTAG 424 DNA, DESFire EV3): who tapped, how often, and is it true.
+
+Sources: NXP AN12196 (SUN: PICC data, session keys, truncated MAC) and AN10922 (key diversification).
+    PICC data = AES-128-CBC, IV 0, one block: C7 | UID 7 | read counter 3, little-endian | random 5.
+    Session MAC key = CMAC(file-read key, 3CC3 0001 0080 | UID | counter); MAC = bytes 1, 3 ... 15 of the CMAC over
+    the MAC input, which is empty in our profile.
+The meta-read key is shared by all the cards of a version (it is what reveals the UID); the file-read key is
+diversified by UID unless the version says otherwise.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from ticketing.errors import CredentialError
+
+VERSIONS_MAX = 16
+"""Every version costs one block of AES a tap, since the message does not say which one it is of."""
+TOKEN_CHARACTERS = len("p=") + 32 + len("&c=") + 16
+_PICC_TAG = 0xC7
+_SV2 = bytes.fromhex("3cc300010080")
+_BLOCK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CardKeys:
+    """The keys of one version: meta-read, and the file-read master (or, undiversified, the file-read key itself)."""
+
+    version: int
+    meta_read: bytes
+    file_read: bytes
+    diversified: bool = True
+    _picc: CipherContext = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuses keys that are not AES-128; prepares the cipher, since setting it up costs more than using it."""
+        if len(self.meta_read) != _BLOCK or len(self.file_read) != _BLOCK:
+            raise ValueError(f"card key version {self.version}: meta-read and file-read keys are 16 bytes each")
+        # One block with IV 0 is the bare block cipher, so ECB on one block is CBC as AN12196 means it.
+        object.__setattr__(self, "_picc", Cipher(algorithms.AES(self.meta_read), modes.ECB()).decryptor())  # noqa: S305
+
+    def decrypt_picc(self, block: bytes) -> bytes:
+        """The 16 bytes of plain PICC data."""
+        return self._picc.update(block)
+
+    def file_read_key(self, uid: bytes) -> bytes:
+        """The file-read key of one card."""
+        return diversify(self.file_read, uid) if self.diversified else self.file_read
+
+
+@dataclass(frozen=True, slots=True)
+class CardTap:
+    """A genuine message: the card's 7-byte UID, its read counter, and the key version under which it is true."""
+
+    uid: bytes
+    counter: int
+    key_version: int
+
+
+def diversify(master: bytes, diversification_input: bytes) -> bytes:
+    """The AES-128 key of one card (AN10922 section 2.2): CMAC over 01 | input, padded to 32 bytes always.
+
+    A plain CMAC pads to 16 bytes where the input has 15 or fewer, which is another key.
+    """
+    if not 1 <= len(diversification_input) <= 31:
+        raise ValueError("a diversification input has 1 to 31 bytes")
+    message = b"\x01" + diversification_input
+    if len(message) == 2 * _BLOCK:
+        return cmac(master, message)
+    # CMAC's last block is combined with K2 when padded; we pad ourselves, so we must combine ourselves.
+    padded = (message + b"\x80").ljust(2 * _BLOCK, b"\x00")
+    last = bytes(a ^ b for a, b in zip(padded[_BLOCK:], _subkey2(master), strict=True))
+    encryptor = Cipher(algorithms.AES(master), modes.CBC(bytes(_BLOCK))).encryptor()
+    return encryptor.update(padded[:_BLOCK] + last)[_BLOCK:]
+
+
+def cmac(key: bytes, message: bytes) -> bytes:
+    """AES-CMAC (RFC 4493), 16 bytes."""
+    context = CMAC(algorithms.AES(key))
+    context.update(message)
+    return context.finalize()
+
+
+def session_mac_key(file_read_key: bytes, uid: bytes, counter: int) -> bytes:
+    """The key of one tap's MAC (AN12196, SV2)."""
+    return cmac(file_read_key, _SV2 + uid + counter.to_bytes(3, "little"))
+
+
+def sun_mac(file_read_key: bytes, uid: bytes, counter: int, mac_input: bytes = b"") -> bytes:
+    """The 8 bytes of MAC that the card appends to its message."""
+    return cmac(session_mac_key(file_read_key, uid, counter), mac_input)[1::2]
+
+
+def read_picc(plain: bytes) -> tuple[bytes, int] | None:
+    """UID and counter in plain PICC data that mirrors both, None for anything else."""
+    if plain[0] != _PICC_TAG:
+        return None
+    return plain[1:8], int.from_bytes(plain[8:11], "little")
+
+
+def parse_sun(token: str) -> tuple[bytes, bytes]:
+    """PICC block and MAC of `p=<32 hex digits>&c=<16 hex digits>`; CredentialError (malformed) otherwise."""
+    if len(token) != TOKEN_CHARACTERS or token[:2] != "p=" or token[34:37] != "&c=":
+        raise CredentialError("malformed", "no p=<32 hex digits>&c=<16 hex digits>")
+    try:
+        block, mac = bytes.fromhex(token[2:34]), bytes.fromhex(token[37:])
+    except ValueError:
+        raise CredentialError("malformed", "p and c are hex digits") from None
+    if len(block) != _BLOCK or len(mac) != 8:  # fromhex skips spaces
+        raise CredentialError("malformed", "p and c are hex digits")
+    return block, mac
+
+
+def read_card(token: str, versions: Iterable[CardKeys], mac_input: bytes = b"") -> CardTap:
+    """The genuine tap in a SUN message; CredentialError says which verdict refuses it.
+
+    The message does not name its key, so each version is tried; a wrong one shows a wrong first byte at once.
+    """
+    block, mac = parse_sun(token)
+    tried = 0
+    for keys in versions:
+        tried += 1
+        found = read_picc(keys.decrypt_picc(block))
+        if found is None:
+            continue
+        uid, counter = found
+        if hmac.compare_digest(sun_mac(keys.file_read_key(uid), uid, counter, mac_input), mac):
+            return CardTap(uid, counter, keys.version)
+    if not tried:
+        raise CredentialError("unknown_key", "this instance has no card keys")
+    raise CredentialError("bad_signature", "no card key of this instance made this message")
+
+
+def sun_message(keys: CardKeys, uid: bytes, counter: int, padding: bytes) -> str:
+    """What a card of these keys sends at its counter-th reading: for simulators and tests, as a real card does it.
+
+    padding is the 5 random bytes that end the PICC data.
+    """
+    plain = bytes((_PICC_TAG,)) + uid + counter.to_bytes(3, "little") + padding
+    block = Cipher(algorithms.AES(keys.meta_read), modes.ECB()).encryptor().update(plain)  # noqa: S305
+    return f"p={block.hex().upper()}&c={sun_mac(keys.file_read_key(uid), uid, counter).hex().upper()}"
+
+
+def parse_uid(text: str) -> bytes:
+    """The 7 bytes of a UID written as 14 hex digits, colons between them or not; ValueError for anything else."""
+    try:
+        uid = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        uid = b""
+    if len(uid) != 7:
+        raise ValueError(f"{text[:40]!r} is no UID: write 7 bytes as 14 hex digits")
+    return uid
+
+
+def _subkey2(key: bytes) -> bytes:
+    """K2 of RFC 4493 section 2.3: AES of zero, doubled twice in GF(2^128)."""
+    value = int.from_bytes(Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(bytes(_BLOCK)))  # noqa: S305
+    for _ in range(2):
+        value = (value << 1) ^ (0x87 if value >> 127 else 0)
+        value &= (1 << 128) - 1
+    return value.to_bytes(_BLOCK)

@@ -1,0 +1,134 @@
+"""City cards at the desk: enrolled with the keys to write to them, topped up, blocked, shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from sql import query
+from ticketing import ledger
+from ticketing.books import Books, Done, audit, book
+from ticketing.card import CardKeys
+from ticketing.desk import Desk, Order, parse_card_uid
+from ticketing.errors import Problem
+from ticketing.money import MINOR_MAX, Money
+from ticketing.tariff import Tariff
+
+CARDS_AT_ONCE_MAX = 1000
+
+
+class EnrolledCard(msgspec.Struct, frozen=True):
+    """A card and the keys to be written to it, in hex; they are shown this once."""
+
+    uid: str
+    key_version: int
+    meta_read_key: str
+    file_read_key: str
+
+
+class CardTicket(msgspec.Struct, frozen=True):
+    """A ticket that a city card holds."""
+
+    id: str
+    product_id: str
+    status: str
+    valid_from: float
+    valid_until: float
+    uses: int
+    uses_allowed: int | None
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A city card as it stands in the books; counter is the highest read counter seen, -1 before the first tap."""
+
+    uid: str
+    key_version: int
+    status: str
+    counter: int
+    balance_minor: int
+    currency: str
+    enrolled_at: float
+    last_used_at: float | None
+    last_place: str | None
+    tickets: list[CardTicket]
+
+
+class CardDesk:
+    """Everything that a person does with cards; every method raises Problem for what cannot be done as asked."""
+
+    def __init__(self, books: Books, desk: Desk, tariff: Tariff, clock: Callable[[], float] = time.time) -> None:
+        self._books = books
+        self._desk = desk
+        self._tariff = tariff
+        self._clock = clock
+
+    async def enrol(
+        self, uids: Sequence[str], keys: CardKeys, *, subject: str, product_id: str | None = None
+    ) -> list[EnrolledCard]:
+        """Enrol cards under a key version, all or none, each with a product where one is named.
+
+        The answer holds keys and is never stored: a retry is refused with 409, and the keys are derived again by
+        enrolling under another version or read from the key file.
+        """
+        if not 0 < len(uids) <= CARDS_AT_ONCE_MAX:
+            raise Problem(422, "Too many cards", f"uids holds 1 to {CARDS_AT_ONCE_MAX} UIDs")
+        product = self._desk.get_product(product_id) if product_id else None
+        cards = [parse_card_uid(uid) for uid in uids]
+        async with self._books.writing() as connection:
+            for uid in cards:
+                if not await connection.fetchval(query("cards.enrol"), uid, keys.version, self._tariff.currency):
+                    raise Problem(409, "Card exists", f"card {uid.hex()} is enrolled already: none was enrolled now")
+                await audit(connection, subject, "enrol", f"card:{uid.hex()}", key_version=keys.version)
+                if product:
+                    order = Order(product, int(self._clock()), subject, card_uid=uid)
+                    await self._desk.sell_in(connection, order)
+        meta_read = keys.meta_read.hex()
+        return [EnrolledCard(uid.hex(), keys.version, meta_read, keys.file_read_key(uid).hex()) for uid in cards]
+
+    async def get_card(self, uid_text: str) -> Card:
+        """A card with what it holds."""
+        uid = parse_card_uid(uid_text)
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("cards.get"), uid)
+            tickets = await connection.fetch(query("tickets.of_card"), uid)
+        if row is None:
+            raise _no_card(uid)
+        fields = dict(row)
+        fields |= {"uid": uid.hex(), "status": "blocked" if fields.pop("denied") else row["status"]}
+        return Card(**fields, tickets=[CardTicket(**{**ticket, "id": str(ticket["id"])}) for ticket in tickets])
+
+    async def top_up(
+        self, uid_text: str, amount_minor: int, *, subject: str, idempotency_key: str | None = None
+    ) -> Card:
+        """Put money on a card, taken in cash."""
+        uid = parse_card_uid(uid_text)
+        if not 0 < amount_minor <= MINOR_MAX:
+            raise Problem(422, "No amount", f"amount_minor is 1 to {MINOR_MAX} minor units")
+
+        async def put(connection: Any) -> Done:
+            row = await connection.fetchrow(query("cards.top_up"), uid, amount_minor)
+            if row is None:
+                raise _no_card(uid)
+            transfer = ledger.top_up(uid, Money(amount_minor, row["currency"]))
+            await book(connection, transfer, subject, card_uid=uid)
+            await audit(connection, subject, "top_up", f"card:{uid.hex()}", amount_minor=amount_minor)
+            return Done()
+
+        await self._books.once(subject, idempotency_key, ("top_up", uid_text, amount_minor), Done, put)
+        return await self.get_card(uid_text)
+
+    async def block(self, uid_text: str, reason: str, *, subject: str, removed: bool = False) -> Card:
+        """Put a card on the deny list, or take it off."""
+        uid = parse_card_uid(uid_text)
+        await self.get_card(uid_text)
+        async with self._books.writing() as connection:
+            await connection.fetchval(query("lists.deny"), "card", uid, removed, reason)
+            await audit(connection, subject, "unblock" if removed else "block", f"card:{uid.hex()}", reason=reason)
+        return await self.get_card(uid_text)
+
+
+def _no_card(uid: bytes) -> Problem:
+    return Problem(404, "No such card", f"no card {uid.hex()} is enrolled here")

@@ -1,0 +1,279 @@
+"""The desk: tickets sold, shown, revoked, suspended, resumed and refunded."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import segno
+
+from sql import query
+from ticketing import ledger
+from ticketing.books import Books, Done, audit, book
+from ticketing.card import parse_uid
+from ticketing.config import TicketingSettings
+from ticketing.credential import Claims, issue_jwt, issue_qr
+from ticketing.errors import Problem
+from ticketing.keys import IssuerKeys
+from ticketing.keyset import DeviceKey, device_key_from_jwk
+from ticketing.money import Money
+from ticketing.tariff import Product, Tariff
+
+LIST_SIZE = 1 << 20
+"""Indices of one status list; half of them are given out, at random, so that an index tells nothing."""
+SLOT_TRIES_MAX = 40
+START_PAST_S_MAX, START_AHEAD_S_MAX = 86400, 366 * 86400
+
+
+class SoldTicket(msgspec.Struct, frozen=True):
+    """A ticket just sold, ready to be shown; times in Unix seconds, the price in minor units."""
+
+    id: str
+    product_id: str
+    token: str
+    jwt: str
+    valid_from: int
+    valid_until: int
+    qr_svg: str
+    price_minor: int
+    currency: str
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A ticket as it stands in the books; times in Unix seconds, uses_allowed null for a pass."""
+
+    id: str
+    product_id: str
+    status: str
+    valid_from: float
+    valid_until: float
+    uses: int
+    uses_allowed: int | None
+    networks: list[str]
+    price_minor: int
+    currency: str
+    sold_at: float
+    sold_by: str
+    last_used_at: float | None
+    last_place: str | None
+    card_uid: str | None
+    reason: str | None
+    token: str | None
+    jwt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is bought: a product from an instant on, on a passenger's device, a city card or neither; and from whom."""
+
+    product: Product
+    start_s: int
+    subject: str
+    device: DeviceKey | None = None
+    card_uid: bytes | None = None
+
+
+class Desk:
+    """Everything that a cashier does with tickets; every method raises Problem for what cannot be done as asked."""
+
+    def __init__(
+        self,
+        books: Books,
+        keys: IssuerKeys,
+        tariff: Tariff,
+        settings: TicketingSettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._books = books
+        self._keys = keys
+        self._tariff = tariff
+        self._settings = settings
+        self._clock = clock
+        self._lists_uri = f"{settings.public_url.rstrip('/')}/status-lists"
+
+    async def sell(
+        self,
+        product_id: str,
+        *,
+        subject: str,
+        device_key: Mapping[str, object] | None = None,
+        valid_from: float | None = None,
+        card_uid: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> SoldTicket:
+        """Sell one ticket for cash; the same key and request again get the same ticket."""
+        product = self.get_product(product_id)
+        now_s = self._clock()
+        start_s = now_s if valid_from is None else valid_from
+        if not now_s - START_PAST_S_MAX <= start_s <= now_s + START_AHEAD_S_MAX:
+            raise Problem(422, "Validity out of range", "valid_from lies more than a day back or a year ahead")
+        device = _device_key(device_key, product)
+        order = Order(product, int(start_s), subject, device, parse_card_uid(card_uid) if card_uid else None)
+
+        async def sale(connection: Any) -> SoldTicket:
+            return await self.sell_in(connection, order)
+
+        asked = ("sell", product_id, device_key, valid_from, card_uid)
+        return await self._books.once(subject, idempotency_key, asked, SoldTicket, sale)
+
+    async def get_ticket(self, ticket_id: str) -> Ticket:
+        """A ticket with its credentials, made again from the books: they are a function of what was sold."""
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("tickets.get"), parse_ticket_id(ticket_id))
+        if row is None:
+            raise Problem(404, "No such ticket", f"no ticket {ticket_id} was sold here")
+        fields = dict(row)
+        device_key, number, index = (fields.pop(name) for name in ("device_key", "status_list", "status_index"))
+        fields.pop("last_tap")
+        token = jwt = None
+        if row["card_uid"] is None:
+            device = device_key_from_jwk(msgspec.json.decode(device_key)) if device_key else None
+            claims = Claims(
+                self._settings.issuer,
+                UUID(bytes=row["id"].bytes),
+                row["product_id"],
+                int(row["valid_from"]),
+                int(row["valid_until"]),
+                tuple(row["networks"]),
+                number,
+                index,
+                device_key=device,
+            )
+            token, jwt = self._credentials(claims)
+        fields |= {"id": str(row["id"]), "card_uid": row["card_uid"] and row["card_uid"].hex()}
+        return Ticket(**fields, token=token, jwt=jwt)
+
+    async def change_ticket(
+        self, ticket_id: str, action: str, reason: str, *, subject: str, idempotency_key: str | None = None
+    ) -> Ticket:
+        """Revoke, suspend, resume or refund a ticket; a refund revokes it and reverses its sale."""
+        uuid = parse_ticket_id(ticket_id)
+
+        async def change(connection: Any) -> Done:
+            status = await connection.fetchval(query("tickets.lock"), uuid)
+            if status is None:
+                raise Problem(404, "No such ticket", f"no ticket {uuid} was sold here")
+            if status == "revoked" and action in ("suspend", "resume"):
+                raise Problem(409, "Ticket revoked", f"ticket {uuid} is revoked, and that is for good: sell a new one")
+            if action == "refund":
+                await _reverse_sale(connection, uuid, subject)
+            wanted = {"revoke": "revoked", "refund": "revoked", "suspend": "suspended", "resume": "valid"}[action]
+            await connection.execute(query("tickets.set_status"), uuid, wanted, reason)
+            await audit(connection, subject, action, f"ticket:{uuid}", reason=reason)
+            return Done()
+
+        await self._books.once(subject, idempotency_key, (action, ticket_id, reason), Done, change)
+        return await self.get_ticket(ticket_id)
+
+    async def sell_in(self, connection: Any, order: Order) -> SoldTicket:
+        """Sell within a transaction that is open already: ticket, ledger line and audit row."""
+        product = order.product
+        until_s = self._tariff.valid_until_s(product, order.start_s)
+        ticket_id = UUID(bytes=secrets.token_bytes(16), version=4)
+        number, index = await self._insert(connection, order, ticket_id, until_s)
+        if product.price_minor:
+            sale = ledger.sale(Money(product.price_minor, self._tariff.currency))
+            await book(connection, sale, order.subject, ticket_id=ticket_id, card_uid=order.card_uid)
+        await audit(connection, order.subject, "sell", f"ticket:{ticket_id}", product_id=product.id)
+        claims = Claims(
+            self._settings.issuer,
+            ticket_id,
+            product.id,
+            order.start_s,
+            until_s,
+            product.networks,
+            number,
+            index,
+            device_key=order.device,
+        )
+        token, jwt = self._credentials(claims)
+        return SoldTicket(
+            str(ticket_id),
+            product.id,
+            token,
+            jwt,
+            order.start_s,
+            until_s,
+            qr_svg(token),
+            product.price_minor,
+            self._tariff.currency,
+        )
+
+    def get_product(self, product_id: str) -> Product:
+        """A product of the tariff; Problem 404 names those that there are."""
+        product = self._tariff.products.get(product_id)
+        if product is None:
+            names = ", ".join(self._tariff.products)
+            raise Problem(
+                404, "No such product", f"product_id {product_id[:40]!r} is not in the tariff; it has: {names}"
+            )
+        return product
+
+    async def _insert(self, connection: Any, order: Order, ticket_id: UUID, until_s: int) -> tuple[int, int]:
+        """Insert a ticket at a random free place of the current status list: (list, index)."""
+        product = order.product
+        number = 1 + await connection.fetchval(query("tickets.next_slot")) // (LIST_SIZE // 2)
+        jwk = msgspec.json.encode(order.device.jwk()).decode() if order.device else None
+        terms = (order.start_s, until_s, product.rides, list(product.networks), product.passback_minutes)
+        sale = (product.price_minor, self._tariff.currency, jwk, order.subject)
+        for _ in range(SLOT_TRIES_MAX):
+            index = secrets.randbelow(LIST_SIZE)
+            row = (ticket_id, product.id, order.card_uid, *terms, number, index, *sale)
+            try:
+                if await connection.fetchval(query("tickets.insert"), *row):
+                    return number, index
+            except asyncpg.ForeignKeyViolationError:
+                raise Problem(404, "No such card", "this card is not enrolled here: enrol it first") from None
+        raise Problem(503, "Status list crowded", "no free place was found in the status list: try again")
+
+    def _credentials(self, claims: Claims) -> tuple[str, str]:
+        return issue_qr(claims, self._keys.signer), issue_jwt(claims, self._keys.signer, self._lists_uri)
+
+
+def qr_svg(token: str) -> str:
+    """The QR code of a token as SVG: level M, alphanumeric mode, the smallest version that holds it."""
+    return str(segno.make(token, error="m", micro=False, boost_error=False).svg_inline(scale=4, border=4))
+
+
+def parse_card_uid(text: str) -> bytes:
+    """The 7 bytes of a card's UID; Problem 422 for anything else."""
+    try:
+        return parse_uid(text)
+    except ValueError as error:
+        raise Problem(422, "No card UID", str(error)) from None
+
+
+def parse_ticket_id(text: str) -> UUID:
+    """A ticket's id; Problem 404 for a text that cannot be one, since no ticket has it."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(404, "No such ticket", f"{text[:64]!r} is no ticket id") from None
+
+
+def _device_key(jwk: Mapping[str, object] | None, product: Product) -> DeviceKey | None:
+    if jwk is None:
+        if product.proof:
+            raise Problem(422, "Device key needed", f"{product.id!r} is shown with a device's proof: send device_key")
+        return None
+    try:
+        return device_key_from_jwk(jwk)
+    except ValueError as error:
+        raise Problem(422, "Bad device key", str(error)) from None
+
+
+async def _reverse_sale(connection: Any, ticket_id: UUID, subject: str) -> None:
+    sale = await connection.fetchrow(query("ledger.sale_of_ticket"), ticket_id)
+    if sale is None:
+        raise Problem(409, "Nothing to refund", f"ticket {ticket_id} was free of charge")
+    if sale["reversed_by"] is not None:
+        raise Problem(409, "Refunded already", f"the sale of ticket {ticket_id} has been reversed before")
+    amount = Money(sale["amount_minor"], sale["currency"])
+    first = ledger.Transfer(ledger.Kind(sale["kind"]), sale["debit"], sale["credit"], amount)
+    await book(connection, ledger.reversal(first), subject, ticket_id=ticket_id, reverses=sale["id"])

@@ -1,0 +1,217 @@
+"""Public keys that verify tickets: one key, one algorithm, looked up by the exact header that its issuer writes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicNumbers as EcNumbers
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+KEYS_MAX = 64
+_P = 2**255 - 19
+# The y coordinates of Curve25519's points of small order (RFC 7748 section 7 warns of them): with such a key one
+# constant signature fits any message. Sign bit aside, also in their two non-canonical spellings.
+_SMALL_ORDER_Y = frozenset(
+    {
+        0,
+        1,
+        _P - 1,
+        _P,
+        _P + 1,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    }
+)
+
+
+class Signer(Protocol):
+    """What issues: a private key in a file, or a module in a rack that never shows it."""
+
+    @property
+    def kid(self) -> bytes:
+        """The short name of the key, as its credentials carry it."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte Ed25519 signature of a message (RFC 8032)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKey:
+    """The public key that a passenger's device proves to hold: Ed25519 (32 bytes) or P-256 (64 bytes, x then y)."""
+
+    curve: str
+    point: bytes
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        """True when this key made the 64-byte signature (Ed25519, or ES256 as r then s)."""
+        try:
+            if self.curve == "Ed25519":
+                Ed25519PublicKey.from_public_bytes(self.point).verify(signature, message)
+            else:
+                r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
+                self._p256().verify(encode_dss_signature(r, s), message, ECDSA(SHA256()))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def cose(self) -> dict[int, object]:
+        """As a COSE_Key (RFC 9052 section 7)."""
+        if self.curve == "Ed25519":
+            return {1: 1, -1: 6, -2: self.point}
+        return {1: 2, -1: 1, -2: self.point[:32], -3: self.point[32:]}
+
+    def jwk(self) -> dict[str, str]:
+        """As a JWK (RFC 7517, RFC 8037)."""
+        if self.curve == "Ed25519":
+            return {"crv": "Ed25519", "kty": "OKP", "x": b64url(self.point)}
+        return {"crv": "P-256", "kty": "EC", "x": b64url(self.point[:32]), "y": b64url(self.point[32:])}
+
+    def _p256(self) -> EllipticCurvePublicKey:
+        x, y = int.from_bytes(self.point[:32]), int.from_bytes(self.point[32:])
+        return EcNumbers(x, y, SECP256R1()).public_key()
+
+
+def device_key_from_jwk(jwk: Mapping[str, object]) -> DeviceKey:
+    """The device key of a JWK; ValueError for another type, a private part, a point off the curve or of small order."""
+    if "d" in jwk:
+        raise ValueError("device_key holds a private key: send the public part alone (kty, crv, x)")
+    match jwk.get("kty"), jwk.get("crv"):
+        case "OKP", "Ed25519":
+            point = _member(jwk, "x")
+        case "EC", "P-256":
+            point = _member(jwk, "x") + _member(jwk, "y")
+        case _:
+            raise ValueError("device_key must be a JWK of kty OKP with crv Ed25519, or of kty EC with crv P-256")
+    return checked_device_key("P-256" if jwk["kty"] == "EC" else "Ed25519", point)
+
+
+def device_key_from_cose(key: object) -> DeviceKey:
+    """The device key of a COSE_Key; ValueError as for a JWK."""
+    match key:
+        case {1: 1, -1: 6, -2: bytes(point), **rest} if not rest:
+            return checked_device_key("Ed25519", point)
+        case {1: 2, -1: 1, -2: bytes(x), -3: bytes(y), **rest} if not rest and len(x) == 32:
+            return checked_device_key("P-256", x + y)
+    raise ValueError("the device's key is no COSE_Key of Ed25519 or P-256")
+
+
+def checked_device_key(curve: str, point: bytes) -> DeviceKey:
+    """A device key whose point is on its curve and of full order; ValueError otherwise."""
+    key = DeviceKey(curve, point)
+    if len(point) != (32 if curve == "Ed25519" else 64):
+        raise ValueError(f"device_key has {len(point)} bytes, which no {curve} key has")
+    if curve == "Ed25519":
+        if int.from_bytes(point, "little") & (2**255 - 1) in _SMALL_ORDER_Y:
+            raise ValueError("device_key is a point of small order, which proves nothing")
+        Ed25519PublicKey.from_public_bytes(point)
+    else:
+        key._p256()
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerKey:
+    """A public Ed25519 key of an issuer."""
+
+    kid: bytes
+    issuer: str
+    public: Ed25519PublicKey
+
+    @property
+    def x(self) -> bytes:
+        """The 32 bytes of the key."""
+        return self.public.public_bytes_raw()
+
+
+def kid_of(public: bytes) -> bytes:
+    """The name of a key: the first four bytes of its RFC 7638 thumbprint, short for the QR's sake."""
+    return hashlib.sha256(f'{{"crv":"Ed25519","kty":"OKP","x":"{b64url(public)}"}}'.encode()).digest()[:4]
+
+
+def cose_header(kid: bytes) -> bytes:
+    """The protected header that our credentials carry: {1: -8 (EdDSA), 4: kid}."""
+    return b"\xa2\x01\x27\x04" + bytes((0x40 + len(kid),)) + kid
+
+
+def jose_header(kid: bytes, typ: str, alg: str = "EdDSA") -> str:
+    """The base64url of the one JOSE header that a key writes for a kind of token."""
+    return b64url(json.dumps({"alg": alg, "kid": kid.hex(), "typ": typ}, separators=(",", ":")).encode())
+
+
+class KeySet:
+    """The keys that a validator trusts. `kid` is a look-up in this table and nothing else."""
+
+    def __init__(self, keys: Iterable[IssuerKey]) -> None:
+        """At most KEYS_MAX keys, each under its own kid."""
+        self.keys = tuple(keys)
+        if len(self.keys) > KEYS_MAX or len({key.kid for key in self.keys}) < len(self.keys):
+            raise ValueError(f"a key set holds at most {KEYS_MAX} keys, each under its own kid")
+        self.by_kid = {key.kid: key for key in self.keys}
+        # A header is a constant of its key, so the usual one is found whole; others are read with care.
+        self.by_cose_header = {(cose_header(key.kid), b"\xa0"): key for key in self.keys}
+        self.by_jose_header = {jose_header(key.kid, "ticket+jwt"): key for key in self.keys}
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """As a JWK set (RFC 7517)."""
+        return {
+            "keys": [
+                {"kty": "OKP", "crv": "Ed25519", "x": b64url(key.x), "kid": key.kid.hex(), "alg": "EdDSA", "use": "sig"}
+                | {"iss": key.issuer}
+                for key in self.keys
+            ]
+        }
+
+    def cose_keys(self) -> bytes:
+        """As a COSE_KeySet (RFC 9052 section 7): the CBOR array of the keys."""
+        keys = [{1: 1, 2: key.kid, 3: -8, -1: 6, -2: key.x} for key in self.keys]
+        return bytes(cbor2.dumps(keys, canonical=True))
+
+
+def key_set_from_jwks(text: bytes | str, issuer: str = "takt") -> KeySet:
+    """The key set of a JWKS document; ValueError names what is wrong with it. `iss` beside a key names its issuer."""
+    try:
+        keys = json.loads(text)["keys"]
+        return KeySet(_issuer_key(jwk, issuer) for jwk in keys)
+    except (KeyError, TypeError, RecursionError, UnicodeDecodeError, json.JSONDecodeError, binascii.Error):
+        raise ValueError('no JWK set: expected {"keys": [{"kty": "OKP", "crv": "Ed25519", "x", "kid"}]}') from None
+
+
+def _issuer_key(jwk: Mapping[str, str], issuer: str) -> IssuerKey:
+    if jwk["kty"] != "OKP" or jwk["crv"] != "Ed25519" or jwk.get("alg", "EdDSA") not in ("EdDSA", "Ed25519"):
+        raise ValueError(f"key {jwk.get('kid')!r} is not an Ed25519 key, and tickets are signed with nothing else")
+    point = checked_device_key("Ed25519", _member(jwk, "x")).point
+    return IssuerKey(bytes.fromhex(jwk["kid"]), jwk.get("iss", issuer), Ed25519PublicKey.from_public_bytes(point))
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515 appendix C)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def b64url_decode(text: str) -> bytes:
+    """Strict base64url: no padding, no foreign character, no spare bits; ValueError otherwise."""
+    try:
+        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise ValueError("no base64url") from None
+    if b64url(data) != text:
+        raise ValueError("base64url with padding or spare bits")
+    return data
+
+
+def _member(jwk: Mapping[str, object], name: str) -> bytes:
+    value = jwk.get(name)
+    if not isinstance(value, str) or len(value) != 43:
+        raise ValueError(f"{name} of a key is the base64url of 32 bytes, 43 characters")
+    return b64url_decode(value)

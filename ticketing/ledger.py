@@ -1,0 +1,80 @@
+"""Double entry: every movement of money is one transfer between two accounts, so the ledger always sums to zero.
+
+Accounts are named, never stored with a balance: an account's balance is the sum of what came in less what went out.
+    cash        what desks and shops took in             sales       tickets sold
+    purse:<uid> what a city card still holds             fares       rides paid from purses
+Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ticketing.money import Money
+
+CASH = "cash"
+SALES = "sales"
+FARES = "fares"
+
+
+class Kind(StrEnum):
+    """Why money moved."""
+
+    SALE = "sale"
+    REFUND = "refund"
+    TOP_UP = "top_up"
+    FARE = "fare"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One movement: amount > 0, and never from an account to itself."""
+
+    kind: Kind
+    debit: str
+    credit: str
+    amount: Money
+
+    def __post_init__(self) -> None:
+        """Refuses what the database would refuse as well."""
+        if self.amount.minor <= 0:
+            raise ValueError(f"a transfer moves more than nothing, not {self.amount}")
+        if self.debit == self.credit:
+            raise ValueError(f"a transfer moves money between two accounts, not within {self.debit!r}")
+
+
+def purse(uid: bytes) -> str:
+    """The account of a city card's purse."""
+    return f"purse:{uid.hex()}"
+
+
+def sale(price: Money) -> Transfer:
+    """A ticket sold for cash."""
+    return Transfer(Kind.SALE, CASH, SALES, price)
+
+
+def top_up(uid: bytes, amount: Money) -> Transfer:
+    """Money put on a city card."""
+    return Transfer(Kind.TOP_UP, CASH, purse(uid), amount)
+
+
+def fare(uid: bytes, amount: Money) -> Transfer:
+    """A ride paid from a city card's purse."""
+    return Transfer(Kind.FARE, purse(uid), FARES, amount)
+
+
+def reversal(transfer: Transfer) -> Transfer:
+    """A refund: the same amount the other way round; the first transfer stays as it was."""
+    return Transfer(Kind.REFUND, transfer.credit, transfer.debit, transfer.amount)
+
+
+def balances(transfers: Iterable[Transfer]) -> dict[tuple[str, str], int]:
+    """Debits less credits by (account, currency), in minor units; over all accounts they sum to zero."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for transfer in transfers:
+        sums[transfer.debit, transfer.amount.currency] += transfer.amount.minor
+        sums[transfer.credit, transfer.amount.currency] -= transfer.amount.minor
+    return dict(sums)

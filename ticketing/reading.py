@@ -1,0 +1,108 @@
+"""What a tap's token says before the database is asked: who it is, or which of the first verdicts refuses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from ticketing.card import CardKeys, read_card
+from ticketing.credential import ProofLimits, read_credential, stale
+from ticketing.errors import CredentialError
+from ticketing.keyset import KeySet
+from ticketing.masking import holds_card_number
+from ticketing.tariff import Tariff
+from ticketing.verdict import JUDGED, Tap, Verdict, content_hash
+
+OFFLINE_AGE_S_MAX = 30 * 86400
+"""A tap kept longer than this by a validator is judged at the time of its arrival; so is one from the future."""
+CLOCK_ERROR_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """All that reading a token needs: keys and the tariff of the moment."""
+
+    keys: KeySet
+    card_keys: tuple[CardKeys, ...]
+    tariff: Tariff
+    proof: ProofLimits = field(default_factory=ProofLimits)
+
+
+@dataclass(slots=True)
+class Reading:
+    """A tap and what its token turned out to be; preset is a verdict that needs no database."""
+
+    tap: Tap
+    at_s: float
+    content_hash: bytes
+    preset: str | None = None
+    reason: str | None = None
+    ticket_id: UUID | None = None
+    card_uid: bytes | None = None
+    counter: int | None = None
+    key_version: int | None = None
+
+    @property
+    def medium(self) -> object:
+        """What taps of the same medium have in common within a batch; None for a token that is nobody's."""
+        return self.ticket_id or self.card_uid
+
+
+def judged_at_s(tap: Tap) -> float:
+    """The instant at which a tap's validity is judged: ours, whatever the device's clock says, while it was online.
+
+    What was decided offline is judged when it was taken, unless that time cannot be true.
+    """
+    if tap.offline is None:
+        return tap.received_s
+    believable = tap.received_s - OFFLINE_AGE_S_MAX <= tap.ts <= tap.received_s + CLOCK_ERROR_S
+    return min(tap.ts, tap.received_s) if believable else tap.received_s
+
+
+def read_tap(tap: Tap, readers: Readers) -> Reading:
+    """The reading of one tap; never raises for anything a device can send."""
+    reading = Reading(tap, judged_at_s(tap), content_hash(tap))
+    if tap.offline is not None and tap.offline.verdict not in JUDGED:
+        reading.preset, reading.reason = Verdict.MALFORMED, "offline_verdict"
+        return reading
+    try:
+        match tap.medium:
+            case "qr":
+                _read_qr(reading, readers)
+            case "card":
+                card = read_card(tap.token, readers.card_keys)
+                reading.card_uid, reading.counter, reading.key_version = card.uid, card.counter, card.key_version
+            case "bank":
+                _read_bank(reading)
+            case _:
+                reading.preset, reading.reason = Verdict.MALFORMED, "medium"
+    except CredentialError as error:
+        reading.preset, reading.reason = error.verdict, error.reason
+    return reading
+
+
+def _read_qr(reading: Reading, readers: Readers) -> None:
+    credential = read_credential(reading.tap.token, readers.keys)
+    claims = credential.claims
+    # Named even when the proof is stale: the tap is stored under the ticket, never under what was scanned.
+    reading.ticket_id = claims.ticket_id
+    product = readers.tariff.products.get(claims.product)
+    if stale(credential, reading.at_s, product is not None and product.proof, readers.proof):
+        reading.preset = Verdict.STALE_PROOF
+        reading.reason = "proof_missing" if credential.proof_s is None else "proof_too_old"
+
+
+def _read_bank(reading: Reading) -> None:
+    """Bank cards need a payment interface, which this version has not: no account, so the medium is unknown.
+
+    The reader's own finding comes first: a card that failed its offline authentication is denied.
+    """
+    bank = reading.tap.bank
+    if holds_card_number(reading.tap.token) or (bank and bank.par and holds_card_number(bank.par)):
+        reading.preset, reading.reason = Verdict.MALFORMED, "card_number"
+    elif not reading.tap.token or len(reading.tap.token) > 128:
+        reading.preset, reading.reason = Verdict.MALFORMED, "bank_token"
+    elif bank is not None and bank.oda == "failed":
+        reading.preset, reading.reason = Verdict.DENIED, "offline_authentication_failed"
+    else:
+        reading.preset, reading.reason = Verdict.UNKNOWN, "no_account"

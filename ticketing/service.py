@@ -1,0 +1,311 @@
+"""Judging taps in micro-batches: callers join whatever batch is being collected, one round trip answers all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+
+from ticketing.activity import Activity, Tally
+from ticketing.config import TicketingSettings
+from ticketing.keys import IssuerKeys
+from ticketing.reading import Readers, Reading, read_tap
+from ticketing.store import AWAY, RETRIED, Row, Store
+from ticketing.tariff import Tariff
+from ticketing.verdict import SAY, Answer, Tap, Verdict, unavailable
+
+ATTEMPTS_MAX = 4
+PROBE_S = 2.0
+READING_INLINE_S_MAX = 0.002
+"""Reading tokens for longer than this is done off the loop, which has others to serve."""
+_QR_S, _CARD_S = 0.00014, 0.00002
+
+Boardings = Callable[[list[tuple[str, float, int]]], None]
+
+
+class _Group:
+    """The taps of one call, answered together."""
+
+    __slots__ = ("answers", "future", "left")
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        self.left = size
+        self.future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, index: int, answer: Answer) -> None:
+        self.answers[index] = answer
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result([given for given in self.answers if given is not None])
+
+
+_Waiting = tuple[Tap, _Group, int]
+
+
+class Ticketing:
+    """The judge of taps: `async with Ticketing(...) as ticketing: await ticketing.validate(taps)`.
+
+    on_boardings is called with (operator/vehicle, Unix seconds, riders) for what was accepted on vehicles.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        keys: IssuerKeys,
+        tariff: Tariff,
+        settings: TicketingSettings | None = None,
+        *,
+        card_keys: tuple[Any, ...] = (),
+        on_boardings: Boardings | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings or TicketingSettings()
+        self.keys = keys
+        self.tariff = tariff
+        self.store = Store(pool, self.settings.statement_s_max)
+        self.clock = clock
+        self.counters: Counter[str] = Counter()
+        self.degraded_since: float | None = None
+        self.degraded_reason: str | None = None
+        self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof)
+        self._on_boardings = on_boardings
+        self._pending: deque[_Waiting] = deque()
+        self._filled = asyncio.Event()
+        self._threads = ThreadPoolExecutor(2, "ticketing-read")
+        self._tally = Tally()
+        self._retry_at = 0.0
+        self._last_success = 0.0
+        self._stopping = False
+        self._workers: list[asyncio.Task[None]] = []
+        self._prober: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        for number in range(self.settings.workers):
+            self._workers.append(asyncio.create_task(self._work(), name=f"ticketing-judge-{number}"))
+        self._prober = asyncio.create_task(self._probe(), name="ticketing-probe")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Taps already taken are judged, as long as one statement may take; the rest is told to try again."""
+        self._stopping = True
+        self._filled.set()
+        self._prober.cancel()
+        await asyncio.wait(self._workers, timeout=self.settings.statement_s_max)
+        for task in self._workers:
+            task.cancel()
+        await asyncio.gather(*self._workers, self._prober, return_exceptions=True)
+        self._refuse(list(self._pending), "stopping")
+        self._pending.clear()
+        self._threads.shutdown(wait=False)
+
+    @property
+    def card_keys(self) -> tuple[Any, ...]:
+        """The card key versions in use."""
+        return self._readers.card_keys
+
+    def use_card_keys(self, card_keys: tuple[Any, ...]) -> None:
+        """Read cards with these key versions from now on."""
+        self._readers = Readers(self.keys.key_set, card_keys, self.tariff, self.settings.proof)
+
+    async def validate(self, taps: Sequence[Tap]) -> list[Answer]:
+        """One answer for each tap, in order, after it is committed; `unavailable` where nothing was decided.
+
+        Never raises for what devices send or for a database that is away, and holds no more than pending_max taps.
+        """
+        if not taps:
+            return []
+        room = self.settings.pending_max - len(self._pending)
+        if len(taps) > room or (self.degraded_since is not None and time.monotonic() < self._retry_at):
+            reason = "busy" if len(taps) > room else "database"
+            self.counters[f"unavailable_{reason}"] += len(taps)
+            return [unavailable(tap.id, reason) for tap in taps]
+        group = _Group(len(taps))
+        self._pending.extend((tap, group, index) for index, tap in enumerate(taps))
+        self._filled.set()
+        return await group.future
+
+    def activity(self) -> Activity:
+        """What was answered lately, and since when the database has been away."""
+        return self._tally.activity(self.clock(), self.degraded_since, self.degraded_reason)
+
+    def healthy(self) -> list[str]:
+        """Why taps cannot be judged now; empty when they can."""
+        return [] if self.degraded_since is None else [f"ticketing: {self.degraded_reason}"]
+
+    def _cannot_take(self, count: int) -> str | None:
+        if self._stopping:
+            return "stopping"
+        if len(self._pending) + count > self.settings.pending_max:
+            return "busy"
+        # While the database is away, one batch in so many tries it and the others do not wait for the same time-out.
+        return "database" if self.degraded_since is not None and time.monotonic() < self._retry_at else None
+
+    async def _work(self) -> None:
+        while True:
+            await self._filled.wait()
+            if self._stopping and (not self._pending or self.degraded_since is not None):
+                return
+            if len(self._pending) < self.settings.batch_max and not self._stopping:
+                await asyncio.sleep(self.settings.linger_s)
+            batch = self._take()
+            if not batch:
+                continue
+            try:
+                await self._judge(batch)
+            except asyncio.CancelledError:
+                self._refuse(batch, "stopping")
+                raise
+            except Exception as error:  # a fault of ours must not leave callers waiting for ever
+                self.counters["faults"] += 1
+                self._note_failure(f"{type(error).__name__}: {error}")
+                self._refuse(batch, "fault")
+
+    def _take(self) -> list[_Waiting]:
+        """The next batch: at most batch_max taps, none under the same id as another in it."""
+        batch: list[_Waiting] = []
+        again: list[_Waiting] = []
+        ids: set[tuple[str, str, str]] = set()
+        while self._pending and len(batch) < self.settings.batch_max:
+            waiting = self._pending.popleft()
+            tap = waiting[0]
+            key = (tap.operator, tap.device, tap.id)
+            if key in ids:
+                again.append(waiting)
+                continue
+            ids.add(key)
+            batch.append(waiting)
+        self._pending.extendleft(reversed(again))
+        if not self._pending and not self._stopping:
+            self._filled.clear()
+        return batch
+
+    async def _judge(self, batch: list[_Waiting]) -> None:
+        readers = self._readers
+        taps = [waiting[0] for waiting in batch]
+        cost_s = sum(_QR_S if tap.medium == "qr" else _CARD_S for tap in taps)
+        if cost_s > READING_INLINE_S_MAX:
+            loop = asyncio.get_running_loop()
+            readings = await loop.run_in_executor(self._threads, _read_all, taps, readers)
+        else:
+            readings = _read_all(taps, readers)
+        await self._book(batch, readings)
+
+    async def _book(self, batch: list[_Waiting], readings: list[Reading]) -> None:
+        """Judge in the database; a batch that it cannot take is halved until the tap at fault stands alone."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                rows, receipts = await self.store.judge(readings, self.tariff)
+            except RETRIED:
+                self.counters["retried_batches"] += 1
+                if attempt == ATTEMPTS_MAX:
+                    self._refuse(batch, "contention")
+                continue
+            except AWAY as error:
+                self._note_failure(_sentence(error))
+                self._refuse(batch, "database")
+                return
+            except (asyncpg.PostgresError, ValueError, OverflowError):
+                if len(batch) == 1:
+                    self._refuse_unstorable(batch[0])
+                    return
+                middle = len(batch) // 2
+                await self._book(batch[:middle], readings[:middle])
+                await self._book(batch[middle:], readings[middle:])
+                return
+            self._note_success()
+            self._give(batch, rows, receipts)
+            return
+
+    def _give(self, batch: list[_Waiting], rows: list[Row], receipts: list[int | None]) -> None:
+        verdicts = Counter(row.verdict for row in rows)
+        self._tally.add(verdicts, self.clock())
+        self.counters.update({f"verdict_{verdict}": count for verdict, count in verdicts.items()})
+        self.counters["batches"] += 1
+        self.counters["conflicts"] += sum(row.conflict for row in rows)
+        for (tap, group, index), row, through in zip(batch, rows, receipts, strict=True):
+            verdict = _VERDICTS[row.verdict]
+            group.answer(
+                index,
+                Answer(
+                    tap.id,
+                    verdict,
+                    False,
+                    row.until_s,
+                    row.charged_minor,
+                    row.currency,
+                    SAY[verdict],
+                    row.reason,
+                    through,
+                ),
+            )
+        if self._on_boardings is not None:
+            self._tell_boardings(
+                [waiting[0] for waiting, row in zip(batch, rows, strict=True) if row.verdict == "accepted"]
+            )
+
+    def _tell_boardings(self, taps: list[Tap]) -> None:
+        riders = Counter(f"{tap.operator}/{tap.vehicle}" for tap in taps if tap.vehicle)
+        if riders and self._on_boardings is not None:
+            at_s = {f"{tap.operator}/{tap.vehicle}": tap.received_s for tap in taps}
+            self._on_boardings([(key, at_s[key], count) for key, count in riders.items()])
+
+    def _refuse(self, batch: Sequence[_Waiting], reason: str) -> None:
+        self.counters[f"unavailable_{reason}"] += len(batch)
+        for tap, group, index in batch:
+            if group.answers[index] is None:
+                group.answer(index, unavailable(tap.id, reason))
+
+    def _refuse_unstorable(self, waiting: _Waiting) -> None:
+        """A tap that the database takes in no form: trying again cannot help, so it is told so, and counted."""
+        tap, group, index = waiting
+        self.counters["unstorable"] += 1
+        say = SAY[Verdict.MALFORMED]
+        group.answer(index, Answer(tap.id, Verdict.MALFORMED, False, None, None, None, say, "unstorable"))
+
+    def _note_failure(self, reason: str) -> None:
+        self.counters["failures"] += 1
+        self._retry_at = time.monotonic() + self.settings.retry_after_s
+        self.degraded_since = self.degraded_since or self.clock()
+        self.degraded_reason = reason
+
+    def _note_success(self) -> None:
+        self._last_success = time.monotonic()
+        self.degraded_since = self.degraded_reason = None
+
+    async def _probe(self) -> None:
+        """Notices that the database is away, or back, also while nobody taps."""
+        while True:
+            await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
+            if time.monotonic() - self._last_success < PROBE_S:
+                continue
+            try:
+                await self.store.ping()
+            except (asyncpg.PostgresError, *AWAY) as error:
+                self._note_failure(_sentence(error))
+            else:
+                self._note_success()
+
+
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
+def _read_all(taps: Sequence[Tap], readers: Readers) -> list[Reading]:
+    return [read_tap(tap, readers) for tap in taps]
+
+
+def _sentence(error: BaseException) -> str:
+    """What the console says while the database is away; never the address or a password."""
+    if isinstance(error, TimeoutError):
+        return "the database does not answer in time"
+    if isinstance(error, OSError):
+        return "the database cannot be reached"
+    return f"the database cannot work: {error}"
