@@ -105,6 +105,17 @@ class Instance:
             raise UserError(f"{where}: {error.strerror}; free space or choose another --data-dir") from None
         return instance
 
+    @classmethod
+    def adopt(cls, folder: Path) -> Instance:
+        """The instance of a folder that a restore has filled, with passwords of its own and no database yet."""
+        instance = cls(folder)
+        instance._complete()
+        identity = instance._identity
+        identity.postgres_major = None
+        identity.format = FORMAT
+        instance._write_identity(identity)
+        return instance
+
     def _prepare(self, create: bool) -> None:
         folder = self.folder
         if not folder.exists():
@@ -131,13 +142,16 @@ class Instance:
     def _set_up(self) -> None:
         if self._identity_path.exists():  # another process was quicker
             return
+        self._complete()
+        identity = _Identity(secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="seconds"), takt_version())
+        self._write_identity(identity)
+
+    def _complete(self) -> None:
         for part in (self.keys_dir, self.issuer_keys_dir, self.nats_dir, self.network_dir, self.logs_dir):
             part.mkdir(mode=0o700, exist_ok=True)
         if not self.secrets_path.exists():
             write_private(self.secrets_path, msgspec.json.encode(new_secrets()))
         self.ensure_keys()
-        identity = _Identity(secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="seconds"), takt_version())
-        self._write_identity(identity)
 
     def _check_format(self) -> None:
         if self._identity.format > FORMAT:
