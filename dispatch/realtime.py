@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.json_format import MessageToJson
 from google.transit import gtfs_realtime_pb2 as rt
 
 from dispatch.alerts import Alert
+from dispatch.network import Network
 from dispatch.snapshot import TripUpdate, Vehicle
 
 _EFFECTS = {
@@ -27,24 +29,51 @@ _TEXTS = {
     "off_route": ("A vehicle has left its route", "Транспорт відхилився від маршруту"),
 }
 _OCCUPANCY = dict(rt.VehiclePosition.OccupancyStatus.items())
+_INTERVALS = ("About {} min between vehicles; {} min planned.", "Інтервал близько {} хв; за розкладом {} хв.")
+_LANGUAGES = ("en", "uk")
 # Vehicles whose trip is a fact: what has fallen silent or left the road is shown without.
 _WITH_TRIP = frozenset({"on_trip", "layover"})
 
 
-def vehicle_positions(
-    vehicles: Sequence[Vehicle], start_times: dict[tuple[str, str], str], header_ts: int, feed_version: str
-) -> bytes:
-    """The VehiclePositions feed; `start_times` by trip and start date are those of frequency-based trips.
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the entities of one moment share.
 
-    A vehicle's id is its own; where two operators use the same, "<operator>/<vehicle>" tells them apart.
+    `start_times` by trip and start date are those of frequency-based trips under way, `loose` the trips without
+    exact_times, and `shared_ids` vehicle ids that several operators use: "<operator>/<vehicle>" tells those apart.
     """
-    message = _message(header_ts, feed_version)
-    twice = shared_ids(vehicles)
+
+    header_ts: int
+    feed_version: str = ""
+    start_times: dict[tuple[str, str], str] = field(default_factory=dict)
+    loose: frozenset[str] = frozenset()
+    shared_ids: frozenset[str] = frozenset()
+
+
+def context_of(
+    vehicles: Iterable[Vehicle], updates: Iterable[TripUpdate], header_ts: int, feed_version: str, loose: frozenset[str]
+) -> Context:
+    """The context of a snapshot's rows."""
+    counts = Counter(vehicle.vehicle_id for vehicle in vehicles)
+    starts = {(u.trip_id, u.start_date): u.start_time for u in updates if u.start_time is not None}
+    shared = frozenset(name for name, count in counts.items() if count > 1)
+    return Context(header_ts, feed_version, starts, loose, shared)
+
+
+def loose_trips(network: Network) -> frozenset[str]:
+    """Trips of frequencies.txt without exact_times: nobody promised their times."""
+    inexact = network.frequency_trip[~network.frequency_exact]
+    return frozenset(network.trip_id[trip] for trip in inexact.tolist())
+
+
+def vehicle_positions(vehicles: Sequence[Vehicle], context: Context) -> bytes:
+    """The VehiclePositions feed."""
+    message = _message(context)
     for vehicle in vehicles:
         entity = message.entity.add()
         entity.id = f"v:{vehicle.operator_id}/{vehicle.vehicle_id}"
         position = entity.vehicle
-        _name(position.vehicle, vehicle.operator_id, vehicle.vehicle_id, twice)
+        _name(position.vehicle, vehicle.operator_id, vehicle.vehicle_id, context)
         position.position.latitude = vehicle.lat
         position.position.longitude = vehicle.lon
         if vehicle.bearing_deg is not None:
@@ -52,7 +81,7 @@ def vehicle_positions(
         if vehicle.speed_mps is not None and vehicle.speed_mps >= 0:
             position.position.speed = vehicle.speed_mps
         # The header's time is never before what it heads, though a device's clock may be ahead of ours.
-        position.timestamp = min(int(vehicle.ts), header_ts)
+        position.timestamp = min(int(vehicle.ts), context.header_ts)
         if vehicle.occupancy in _OCCUPANCY:
             position.occupancy_status = _OCCUPANCY[vehicle.occupancy]
         if vehicle.trip_id is None or vehicle.state not in _WITH_TRIP:
@@ -60,8 +89,8 @@ def vehicle_positions(
         _describe(
             position.trip,
             vehicle.trip_id,
+            context,
             start_date=vehicle.start_date,
-            start_time=start_times.get((vehicle.trip_id, vehicle.start_date or "")),
             route_id=vehicle.route_id,
             direction_id=vehicle.direction_id,
         )
@@ -72,9 +101,9 @@ def vehicle_positions(
     return _bytes(message)
 
 
-def trip_updates(updates: Iterable[TripUpdate], twice: frozenset[str], header_ts: int, feed_version: str) -> bytes:
+def trip_updates(updates: Iterable[TripUpdate], context: Context) -> bytes:
     """The TripUpdates feed: arrival and departure at each stop ahead, in order, each later than the one before."""
-    message = _message(header_ts, feed_version)
+    message = _message(context)
     seen: set[str] = set()
     for update in updates:
         identity = f"t:{update.trip_id}:{update.start_date}:{update.start_time or ''}"
@@ -87,20 +116,20 @@ def trip_updates(updates: Iterable[TripUpdate], twice: frozenset[str], header_ts
         _describe(
             trip.trip,
             update.trip_id,
+            context,
             start_date=update.start_date,
-            start_time=update.start_time,
             route_id=update.route_id,
             direction_id=update.direction_id,
         )
-        _name(trip.vehicle, update.operator_id, update.vehicle_id, twice)
-        trip.timestamp = min(int(update.ts), header_ts)
-        _add_stops(trip, update)
+        _name(trip.vehicle, update.operator_id, update.vehicle_id, context)
+        trip.timestamp = min(int(update.ts), context.header_ts)
+        _add_stops(trip, update, loose=update.trip_id in context.loose)
     return _bytes(message)
 
 
-def alerts(found: Iterable[Alert], header_ts: int, feed_version: str) -> bytes:
+def alerts(found: Iterable[Alert], context: Context) -> bytes:
     """The Alerts feed: what passengers may know, so no driver's alarm, and nothing that is over."""
-    message = _message(header_ts, feed_version)
+    message = _message(context)
     for alert in found:
         if alert.kind not in _TEXTS or alert.state == "closed" or alert.route_id is None:
             continue
@@ -113,11 +142,10 @@ def alerts(found: Iterable[Alert], header_ts: int, feed_version: str) -> bytes:
             informed.direction_id = alert.direction_id
         entity.alert.cause = rt.Alert.UNKNOWN_CAUSE
         entity.alert.effect = _EFFECTS[alert.kind]
-        for language, text in zip(("en", "uk"), _TEXTS[alert.kind], strict=True):
-            for field in (entity.alert.header_text, entity.alert.description_text):
-                translation = field.translation.add()
-                translation.language = language
-                translation.text = text
+        _translate(entity.alert.header_text, _TEXTS[alert.kind])
+        if alert.headway_s is not None and alert.scheduled_headway_s is not None:
+            minutes = max(1, round(alert.headway_s / 60)), max(1, round(alert.scheduled_headway_s / 60))
+            _translate(entity.alert.description_text, tuple(text.format(*minutes) for text in _INTERVALS))
     return _bytes(message)
 
 
@@ -128,24 +156,13 @@ def to_json(message: bytes) -> bytes:
     return MessageToJson(feed, preserving_proto_field_name=True, indent=None).encode()
 
 
-def start_times_of(updates: Iterable[TripUpdate]) -> dict[tuple[str, str], str]:
-    """Start times of frequency-based trips under way, by trip and start date."""
-    return {(u.trip_id, u.start_date): u.start_time for u in updates if u.start_time is not None}
-
-
-def shared_ids(vehicles: Iterable[Vehicle]) -> frozenset[str]:
-    """Vehicle ids that more than one operator uses."""
-    counts = Counter(vehicle.vehicle_id for vehicle in vehicles)
-    return frozenset(name for name, count in counts.items() if count > 1)
-
-
-def _message(header_ts: int, feed_version: str) -> Any:
+def _message(context: Context) -> Any:
     message = rt.FeedMessage()
     message.header.gtfs_realtime_version = "2.0"
     message.header.incrementality = rt.FeedHeader.FULL_DATASET
-    message.header.timestamp = header_ts
-    if feed_version:
-        message.header.feed_version = feed_version
+    message.header.timestamp = context.header_ts
+    if context.feed_version:
+        message.header.feed_version = context.feed_version
     return message
 
 
@@ -154,35 +171,44 @@ def _bytes(message: Any) -> bytes:
     return encoded
 
 
-def _name(descriptor: Any, operator_id: str, vehicle_id: str, twice: frozenset[str]) -> None:
-    descriptor.id = f"{operator_id}/{vehicle_id}" if vehicle_id in twice else vehicle_id
+def _translate(text: Any, words: Sequence[str]) -> None:
+    for language, word in zip(_LANGUAGES, words, strict=True):
+        translation = text.translation.add()
+        translation.language = language
+        translation.text = word
+
+
+def _name(descriptor: Any, operator_id: str, vehicle_id: str, context: Context) -> None:
+    descriptor.id = f"{operator_id}/{vehicle_id}" if vehicle_id in context.shared_ids else vehicle_id
     descriptor.label = vehicle_id
 
 
 def _describe(
     descriptor: Any,
     trip_id: str,
+    context: Context,
     *,
     start_date: str | None,
-    start_time: str | None,
     route_id: str | None,
     direction_id: int | None,
 ) -> None:
     descriptor.trip_id = trip_id
     if start_date is not None:
         descriptor.start_date = start_date
-    if start_time is None:
-        descriptor.schedule_relationship = rt.TripDescriptor.SCHEDULED
-    else:
-        # A trip of frequencies.txt is known by its start time, and without exact_times it is not SCHEDULED.
+    # One departure of a trip of frequencies.txt is known by its start time.
+    start_time = context.start_times.get((trip_id, start_date or ""))
+    if start_time is not None:
         descriptor.start_time = start_time
+    loose = trip_id in context.loose
+    descriptor.schedule_relationship = rt.TripDescriptor.UNSCHEDULED if loose else rt.TripDescriptor.SCHEDULED
     if route_id is not None:
         descriptor.route_id = route_id
     if direction_id is not None:
         descriptor.direction_id = direction_id
 
 
-def _add_stops(trip: Any, update: TripUpdate) -> None:
+def _add_stops(trip: Any, update: TripUpdate, *, loose: bool) -> None:
+    relationship = rt.TripUpdate.StopTimeUpdate.UNSCHEDULED if loose else rt.TripUpdate.StopTimeUpdate.SCHEDULED
     last_s, last_sequence, last_stop = 0, -1, ""
     for stop in update.stops:
         if stop.stop_sequence <= last_sequence or stop.stop_id == last_stop:
@@ -195,3 +221,4 @@ def _add_stops(trip: Any, update: TripUpdate) -> None:
         predicted.stop_id = stop.stop_id
         predicted.arrival.time = arrival_s
         predicted.departure.time = departure_s
+        predicted.schedule_relationship = relationship

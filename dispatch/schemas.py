@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from dispatch.measures import HeadwayMeasure, PunctualityMeasure
+from dispatch.engine import LineMeasure
 from dispatch.snapshot import Vehicle
 
 TEXT_CHARS_MAX = 500
@@ -170,5 +170,4 @@ class MeasuresReply(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
     from_: float
     to: float
-    headway: list[HeadwayMeasure]
-    punctuality: list[PunctualityMeasure]
+    measures: list[LineMeasure]

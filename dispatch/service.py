@@ -18,7 +18,8 @@ from typing import Any, Protocol, TypeVar
 from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Publication
-from dispatch.measures import HeadwayMeasure, PunctualityMeasure
+from dispatch.engine import LineMeasure
+from dispatch.network import Network
 from dispatch.schemas import MeasuresReply
 from dispatch.snapshot import Snapshot
 
@@ -31,8 +32,6 @@ _FEED_SHARE = 0.25
 class TicksLike(Protocol):
     """The engine as the service needs it; times are Unix seconds."""
 
-    counters: Any
-
     def tick(self, now_s: float) -> Snapshot:
         """Fold what came in and say how the fleet is now."""
 
@@ -42,9 +41,7 @@ class TicksLike(Protocol):
     def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
         """Note that a person has seen an alert; None when there is no such alert."""
 
-    def measures(
-        self, from_s: float, to_s: float, route_id: str | None
-    ) -> tuple[list[HeadwayMeasure], list[PunctualityMeasure]]:
+    def measures(self, from_s: float, to_s: float, route_id: str | None = None) -> list[LineMeasure]:
         """Measures of the passages between two times."""
 
 
@@ -56,6 +53,8 @@ class Publisher:
         self._header_ts = 0
         self._due_s = 0.0
         self._feeds = (b"", b"", b"")
+        self._network: Network | None = None
+        self._loose: frozenset[str] = frozenset()
         self.feeds_made = 0
 
     def publication(self, snapshot: Snapshot) -> Publication:
@@ -85,13 +84,15 @@ class Publisher:
         )
 
     def _make_feeds(self, snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
-        header_ts, version = int(snapshot.as_of_s), snapshot.feed_version
-        starts = realtime.start_times_of(snapshot.trip_updates)
-        twice = realtime.shared_ids(snapshot.vehicles)
+        if snapshot.network is not self._network:
+            self._network, self._loose = snapshot.network, realtime.loose_trips(snapshot.network)
+        vehicles, updates = snapshot.vehicles, snapshot.trip_updates
+        header_ts = int(snapshot.as_of_s)
+        context = realtime.context_of(vehicles, updates, header_ts, snapshot.feed_version, self._loose)
         return (
-            realtime.vehicle_positions(snapshot.vehicles, starts, header_ts, version),
-            realtime.trip_updates(snapshot.trip_updates, twice, header_ts, version),
-            realtime.alerts(snapshot.alerts, header_ts, version),
+            realtime.vehicle_positions(vehicles, context),
+            realtime.trip_updates(updates, context),
+            realtime.alerts(snapshot.alerts, context),
         )
 
 
@@ -147,8 +148,7 @@ class DispatchService:
 
     async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
         """Regularity and punctuality in a span of time, of one route or all."""
-        headway, punctuality = await self._call(self.engine.measures, from_s, to_s, route_id)
-        return MeasuresReply(from_s, to_s, headway, punctuality)
+        return MeasuresReply(from_s, to_s, await self._call(self.engine.measures, from_s, to_s, route_id))
 
     def healthy(self) -> list[str]:
         """Why dispatch cannot work; empty when it can."""
