@@ -1,5 +1,6 @@
 // What the dispatcher and the page itself do: load, select, sign in, acknowledge, instruct.
 import { get, post, remove, RequestError } from './api'
+import { restartStream } from './stream'
 import { advance, applyAlerts, getState, setState, subscribe } from './store'
 import type { Activity, Alert, AlertsMessage, Instance, Line, MapData, Route, Session } from './types'
 
@@ -72,6 +73,7 @@ export async function signIn(user: string, password: string): Promise<void> {
   const answer = await post<Session | null>('session', { user, password })
   remember(true)
   setState({ session: answer?.user ? answer : await get<Session>('session'), dialog: null })
+  restartStream()
   void loadActivity()
 }
 
@@ -79,6 +81,7 @@ export async function signOut(): Promise<void> {
   remember(false)
   setState({ session: null, activity: null })
   await remove('session').catch(() => undefined)
+  restartStream()
 }
 
 /** A session that has run out shows as signed out, wherever that is noticed. */

@@ -80,6 +80,11 @@ function followVisibility(): void {
   }
 }
 
+/** Opens the stream anew, for what it carries depends on who is signed in when it opens. */
+export function restartStream(): void {
+  if (source !== null) openStream()
+}
+
 /** Starts the live connection and keeps it for as long as the page lives. */
 export function startStream(): void {
   document.addEventListener('visibilitychange', followVisibility)

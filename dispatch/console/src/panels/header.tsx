@@ -64,7 +64,7 @@ function ConnectionState() {
   const stale = age !== null && age > STALE_S
   const seconds = age === null ? null : integer(Math.floor(age))
   return (
-    <div class={`connection connection--${stale && connection === 'live' ? 'connecting' : connection}`} role="status" aria-live="polite">
+    <div class={`connection connection--${stale && (connection === 'live' || connection === 'polling') ? 'connecting' : connection}`} role="status" aria-live="polite">
       <span class="connection__dot" aria-hidden="true" />
       <span class="connection__words">
         <b>{text.connection[connection]}</b>

@@ -28,10 +28,11 @@ interface LabelProps {
   roomy: boolean
   active: boolean
   leads: boolean
+  estimated: boolean
   selected: boolean
 }
 
-function Label({ placed: { vehicle, labelY }, roomy, active, leads, selected }: LabelProps) {
+function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, selected }: LabelProps) {
   const text = useMessages()
   const key = vehicleKey(vehicle)
   const state = vehicle.headway_state ?? 'unknown'
@@ -40,6 +41,7 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, selected }: 
   if (active) classes.push('rung--active')
   if (leads) classes.push('rung--leads')
   if (selected) classes.push('rung--selected')
+  if (vehicle.state === 'silent') classes.push('rung--silent')
   return (
     <button type="button" class={classes.join(' ')} style={{ transform: `translateY(${labelY}px) translateY(-50%)` }}
       data-vehicle={key} title={describe(vehicle, text)} aria-label={describe(vehicle, text)} aria-pressed={selected}
@@ -51,8 +53,8 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, selected }: 
       <span class={`rung__time time-${timing}`}>{signed(vehicle.deviation_s)}</span>
       <span class={`rung__gap tone-${state}`}>
         <StateMark state={state} />
-        <b>{duration(vehicle.headway_s)}</b>
-        <span class="rung__plan">/ {duration(vehicle.scheduled_headway_s)}</span>
+        <b>{estimated ? '≈' : ''}{duration(vehicle.headway_s)}</b>
+        <span class="rung__plan">{roomy ? '/ ' : '/'}{duration(vehicle.scheduled_headway_s)}</span>
       </span>
     </button>
   )
@@ -70,6 +72,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
   const text = useMessages()
   const hovered = useStore((state) => state.hoveredVehicle)
   const selected = useStore((state) => state.selectedVehicle)
+  const headways = useStore((state) => state.fleet.headwayByKey)
   const onLine = direction.vehicles.filter((vehicle) => vehicle.line_m !== null)
   const away = direction.vehicles.filter((vehicle) => vehicle.line_m === null)
   const roomy = onLine.length * ROOMY_PX <= height
@@ -80,7 +83,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
   const gaps = gapsBetween(placed, scale)
   const stops = markStops(direction, scale, NAME_PX)
   const leaderOfActive = placed.find(({ vehicle }) => vehicleKey(vehicle) === (hovered ?? selected))?.vehicle.leader_id
-  const namesWidth = Math.round(Math.min(140, width * 0.325))
+  const namesWidth = Math.round(Math.min(140, width * (roomy ? 0.325 : 0.26)))
   const axis = namesWidth + 11
   const labels = axis + 18
   const x = (value: number) => (mirrored ? width - value : value)
@@ -105,7 +108,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
             const state = vehicle.headway_state ?? 'unknown'
             const active = hovered === key || selected === key
             return (
-              <g key={key} class={`cab cab--${state} ${active ? 'cab--active' : ''}`} style={{ transform: `translate(${x(axis)}px, ${y}px)` }}>
+              <g key={key} class={`cab cab--${state} ${active ? 'cab--active' : ''} ${vehicle.state === 'silent' ? 'cab--silent' : ''}`} style={{ transform: `translate(${x(axis)}px, ${y}px)` }}>
                 <path d={upward ? 'M0-8 6.5 6 0 2.8-6.5 6z' : 'M0 8 6.5-6 0-2.8-6.5-6z'} />
               </g>
             )
@@ -120,7 +123,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
             const key = vehicleKey(one.vehicle)
             return (
               <Label key={key} placed={one} roomy={roomy} active={hovered === key} selected={selected === key}
-                leads={leaderOfActive === one.vehicle.vehicle_id} />
+                estimated={headways.get(key)?.estimated ?? false} leads={leaderOfActive === one.vehicle.vehicle_id} />
             )
           })}
         </div>

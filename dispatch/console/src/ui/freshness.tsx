@@ -20,7 +20,7 @@ export function Freshness({ feed }: { feed: Feed }) {
   if (age === null) return <span class="fresh">{text.noData}</span>
   const seconds = integer(Math.floor(age))
   return age > STALE_S ? (
-    <span class="fresh fresh--stale" role="status">{text.stale(seconds)}</span>
+    <span class="fresh fresh--stale">{text.stale(seconds)}</span>
   ) : (
     <span class="fresh" title={text.updated(seconds)}>{text.ago(seconds)}</span>
   )

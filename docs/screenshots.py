@@ -1,0 +1,225 @@
+"""Takes the pictures of the README anew, from a demo that it starts itself or from the one at --url.
+
+    python docs/screenshots.py
+    python docs/screenshots.py --url http://127.0.0.1:8080 --user olena --password ...
+
+Needs the `dev` extra (playwright, pillow) and a Chromium: the one named by TAKT_CHROMIUM, or chromium on the PATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+BYTES_MAX = 400_000
+READY_S = 60
+# The map needs WebGL, which SwiftShader draws without a graphics card; the rest keeps Chromium off the network.
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class ShotError(Exception):
+    """Why there are no pictures, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running instance, and a login for it where there is one."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def read(url: str) -> dict[str, list[dict[str, object]]]:
+    """A JSON document, or an empty one while the server cannot answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+            document: dict[str, list[dict[str, object]]] = json.load(response)
+            return document
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return {}
+
+
+def wait_for_service(url: str, settle_s: float) -> None:
+    """Waits until headways are known, then a while longer, so that the picture has something to show."""
+    deadline = time.monotonic() + READY_S
+    while sum(1 for one in read(f"{url}/api/v1/headways").get("headways", []) if one["deviation_s"] is not None) < 20:
+        if time.monotonic() > deadline:
+            raise ShotError(f"{url} gave no headways within {READY_S} s; is the demo running?")
+        time.sleep(1)
+    print(f"waiting {settle_s:.0f} s for the city to get going")
+    time.sleep(settle_s)
+
+
+@contextlib.contextmanager
+def own_demo(at: str, vehicles: int | None) -> Iterator[Target]:
+    """A demo in a temporary folder, with a login; it is gone afterwards."""
+    takt = Path(sys.executable).parent / "takt"
+    if not takt.exists():
+        raise ShotError("The takt command is not installed; run: make setup")
+    with tempfile.TemporaryDirectory(prefix="takt-screenshots-") as folder:
+        port = free_port()
+        command = [str(takt), "demo", "--data-dir", folder, "--at", at]
+        command += ["--http-port", str(port), "--mqtt-port", str(free_port())]
+        command += ["--vehicles", str(vehicles)] if vehicles else []
+        log = Path(folder) / "screenshots.log"
+        with log.open("w") as output:
+            demo = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603
+        try:
+            url = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + READY_S
+            while not read(f"{url}/readyz"):
+                if demo.poll() is not None or time.monotonic() > deadline:
+                    raise ShotError(f"The demo did not start; it said:\n{log.read_text()[-2000:]}")
+                time.sleep(0.5)
+            adding = [str(takt), "user", "add", "olena", "--role", "dispatcher", "--generate", "--json"]
+            adding += ["--data-dir", folder]
+            added = subprocess.run(  # noqa: S603
+                adding,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+            yield Target(url, "olena", json.loads(added.stdout)["password"])
+        finally:
+            demo.send_signal(signal.SIGINT)
+            try:
+                demo.wait(20)
+            except subprocess.TimeoutExpired:
+                demo.kill()
+
+
+def open_console(browser: Browser, target: Target, *, width: int, height: int, theme: str, locale: str) -> Page:
+    """The console in a fresh window, signed in where a login is known."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, locale=locale)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(target.url)
+    page.wait_for_selector("#lines .line", state="attached")
+    if target.user and target.password:
+        page.click(".header__tools .button:last-child")
+        page.fill("input[name=user]", target.user)
+        page.fill("input[name=password]", target.password)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".taps__chart", state="attached")
+    page.wait_for_function("window.taktMap?.loaded() && window.taktMap.queryRenderedFeatures().length > 0")
+    return page
+
+
+def choose_line(page: Page) -> None:
+    """Opens a line that has something to tell: of the worst ones, the first with a good number of vehicles."""
+    page.evaluate(
+        """() => {
+            const lines = [...document.querySelectorAll('#lines .line')]
+            const vehicles = (line) => Number(line.querySelector('.line__vehicles').textContent)
+            const good = lines.slice(0, 8).find((line) => vehicles(line) >= 12 && vehicles(line) <= 30)
+            ;(good ?? lines[0]).click()
+        }"""
+    )
+    page.wait_for_selector(".rung", state="attached")
+    page.mouse.move(640, 24)  # nothing shall look hovered
+    page.wait_for_timeout(2_500)  # the map flies to the line
+
+
+def save(page: Page, name: str, selector: str | None = None) -> None:
+    """Saves a picture, with fewer colours when it would be too large to keep in the repository."""
+    file = IMAGES / f"{name}.png"
+    (page.locator(selector) if selector else page).screenshot(path=str(file))
+    if file.stat().st_size > BYTES_MAX:
+        Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)
+    print(f"{file.relative_to(ROOT)}: {file.stat().st_size // 1000} kB")
+
+
+def take(browser: Browser, target: Target) -> None:
+    """All pictures of the README."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    page = open_console(browser, target, width=1280, height=800, theme="light", locale="en-GB")
+    page.wait_for_timeout(3_000)
+    save(page, "console-overview")
+    choose_line(page)
+    save(page, "console-light")
+    save(page, "ladder", "#ladder")
+    page.context.close()
+
+    page = open_console(browser, target, width=1280, height=800, theme="dark", locale="uk-UA")
+    choose_line(page)
+    save(page, "console-dark")
+    page.context.close()
+
+    page = open_console(browser, target, width=390, height=844, theme="light", locale="en-GB")
+    choose_line(page)
+    save(page, "console-narrow")
+    page.context.close()
+
+
+def main() -> int:
+    """Takes the pictures; 1 with one sentence when that cannot be."""
+    parser = argparse.ArgumentParser(description="Take the pictures of the README from a running demo.")
+    parser.add_argument("--url", help="a running instance; without it a demo is started")
+    parser.add_argument("--user", help="a login of that instance, for the figures that need one")
+    parser.add_argument("--password")
+    parser.add_argument("--at", default="08:00", help="the time of day of the demo (default 08:00)")
+    parser.add_argument("--vehicles", type=int, help="at most so many vehicles in the demo")
+    parser.add_argument("--settle", type=float, default=180, help="seconds to wait before the pictures (default 180)")
+    options = parser.parse_args()
+    chromium = os.environ.get("TAKT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        print(
+            "screenshots: There is no chromium on the PATH; install it, or name one in TAKT_CHROMIUM.", file=sys.stderr
+        )
+        return 1
+    try:
+        with contextlib.ExitStack() as stack:
+            if options.url:
+                target = Target(options.url.rstrip("/"), options.user, options.password)
+            else:
+                target = stack.enter_context(own_demo(options.at, options.vehicles))
+            wait_for_service(target.url, options.settle)
+            driver = stack.enter_context(sync_playwright())
+            browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+            take(browser, target)
+            browser.close()
+    except ShotError as error:
+        print(f"screenshots: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
