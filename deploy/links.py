@@ -7,6 +7,7 @@ Positions and publications are sent and forgotten (the next one is newer); quest
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -137,6 +138,39 @@ class Links:
         except Exception:  # one bad message must not end the subscription
             self.counters["failed"] += 1
             log.exception("link_message_failed", subject=subject)
+
+
+class Outgoing:
+    """Messages of a caller that must not wait, on their way to a subject; when it is full the oldest goes."""
+
+    def __init__(self, links: Links, subject: str, size: int) -> None:
+        self.dropped = 0
+        self._links = links
+        self._subject = subject
+        self._waiting: deque[bytes] = deque()
+        self._size = size
+        self._some = asyncio.Event()
+
+    def put(self, data: bytes) -> None:
+        """Take a message; never blocks."""
+        if len(self._waiting) >= self._size:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append(data)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Send what comes, in order; ends by cancellation."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            while self._waiting:
+                data = self._waiting.popleft()
+                try:
+                    await self._links.send(self._subject, data)
+                except nats.errors.Error:
+                    # The client buffers while it reconnects; past its buffer there is nothing to do but go on.
+                    self.dropped += 1
 
 
 @asynccontextmanager

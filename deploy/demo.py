@@ -1,0 +1,212 @@
+"""A demo's city: its feed, its timetable moved to a busy hour, and its devices, riders and logins.
+
+Everything goes through the same doors as in production: devices get credentials from the register, cards and tickets
+come over HTTP, and vehicles and validators connect over MQTT from a process of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from deploy.auth import Tokens, issuer_of, read_key
+from deploy.children import Child, kept_running
+from deploy.config import Settings
+from deploy.devices import DeviceId as Registered
+from deploy.devices import Registry
+from deploy.errors import UserError
+from deploy.instance import Instance, read_json, write_private
+from deploy.serving import Grounds, Stop
+from deploy.users import Users
+from deploy.wiring import read_network
+from dispatch.network import Network
+from dispatch.network_file import save_network
+from dispatch.timetable import busiest_weekday, first_day_shown, move_to
+from simulators.city import make_city
+from simulators.player import CardConfig, DeviceConfig, PlayerConfig, PlayerSettings
+from simulators.provision import needed_devices
+
+CITY_SEED = 1
+HORIZON_S = 20 * 3600.0  # devices are provided for those who drive in so many hours
+VEHICLES_MAX = 5_000
+CARDS = 400
+CARD_PURSE_MINOR = 20_000
+LOGIN = "dispatcher"
+TOKEN_S = 30 * 86_400.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a demo can be told."""
+
+    feed: str | None
+    vehicles: int | None
+    at_s: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What is played: the moved timetable, and which day of it."""
+
+    network: Network
+    date: dt.date
+    network_path: Path
+
+
+class _Logins(msgspec.Struct):
+    user: str
+    password: str
+
+
+def parse_time(text: str) -> float:
+    """Seconds after midnight of "08:00" or "17:30:15".
+
+    Raises:
+        UserError: it is no time of day.
+    """
+    match = re.fullmatch(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", text)
+    if not match or int(match[1]) > 29:
+        raise UserError(f"--at {text}: write a time of the service day such as 08:00 or 17:30")
+    return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0)
+
+
+async def prepare(settings: Settings, options: DemoOptions, say: Say) -> tuple[Settings, Play]:
+    """The settings of a demo, and what it plays: the feed's busiest weekday, moved so that the time asked for is now.
+
+    Raises:
+        UserError: the feed cannot be used, or nothing runs in it.
+    """
+    instance = Instance.open(settings.data_dir)
+    feed = options.feed or str(_made_up(instance, options.seed))
+    settings = settings.model_copy(update={"feed": feed, "demo": True})
+    network = await read_network(settings, instance)
+    date = busiest_weekday(network, first_day_shown(network, dt.datetime.now(dt.UTC).date()))
+    if date is None:
+        raise UserError(f"{feed}: nothing runs on a weekday in the fourteen days from the feed's start")
+    network = move_to(network, date, options.at_s, time.time())
+    settings = settings.model_copy(update={"timetable_shift_s": network.shift_s})
+    path = instance.network_dir / "demo.network"
+    await asyncio.to_thread(save_network, network, path)
+    clock = f"{int(options.at_s // 3600):02}:{int(options.at_s // 60 % 60):02}"
+    say(f"playing {date:%A} {date.isoformat()} of feed {network.feed_version}: it is {clock} there")
+    return settings, Play(network, date, path)
+
+
+def _made_up(instance: Instance, seed: int) -> Path:
+    """The made-up city's feed in the data folder, made once; valid from the Monday of the week it was made in."""
+    path = instance.folder / f"city-{seed}.zip"
+    if not path.exists():
+        today = dt.datetime.now(dt.UTC).date()
+        write_private(path, make_city(seed, today - dt.timedelta(days=today.weekday())))
+    return path
+
+
+def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, Stop], Any]:
+    """The context of a city at work, entered when everything else runs."""
+
+    @asynccontextmanager
+    async def running(grounds: Grounds, stop: Stop) -> AsyncIterator[None]:
+        instance = grounds.instance
+        limit = options.vehicles if options.vehicles is not None else VEHICLES_MAX
+        say("giving vehicles and validators their credentials")
+        devices = await _provide(grounds, play.network, limit)
+        runtime = instance.read_runtime()
+        assert runtime is not None  # it is written before this is entered
+        tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
+        cards = await _enrol(runtime.http_url, tokens)
+        config = PlayerConfig(
+            network=play.network_path,
+            http_url=runtime.http_url,
+            mqtt_host=runtime.mqtt_host,
+            mqtt_port=runtime.mqtt_port,
+            kiosk_token=_token(tokens, "cashier", "kiosk"),
+            devices=devices,
+            cards=cards,
+            shift_s=play.network.shift_s,
+            mqtt_ca=grounds.settings.mqtt.tls_certificate,
+            settings=PlayerSettings(journal=instance.logs_dir / "validators.jsonl"),
+        )
+        path = instance.folder / "player.json"
+        write_private(path, msgspec.json.encode(config))
+        child = Child("city", ["simulators", str(path)], instance.logs_dir / "city.log")
+        async with kept_running(child, stop.failed):
+            _welcome(grounds, len(devices), runtime.http_url, say)
+            yield
+
+    return running
+
+
+async def _provide(grounds: Grounds, network: Network, limit: int) -> list[DeviceConfig]:
+    """Credentials for the fleet: those kept from the last run, and new ones for whom there are none yet."""
+    instance = grounds.instance
+    path = instance.folder / "demo-devices.json"
+    kept = read_json(path, list[DeviceConfig]) if path.exists() else []
+    have = {(device.kind, device.operator, device.id): device for device in kept}
+    needed = needed_devices(network, time.time(), HORIZON_S, limit)
+    missing = [need for need in needed if (need.kind, need.operator, need.id) not in have]
+    if missing:
+        wanted = [Registered(need.kind, need.operator, need.id) for need in missing]
+        made = await asyncio.to_thread(Registry(instance).add_many, wanted, replace=True)
+        for need, credential in zip(missing, made, strict=True):
+            device = DeviceConfig(need.kind, need.operator, need.id, credential.username, credential.password)
+            have[need.kind, need.operator, need.id] = device
+        write_private(path, msgspec.json.encode(list(have.values())))
+        if grounds.broker is not None:
+            await grounds.broker.reload()
+    return [have[need.kind, need.operator, need.id] for need in needed]
+
+
+async def _enrol(http_url: str, tokens: Tokens) -> list[CardConfig]:
+    """City cards for the riders, with money in their purses; fresh ones each time, since their counters start anew."""
+    uids = ["04" + secrets.token_hex(6).upper() for _ in range(CARDS)]
+    body = {"uids": uids, "purse_minor": CARD_PURSE_MINOR}
+    headers = {"Authorization": f"Bearer {_token(tokens, 'admin', 'demo')}"}
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
+        session.post(f"{http_url}/api/v1/cards", json=body, headers=headers, ssl=False) as reply,
+    ):
+        if reply.status >= 300:
+            raise UserError(f"the demo's cards were not enrolled: {await reply.text()}")
+        enrolled = await reply.json()
+    return [
+        CardConfig(card["uid"], card["meta_read_key"], card["file_read_key"], card["key_version"])
+        for card in enrolled["cards"]
+    ]
+
+
+def _token(tokens: Tokens, role: str, subject: str) -> str:
+    return tokens.issue(role, subject, time.time(), TOKEN_S)
+
+
+def _welcome(grounds: Grounds, devices: int, url: str, say: Say) -> None:
+    """Where to look, and how to log in."""
+    instance = grounds.instance
+    path = instance.folder / "demo-login.json"
+    users = Users(instance.users_path)
+    if path.exists() and users.find(LOGIN):
+        login = read_json(path, _Logins)
+    else:
+        login = _Logins(LOGIN, secrets.token_urlsafe(9))
+        if users.find(LOGIN):
+            users.remove(LOGIN)
+        users.add(login.user, "dispatcher", login.password)
+        write_private(path, msgspec.json.encode(login))
+    data_dir = instance.folder
+    say(f"ready; {devices} devices are connecting")
+    say(f"the console: {url}   log in as {login.user} with {login.password}")
+    say(f"the API: {url}/docs   a token: takt token --role cashier --data-dir {data_dir}")
+    say("Ctrl-C stops all of it")

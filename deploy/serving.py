@@ -1,0 +1,270 @@
+"""One process at work: its parts entered in order, each a context manager, and stopped in the reverse order.
+
+`takt run` holds PostgreSQL, the broker, gateway, ticketing and web, and keeps dispatch in a child process;
+`takt run gateway|dispatch|ticketing|web` is one part, joined to the others over NATS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from deploy import logs, wiring
+from deploy.children import Child, kept_running
+from deploy.config import Settings
+from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
+from deploy.embedded_postgres import embedded_postgres
+from deploy.errors import UserError
+from deploy.instance import Instance, Runtime, write_private
+from deploy.kept import Kept
+from deploy.links import Links, linked
+
+Say = Callable[[str], None]
+START_S_MAX = 120.0
+
+log = structlog.get_logger("serving")
+
+
+@dataclass
+class Grounds:
+    """What every part stands on: the instance, its settings, and where database and backbone are."""
+
+    instance: Instance
+    settings: Settings
+    dsn: str
+    nats_url: str
+    nats_user: str
+    nats_password: str
+    broker: Broker | None = None  # the embedded one
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    checks: list[Callable[[], list[str]]] = field(default_factory=list)
+
+
+class Stop:
+    """Why and when to stop: a signal, or a part that failed."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def listen(self) -> None:
+        """Stop on Ctrl-C and on a request to terminate."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.event.set)
+
+    def failed(self, error: BaseException) -> None:
+        """A part cannot go on: stop all, and say why once."""
+        self.failure = self.failure or error
+        self.event.set()
+
+    async def wait(self) -> None:
+        """Until it is time.
+
+        Raises:
+            UserError: a part failed.
+        """
+        await self.event.wait()
+        if self.failure is not None:
+            raise UserError(str(self.failure)) from self.failure
+
+
+async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, Stop], Any] | None = None) -> None:
+    """Everything in one place, until it is told to stop.
+
+    `while_running` gives a context that is entered last: the demo's city.
+
+    Raises:
+        UserError: something is not as it must be, or a part failed for good.
+    """
+    stop = Stop()
+    stop.listen()
+    instance = Instance.open(settings.data_dir)
+    logs.configure(settings.log_level, instance.logs_dir / "takt.log", service="takt")
+    with instance.locked():
+        async with AsyncExitStack() as stack:
+            starting = asyncio.create_task(_start(stack, settings, instance, stop, say), name="start")
+            stopping = asyncio.create_task(stop.event.wait(), name="stop")
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+                say("stopped before it was ready")
+                return
+            stopping.cancel()
+            grounds = starting.result()
+            if while_running is not None:
+                await stack.enter_async_context(while_running(grounds, stop))
+            await stop.wait()
+            say("stopping")
+
+
+async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, stop: Stop, say: Say) -> Grounds:
+    if settings.feed is None:
+        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml, or try: takt demo')
+    wiring.check_free(settings)
+    grounds = await _stand_up(stack, settings, instance, stop, say)
+    say("reading the feed")
+    network = await wiring.read_network(settings, instance)
+    links = await stack.enter_async_context(
+        linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, "takt main")
+    )
+    say("starting ticketing")
+    ticketing = await stack.enter_async_context(wiring.ticketing(grounds, links))
+    say("starting dispatch")
+    board = await wiring.board_from(links, grounds)
+    await stack.enter_async_context(_dispatch_child(grounds, stop))
+    say("starting the gateway")
+    gateway = await stack.enter_async_context(wiring.gateway(grounds, links, ticketing, network))
+    say("starting the web server")
+    server = await stack.enter_async_context(wiring.web(grounds, links, board, network, ticketing, gateway))
+    _write_runtime(stack, grounds, server.url)
+    async with asyncio.timeout(START_S_MAX):
+        await board.newer_than(0, START_S_MAX)
+    return grounds
+
+
+async def _stand_up(stack: AsyncExitStack, settings: Settings, instance: Instance, stop: Stop, say: Say) -> Grounds:
+    """The database, migrated, and the backbone."""
+    from sql.migrate import MigrationError, migrate
+
+    down: list[Callable[[], list[str]]] = []
+    if settings.database_url is not None:
+        dsn = settings.database_url
+    else:
+        say("starting PostgreSQL")
+
+        def postgres(last: str | None, on_died: Callable[[str], None]) -> Any:
+            port = int(last.rsplit(":", 1)[1].split("/")[0]) if last else 0
+            return embedded_postgres(instance, port, on_died=on_died, say=say)
+
+        database = Kept("PostgreSQL", postgres, stop.failed)
+        dsn = await stack.enter_async_context(database)
+        down.append(lambda: [database.down_reason] if database.down_reason else [])
+    try:
+        await migrate(dsn)
+    except MigrationError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"the database named by database_url cannot be reached: {error}") from None
+    if settings.nats_url is not None:
+        user, password = wiring.credentials_of(settings.nats_url)
+        return Grounds(instance, settings, dsn, settings.nats_url, user, password, checks=down)
+    say("starting the broker")
+
+    def broker(last: Broker | None, on_died: Callable[[str], None]) -> Any:
+        mqtt = settings.mqtt
+        port = last.mqtt_port if last else mqtt.port
+        if settings.broker_url is not None:  # devices have a broker of their own; this one joins our processes
+            mqtt, port = type(mqtt)(), last.mqtt_port if last else 0
+        options = BrokerSettings(mqtt.host, port, mqtt.tls_certificate, mqtt.tls_key)
+        return embedded_broker(instance, options, nats_port=wiring.port_of(last), on_died=on_died)
+
+    keeper = Kept("broker", broker, stop.failed)
+    running = await stack.enter_async_context(keeper)
+    down.append(lambda: [keeper.down_reason] if keeper.down_reason else [])
+    return Grounds(
+        instance, settings, dsn, running.nats_url, running.user, running.password, broker=running, checks=down
+    )
+
+
+@asynccontextmanager
+async def _dispatch_child(grounds: Grounds, stop: Stop) -> AsyncIterator[Child]:
+    """Dispatch in a process of its own, with these very settings."""
+    instance = grounds.instance
+    path = instance.folder / "dispatch.json"
+    settings = grounds.settings.model_copy(update={"nats_url": wiring.with_credentials(grounds)})
+    write_private(path, settings.model_dump_json(exclude_none=True).encode())
+    child = Child("dispatch", ["deploy", "run", "dispatch", "--config", str(path)], instance.logs_dir / "dispatch.err")
+    try:
+        async with kept_running(child, stop.failed) as running:
+            yield running
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write_runtime(stack: AsyncExitStack, grounds: Grounds, url: str) -> None:
+    import os
+
+    broker = grounds.broker
+    mqtt_port = broker.mqtt_port if broker else grounds.settings.mqtt.port
+    mqtt_host = broker.mqtt_host if broker else grounds.settings.mqtt.host
+    runtime = Runtime(os.getpid(), url, mqtt_port, grounds.dsn, wiring.with_credentials(grounds), mqtt_host)
+    grounds.instance.write_runtime(runtime)
+    stack.callback(grounds.instance.clear_runtime)
+
+
+async def serve_dispatch(settings: Settings) -> None:
+    """Dispatch alone: positions in from the backbone, publications out."""
+    await _serve_part("dispatch", settings, wiring.dispatch)
+
+
+async def serve_gateway(settings: Settings) -> None:
+    """The gateway alone: taps are judged by whichever ticketing process is free."""
+    await _serve_part("gateway", settings, wiring.gateway_alone)
+
+
+async def serve_ticketing(settings: Settings) -> None:
+    """Ticketing alone: answers gateways over the backbone, sharing the load with others of its kind."""
+    await _serve_part("ticketing", settings, wiring.ticketing_alone)
+
+
+async def serve_web(settings: Settings) -> None:
+    """The web server alone."""
+    await _serve_part("web", settings, wiring.web_alone)
+
+
+PARTS: dict[str, Callable[[Settings], Awaitable[None]]] = {
+    "gateway": serve_gateway,
+    "dispatch": serve_dispatch,
+    "ticketing": serve_ticketing,
+    "web": serve_web,
+}
+
+
+async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Links], Any]) -> None:
+    stop = Stop()
+    stop.listen()
+    instance = Instance.open(settings.data_dir)
+    logs.configure(settings.log_level, instance.logs_dir / f"{name}.log", service=name)
+    grounds = await _joined(instance, settings)
+    async with AsyncExitStack() as stack:
+        links = await stack.enter_async_context(
+            linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, f"takt {name}")
+        )
+        await stack.enter_async_context(part(grounds, links))
+        log.info("ready")
+        await stop.wait()
+
+
+async def _joined(instance: Instance, settings: Settings) -> Grounds:
+    """The grounds of a part: from its settings, else those of the instance that runs in the same folder."""
+    runtime = instance.read_runtime()
+    nats_url = settings.nats_url or (runtime.nats_url if runtime else "")
+    dsn = settings.database_url or (runtime.database_url if runtime else "")
+    if not nats_url:
+        raise UserError(
+            "there is no backbone to join: name one with TAKT_NATS_URL, or start this folder's `takt run` first"
+        )
+    user, password = wiring.credentials_of(nats_url)
+    return Grounds(instance, settings, dsn, nats_url, user, password)
+
+
+def run(main: Awaitable[None]) -> None:
+    """Run to the end on the fast event loop where there is one."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(_as_coroutine(main))
+
+
+async def _as_coroutine(main: Awaitable[None]) -> None:
+    await main

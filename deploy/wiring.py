@@ -1,0 +1,449 @@
+"""Joins the seams: each service with what it calls, in this process or over a link.
+
+Every function here makes one part ready to be entered; `deploy.serving` says in which order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+import structlog
+
+from deploy import mapping, metrics
+from deploy.auth import BearerGate, Tokens, issuer_of, read_key
+from deploy.config import Settings
+from deploy.desk import RemoteDesk, serve_desk
+from deploy.embedded_broker import Broker
+from deploy.embedded_process import check_port
+from deploy.errors import UserError
+from deploy.instance import Instance, takt_version
+from deploy.links import BOARDINGS, EVENTS, FIXES, INSTRUCTIONS, PUBLICATION, TAPS, Links, Outgoing
+from deploy.sessions import Sessions
+from deploy.status import InstanceInfo, StatusApi
+from deploy.users import Users
+from deploy.web import Access, WebServer, WebSettings
+from dispatch.board import Board, Publication
+from dispatch.network import Network
+from gateway import wire
+from gateway.admission import Limits
+from gateway.batch import FixBatch
+from gateway.config import Broker as MqttBroker
+from gateway.config import GatewaySettings, Source
+from gateway.errors import GatewayError
+from gateway.refusal import DeadLetter
+from gateway.service import Gateway, Seams
+
+if TYPE_CHECKING:
+    from deploy.serving import Grounds
+    from ticketing.service import Ticketing
+
+FIX_BATCHES_WAITING_MAX = 500  # five seconds of the gateway's batches
+VALIDATE_S_MAX = 8.0
+
+log = structlog.get_logger("wiring")
+_ENCODE = msgspec.msgpack.Encoder().encode
+_PUBLICATION = msgspec.msgpack.Decoder(Publication)
+_BOARDINGS = msgspec.msgpack.Decoder(list[tuple[str, float, int]])
+_INSTRUCTION = msgspec.msgpack.Decoder(tuple[str, wire.Instruction])
+
+
+def check_free(settings: Settings) -> None:
+    """Refuse a taken port before anything is started.
+
+    Raises:
+        UserError: says which, and by whom it is taken where that can be known.
+    """
+    if settings.http.port:
+        check_port(settings.http.host, settings.http.port, "--http-port")
+
+
+async def read_network(settings: Settings, instance: Instance) -> Network:
+    """The feed's network, from the cache or read anew in a child process, its timetable moved as set.
+
+    Raises:
+        UserError: the feed or the block pattern cannot be used; names file, line and reason.
+    """
+    from dispatch.feed_cache import load_feed_cached
+    from dispatch.feed_problems import FeedError
+
+    assert settings.feed is not None
+    try:
+        network = await asyncio.to_thread(load_feed_cached, settings.feed, instance.network_dir, settings.block_pattern)
+    except (FeedError, ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+    return dataclasses.replace(network, shift_s=settings.timetable_shift_s)
+
+
+# --- ticketing -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
+    """The judge of taps, with its pool; what it counts as boardings goes to dispatch."""
+    from sql.pool import open_pool
+    from ticketing.config import DEFAULT_TARIFF, TicketingSettings
+    from ticketing.credential import ProofLimits
+    from ticketing.errors import KeyFileError, TariffError
+    from ticketing.keys import ensure_card_keys, load_issuer_keys
+    from ticketing.service import Ticketing
+    from ticketing.tariff import parse_tariff
+
+    settings, instance = grounds.settings, grounds.instance
+    tariff_file = settings.ticketing.tariff or DEFAULT_TARIFF
+    try:
+        tariff = parse_tariff(tariff_file.read_text(encoding="utf-8"), str(tariff_file))
+        keys = load_issuer_keys(instance.issuer_keys_dir, settings.ticketing.issuer)
+        card_keys = ensure_card_keys(instance.card_keys_path)
+    except OSError as error:
+        raise UserError(f"{tariff_file}: cannot be read ({error.strerror}); name a tariff in [ticketing]") from None
+    except (KeyFileError, TariffError) as error:
+        raise UserError(str(error)) from None
+    boardings = Outgoing(links, BOARDINGS, size=1000)
+    sender = asyncio.create_task(boardings.run(), name="link boardings")
+    pool = await open_pool(grounds.dsn)
+    proof = ProofLimits(settings.ticketing.proof_window_s)
+    options = TicketingSettings(issuer=settings.ticketing.issuer, public_url=public_url(settings), proof=proof)
+    service = Ticketing(
+        pool, keys, tariff, options, card_keys=card_keys, on_boardings=lambda counts: boardings.put(_ENCODE(counts))
+    )
+    metrics.expose(grounds.registry, "ticketing", lambda: service.counters)
+    grounds.checks.append(service.healthy)
+    try:
+        async with service:
+            yield service
+    finally:
+        sender.cancel()
+        await asyncio.wait_for(pool.close(), 3)
+
+
+def judge(service: Ticketing) -> Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]]:
+    """The gateway's seam to a judge in this process."""
+
+    async def validate(taps: list[wire.Tap]) -> list[wire.Answer]:
+        answers = await service.validate([mapping.tap(tap) for tap in taps])
+        return [mapping.answer(answer) for answer in answers]
+
+    return validate
+
+
+def remote_judge(links: Links) -> Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]]:
+    """The gateway's seam to whichever ticketing process is free."""
+
+    async def validate(taps: list[wire.Tap]) -> list[wire.Answer]:
+        return mapping.decode_answers(await links.ask(TAPS, mapping.encode_taps(taps), VALIDATE_S_MAX))
+
+    return validate
+
+
+def dead_letter_box(store: Any, quota: int) -> Callable[[list[DeadLetter]], Awaitable[None]]:
+    """The gateway's seam to the table of dead letters."""
+
+    async def keep(letters: list[DeadLetter]) -> None:
+        from ticketing.store import DeadLetter as Row
+
+        await store.store_dead_letters(
+            [Row(*row) for row in zip(*mapping.dead_letter_columns(letters), strict=True)], quota
+        )
+
+    return keep
+
+
+# --- dispatch --------------------------------------------------------------------------------------------------------
+
+
+async def board_from(links: Links, grounds: Grounds) -> Board:
+    """A board that shows what the dispatch process publishes."""
+    board = Board()
+    await links.receive(PUBLICATION, lambda data: board.publish(_PUBLICATION.decode(data)))
+    grounds.checks.append(lambda: board.reasons(time.time()))
+    return board
+
+
+@asynccontextmanager
+async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
+    """The engine, fed from the backbone and publishing to it."""
+    from dispatch.config import DispatchSettings
+    from dispatch.engine import Engine
+    from dispatch.headway import HeadwayLimits
+    from dispatch.service import DispatchService
+
+    settings = grounds.settings
+    network = await read_network(settings, grounds.instance)
+    chosen = settings.dispatch
+    headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
+    options = DispatchSettings(tick_s=chosen.tick_s, headway=headway)
+    engine = Engine(network, options)
+    outgoing = Outgoing(links, PUBLICATION, size=3)
+    sender = asyncio.create_task(outgoing.run(), name="link publications")
+    service = DispatchService(engine, lambda publication: outgoing.put(_ENCODE(publication)), tick_s=chosen.tick_s)
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def take_event(data: bytes) -> None:
+        task = loop.create_task(service.event(msgspec.msgpack.decode(data)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    try:
+        async with service:
+            await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
+            await links.receive(EVENTS, take_event)
+            await serve_desk(links, service)
+            yield
+    finally:
+        sender.cancel()
+
+
+# --- gateway ---------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def gateway(grounds: Grounds, links: Links, service: Ticketing, network: Network) -> AsyncIterator[Gateway]:
+    """The gateway beside ticketing: taps are a call, positions go to dispatch's process."""
+    quota = service.settings.dead_letters_per_device_and_day
+    box = dead_letter_box(service.store, quota)
+    async with _gateway(grounds, links, judge(service), box, network) as running:
+        yield running
+
+
+@asynccontextmanager
+async def gateway_alone(grounds: Grounds, links: Links) -> AsyncIterator[Gateway]:
+    """The gateway in a process of its own."""
+    from sql.pool import open_pool
+    from ticketing.store import Store
+
+    network = await read_network(grounds.settings, grounds.instance) if grounds.settings.feed else None
+    pool = await open_pool(grounds.dsn, size_max=2)
+    try:
+        box = dead_letter_box(Store(pool), 1000)
+        async with _gateway(grounds, links, remote_judge(links), box, network) as running:
+            await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
+            yield running
+    finally:
+        await asyncio.wait_for(pool.close(), 3)
+
+
+@asynccontextmanager
+async def _gateway(
+    grounds: Grounds,
+    links: Links,
+    validate: Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]],
+    box: Callable[[list[DeadLetter]], Awaitable[None]],
+    network: Network | None,
+) -> AsyncIterator[Gateway]:
+    fixes = Outgoing(links, FIXES, size=FIX_BATCHES_WAITING_MAX)
+    events = Outgoing(links, EVENTS, size=10_000)
+
+    def on_fixes(batch: FixBatch) -> None:
+        fixes.put(mapping.encode_fixes(batch))
+
+    def on_event(event: wire.VehicleEvent) -> None:
+        events.put(_ENCODE(event.as_dict()))
+
+    try:
+        settings = gateway_settings(grounds, network)
+    except GatewayError as error:
+        raise UserError(str(error)) from None
+    senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events)]
+    running = Gateway(settings, Seams(on_fixes, on_event, validate, box))
+    metrics.expose(grounds.registry, "gateway", lambda: by_label(running.stats))
+    grounds.checks.append(running.healthy)
+    try:
+        async with running:
+            yield running
+    finally:
+        for sender in senders:
+            sender.cancel()
+
+
+def gateway_settings(grounds: Grounds, network: Network | None) -> GatewaySettings:
+    """The gateway's settings from ours: where devices are, and what the map's bounds are."""
+    settings, secrets = grounds.settings, grounds.instance.secrets
+    chosen = settings.gateway
+    broker = grounds.broker
+    if settings.broker_url is not None:
+        main = MqttBroker.from_url(settings.broker_url)
+    elif broker is not None:
+        main = MqttBroker(broker.mqtt_host, broker.mqtt_port, broker.user, broker.password, broker.tls())
+    else:
+        main = MqttBroker(settings.mqtt.host, settings.mqtt.port, grounds.nats_user, grounds.nats_password)
+    sources = tuple(
+        Source(MqttBroker.from_url(source.url), source.profile, source.topic, name=f"source {number}")
+        for number, source in enumerate(chosen.sources, 1)
+    )
+    limits = Limits(
+        stale_s=chosen.stale_s_max,
+        future_s=chosen.future_s_max,
+        speed_mps_max=chosen.speed_mps_max,
+        fixes_per_batch_max=64,
+        bounds=bounds_of(network) if network else None,
+        margin_m=chosen.map_margin_m,
+    )
+    client_id = f"takt-{grounds.instance.id}-{secrets.mqtt_client_suffix}"
+    return GatewaySettings(main, client_id=client_id, sources=sources, limits=limits)
+
+
+def bounds_of(network: Network) -> tuple[float, float, float, float]:
+    """South, west, north, east of the feed's stops."""
+    lat, lon = network.stop_lat_deg, network.stop_lon_deg
+    return float(lat.min()), float(lon.min()), float(lat.max()), float(lon.max())
+
+
+def _send_down(running: Gateway, data: bytes) -> None:
+    key, instruction = _INSTRUCTION.decode(data)
+    running.send_instruction(key, instruction)
+
+
+# --- web -------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def web(
+    grounds: Grounds,
+    links: Links,
+    board: Board,
+    network: Network,
+    service: Ticketing,
+    gateway: Gateway,
+) -> AsyncIterator[WebServer]:
+    """The web server beside everything else."""
+    async with _web(grounds, links, board, network, service, gateway.send_instruction) as server:
+        yield server
+
+
+@asynccontextmanager
+async def web_alone(grounds: Grounds, links: Links) -> AsyncIterator[WebServer]:
+    """The web server in a process of its own; ticketing is stateless, so it brings its own judge."""
+    down = Outgoing(links, INSTRUCTIONS, size=1000)
+    sender = asyncio.create_task(down.run(), name="link instructions")
+
+    def send(key: str, instruction: wire.Instruction) -> bool:
+        down.put(_ENCODE((key, instruction)))
+        return True
+
+    network = await read_network(grounds.settings, grounds.instance)
+    board = await board_from(links, grounds)
+    try:
+        async with (
+            ticketing(grounds, links) as service,
+            _web(grounds, links, board, network, service, send) as server,
+        ):
+            yield server
+    finally:
+        sender.cancel()
+
+
+@asynccontextmanager
+async def ticketing_alone(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
+    """Ticketing in a process of its own, sharing the taps with others of its kind."""
+    async with ticketing(grounds, links) as service:
+        validate = judge(service)
+
+        async def answer(question: bytes) -> bytes:
+            return mapping.encode_answers(await validate(mapping.decode_taps(question)))
+
+        await links.serve(TAPS, answer, queue="ticketing")
+        yield service
+
+
+@asynccontextmanager
+async def _web(
+    grounds: Grounds,
+    links: Links,
+    board: Board,
+    network: Network,
+    service: Ticketing,
+    send: Callable[[str, wire.Instruction], bool],
+) -> AsyncIterator[WebServer]:
+    from dispatch.api import DispatchApi
+    from ticketing.api import TicketingApi
+
+    settings, instance = grounds.settings, grounds.instance
+    tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
+    sessions = Sessions(Users(instance.users_path), tokens, time.time)
+    status = StatusApi(
+        [lambda: [reason for check in grounds.checks for reason in check()]],
+        grounds.registry,
+        lambda: describe(settings, network, service.tariff.currency),
+    )
+    apis = [status, DispatchApi(board, network, RemoteDesk(links, send)), TicketingApi(service)]
+    options = WebSettings(
+        host=settings.http.host,
+        port=settings.http.port,
+        tls_certificate=settings.http.tls_certificate,
+        tls_key=settings.http.tls_key,
+        version=takt_version(),
+        tile_url=settings.tile_url,
+    )
+    metrics.expose(grounds.registry, "links", lambda: links.counters)
+    async with WebServer(apis, options, Access(BearerGate(tokens, time.time), sessions), grounds.registry) as server:
+        yield server
+
+
+def describe(settings: Settings, network: Network, currency: str) -> InstanceInfo:
+    """What this instance is, now."""
+    from dispatch.timetable import service_date
+
+    date: dt.date = service_date(network, time.time())
+    return InstanceInfo(
+        name=settings.name,
+        version=takt_version(),
+        feed_version=network.feed_version,
+        timezone=network.timezone,
+        demo=settings.demo,
+        service_date=date.isoformat(),
+        timetable_shift_s=network.shift_s,
+        currency=currency,
+        tile_url=settings.tile_url,
+    )
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+def public_url(settings: Settings) -> str:
+    """Where others find this instance, as it stands in tickets."""
+    scheme = "https" if settings.http.tls_certificate else "http"
+    return f"{scheme}://{settings.http.host}:{settings.http.port}"
+
+
+def credentials_of(url: str) -> tuple[str, str]:
+    """User and password in an address; empty where there are none."""
+    parts = urlsplit(url)
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def with_credentials(grounds: Grounds) -> str:
+    """The backbone's address with the credentials in it, for a file of the owner's."""
+    if not grounds.nats_user or "@" in grounds.nats_url:
+        return grounds.nats_url
+    scheme, _, place = grounds.nats_url.partition("://")
+    return f"{scheme}://{quote(grounds.nats_user)}:{quote(grounds.nats_password, safe='')}@{place}"
+
+
+def port_of(broker: Broker | None) -> int:
+    """The backbone's port of a broker that ran before; 0 for a free one."""
+    return int(broker.nats_url.rsplit(":", 1)[1]) if broker else 0
+
+
+def by_label(stats: dict[str, float]) -> dict[str, float | dict[str, float]]:
+    """{"rejected.stale": 2} to {"rejected": {"stale": 2}}, as metrics want it."""
+    shown: dict[str, float | dict[str, float]] = {}
+    for name, value in stats.items():
+        base, _, label = name.partition(".")
+        if not label:
+            shown.setdefault(base, value)
+            continue
+        shares = shown.get(base)
+        if not isinstance(shares, dict):
+            shares = shown[base] = {}
+        shares[label] = value
+    return shown
