@@ -1,0 +1,59 @@
+"""`takt doctor`: what is wrong with this machine or instance, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deploy.doctor import Finding
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `takt`."""
+    app.command("doctor", epilog="Example: takt doctor --data-dir takt-data")(doctor)
+
+
+def doctor(
+    *,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Examine the machine, the data folder and the running instance; exit status 1 if anything fails."""
+    from deploy.config import read_settings
+    from deploy.doctor import examine
+
+    findings = examine(read_settings(config, data_dir=data_dir))
+    failed = sum(finding.state == "fail" for finding in findings)
+    if as_json:
+        shown = [{"check": f.check, "state": f.state, "detail": f.detail, "next_step": f.next_step} for f in findings]
+        typer.echo(json.dumps({"ok": not failed, "findings": shown}, ensure_ascii=False))
+    else:
+        _print(findings, failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print(findings: list[Finding], failed: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    screen = Console(highlight=False)
+    for finding in findings:
+        line = Text(f"{finding.state:<5}", STYLES[finding.state])
+        line.append(f"{finding.check:<12} ", "bold")
+        line.append(finding.detail, "default")
+        screen.print(line, soft_wrap=True)
+        if finding.next_step:
+            screen.print(Text(f"{'':<18}{finding.next_step}", "cyan"), soft_wrap=True)
+    screen.print(f"{failed} of {len(findings)} findings need work." if failed else "Nothing is in the way.")
