@@ -36,7 +36,7 @@ def redact(_logger: Any, _method: str, event: Event) -> Event:
 
 def _clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
-        return _SECRET_TEXTS.sub(REDACTED, value[:_TEXT_CHARS_MAX])
+        return _clean_text(value)
     if depth < 4 and isinstance(value, dict):
         return {
             str(key): REDACTED if _SECRET_NAMES.search(str(key)) else _clean(item, depth + 1)
@@ -46,7 +46,12 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return [_clean(item, depth + 1) for item in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return _SECRET_TEXTS.sub(REDACTED, str(value)[:_TEXT_CHARS_MAX])
+    return _clean_text(str(value))
+
+
+def _clean_text(text: str) -> str:
+    # What came from outside may hold lone surrogates, which no encoder takes.
+    return _SECRET_TEXTS.sub(REDACTED, text[:_TEXT_CHARS_MAX].encode("utf-8", "replace").decode())
 
 
 def _encode(event: Event, **_options: Any) -> str:

@@ -12,7 +12,8 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# Plain numbers, or numbers by reason: {"fixes_admitted": 7, "fixes_rejected": {"stale": 2}}.
+# Plain numbers, or numbers by reason: {"fixes_admitted": 7, "fixes_rejected": {"stale": 2}}, which may also be
+# written {"fixes_rejected.stale": 2}.
 Numbers = Mapping[str, float | Mapping[str, float]]
 
 _NAME = re.compile(r"[^a-zA-Z0-9_]+")
@@ -49,9 +50,9 @@ class _Reader(Collector):
 
     def collect(self) -> Iterator[Any]:
         """The numbers as they stand."""
-        for name, value in (self._counters() if self._counters else {}).items():
+        for name, value in _nested(self._counters() if self._counters else {}).items():
             yield self._family(CounterMetricFamily, name.removesuffix("_total"), value)
-        for name, value in (self._gauges() if self._gauges else {}).items():
+        for name, value in _nested(self._gauges() if self._gauges else {}).items():
             yield self._family(GaugeMetricFamily, name, value)
 
     def _family(self, kind: Callable[..., Any], name: str, value: float | Mapping[str, float]) -> Any:
@@ -63,6 +64,20 @@ class _Reader(Collector):
         for reason, number in value.items():
             family.add_metric([str(reason)], float(number))
         return family
+
+
+def _nested(numbers: Numbers) -> dict[str, float | dict[str, float]]:
+    """`{"refused.stale": 2}` as `{"refused": {"stale": 2}}`, the rest as it is."""
+    found: dict[str, float | dict[str, float]] = {}
+    for name, value in numbers.items():
+        group, _, reason = name.partition(".")
+        if reason and not isinstance(value, Mapping):
+            inner = found.setdefault(group, {})
+            if isinstance(inner, dict):
+                inner[reason] = value
+        else:
+            found[name] = dict(value) if isinstance(value, Mapping) else value
+    return found
 
 
 class HttpMetrics:
