@@ -242,7 +242,7 @@ def _ranks(slots: Ints) -> tuple[Ints, Ints]:
     return older, newer
 
 
-def _judge(  # noqa: PLR0917
+def _judge(
     batch: Fixes, at: Ints, slots: Ints, memory: Memory, now_s: float | Floats, limits: Limits
 ) -> NDArray[np.int8]:
     """Outcomes of fixes `at` of distinct vehicles remembered at `slots`; the memory moves on with the admitted."""

@@ -42,44 +42,38 @@ def decode_vehicle_position(payload: bytes) -> Position | Refusal:
     if len(payload) > POSITION_BYTES_MAX:
         return Refusal(Reason.TOO_LARGE, f"{len(payload)} bytes, at most {POSITION_BYTES_MAX}")
     read_error, bindings = _bindings()
-    try:
-        # The wrappers cannot be mistaken for a bare position: their field 2 is of another wire type or holds no place.
-        vehicle = bindings.VehiclePosition.FromString(payload)
-        if not vehicle.HasField("position"):
-            vehicle = _unwrap(bindings, payload, read_error) or vehicle
-        return _position(vehicle, bindings)
-    except read_error as error:
-        return Refusal(Reason.MALFORMED_PROTOBUF, str(error))
-    except UnicodeDecodeError:  # proto2 strings are checked when they are read
-        return Refusal(Reason.INVALID_UTF8)
-
-
-def _unwrap(bindings: Any, payload: bytes, read_error: type[Exception]) -> Any:
-    """The vehicle inside a FeedMessage or FeedEntity, or None where the bytes are neither."""
+    # None of the three can be mistaken for another: where a bare position has its place, a feed message has an entity,
+    # whose first field is no latitude, and an entity has a flag.
     readers: tuple[Callable[[bytes], Any], ...] = (
-        lambda data: _only_entity(bindings.FeedMessage.FromString(data)),
-        bindings.FeedEntity.FromString,
+        bindings.VehiclePosition.FromString,
+        lambda data: _only_vehicle(bindings.FeedMessage.FromString(data)),
+        lambda data: bindings.FeedEntity.FromString(data).vehicle,
     )
+    refusal = Refusal(Reason.MALFORMED_PROTOBUF)
     for read in readers:
         try:
-            entity = read(payload)
+            vehicle = read(payload)
         except read_error:
             continue
-        if entity is not None and entity.HasField("id") and entity.HasField("vehicle"):
-            return entity.vehicle
-    return None
+        if vehicle is not None and _has_place(vehicle):
+            return _position(vehicle, bindings)
+        refusal = Refusal(Reason.NOT_ONE_VEHICLE, "no single position with latitude and longitude")
+    return refusal
 
 
-def _only_entity(message: Any) -> Any:
+def _only_vehicle(message: Any) -> Any:
     if not message.HasField("header") or message.header.gtfs_realtime_version[:2] not in ("1.", "2."):
         return None
-    return message.entity[0] if len(message.entity) == 1 else None
+    return message.entity[0].vehicle if len(message.entity) == 1 else None
+
+
+def _has_place(vehicle: Any) -> bool:
+    place = vehicle.position
+    return bool(vehicle.HasField("position") and place.HasField("latitude") and place.HasField("longitude"))
 
 
 def _position(vehicle: Any, bindings: Any) -> Position | Refusal:
     place, trip = vehicle.position, vehicle.trip
-    if not (vehicle.HasField("position") and place.HasField("latitude") and place.HasField("longitude")):
-        return Refusal(Reason.NOT_ONE_VEHICLE, "no position with latitude and longitude")
     if not vehicle.HasField("timestamp"):
         return Refusal(Reason.MISSING_FIELD, "timestamp")
     wrong = finite_place(place.latitude, place.longitude)
@@ -88,13 +82,14 @@ def _position(vehicle: Any, bindings: Any) -> Position | Refusal:
     if vehicle.timestamp > _UNIX_TIME_MAX_S:
         return Refusal(Reason.OUT_OF_RANGE, "timestamp")
     texts = (trip.trip_id, trip.route_id, trip.start_date, trip.start_time)
+    if not all(isinstance(text, str) for text in texts):  # what is not UTF-8 is left as bytes
+        return Refusal(Reason.INVALID_UTF8, "trip")
     if any(len(text) > _ID_CHARS_MAX or "\x00" in text for text in texts):
         return Refusal(Reason.OUT_OF_RANGE, "trip")
     return Position(
         ts=float(vehicle.timestamp),
-        # 32-bit floats hold seven digits: what stands on the wire, without the noise of widening it.
-        lat=round(place.latitude, 6),
-        lon=round(place.longitude, 6),
+        lat=place.latitude,
+        lon=place.longitude,
         speed_mps=place.speed if place.HasField("speed") else None,
         bearing_deg=place.bearing if place.HasField("bearing") else None,
         odometer_m=place.odometer if place.HasField("odometer") else None,

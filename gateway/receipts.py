@@ -44,7 +44,8 @@ class Receipts:
             self._due[key] = _Due(seq_through, now_s + self.every_s, self.repeats, FIRST_REPEAT_S)
         else:
             known.seq_through = max(known.seq_through, seq_through)
-            known.at_s = min(known.at_s, max(known.sent_s, now_s - self.every_s) + self.every_s)
+            if known.sent_s > float("-inf"):
+                known.at_s = min(known.at_s, max(known.sent_s + self.every_s, now_s))
             known.repeats, known.gap_s = self.repeats, FIRST_REPEAT_S
 
     def pop_due(self, now_s: float) -> list[tuple[str, str, str, int]]:

@@ -28,7 +28,7 @@ Lat = Annotated[float, Meta(ge=-90, le=90)]
 Lon = Annotated[float, Meta(ge=-180, le=180)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
 Boot = Annotated[str, Meta(min_length=1, max_length=64)]
-Uuid = Annotated[str, Meta(pattern="^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")]
+Uuid = Annotated[str, Meta(pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", max_length=36)]
 Medium = Literal["qr", "card", "bank"]
 
 
@@ -44,7 +44,7 @@ class Position(msgspec.Struct, gc=False):
     odometer_m: Annotated[float, Meta(ge=-1e12, le=1e12)] | None = None
     trip_id: Id | None = None
     route_id: Id | None = None
-    direction_id: int | None = None
+    direction_id: Annotated[int, Meta(ge=-1, le=2**15)] | None = None
     start_date: Id | None = None  # YYYYMMDD
     start_time: Id | None = None  # HH:MM:SS, may pass 24 h
     block_id: Id | None = None
