@@ -12,11 +12,15 @@ class Problem(Exception):  # noqa: N818  # a problem document, as the standard c
         self.detail = detail
 
 
-class TariffError(ValueError):
+class TicketingError(ValueError):
+    """A file of ticketing's that cannot be used; the text is a sentence for whoever starts it."""
+
+
+class TariffError(TicketingError):
     """A tariff file that cannot be used; the text names the file and the field."""
 
 
-class KeyFileError(ValueError):
+class KeyFileError(TicketingError):
     """A key file that is missing, readable by others or broken; the text names the file and the next step."""
 
 

@@ -13,7 +13,9 @@ from typing import Any, Self
 import asyncpg
 
 from ticketing.activity import Activity, Tally
+from ticketing.card import CardKeys
 from ticketing.config import TicketingSettings
+from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
 from ticketing.reading import Readers, Reading, read_tap
 from ticketing.store import AWAY, RETRIED, Row, Store
@@ -52,7 +54,8 @@ _Waiting = tuple[Tap, _Group, int]
 class Ticketing:
     """The judge of taps: `async with Ticketing(...) as ticketing: await ticketing.validate(taps)`.
 
-    on_boardings is called with (operator/vehicle, Unix seconds, riders) for what was accepted on vehicles.
+    on_boardings is called with (operator/vehicle, Unix seconds, riders) for what was accepted on vehicles;
+    read_card_keys reads the card keys again after an import.
     """
 
     def __init__(
@@ -62,7 +65,8 @@ class Ticketing:
         tariff: Tariff,
         settings: TicketingSettings | None = None,
         *,
-        card_keys: tuple[Any, ...] = (),
+        card_keys: tuple[CardKeys, ...] = (),
+        read_card_keys: Callable[[], tuple[CardKeys, ...]] | None = None,
         on_boardings: Boardings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,6 +80,7 @@ class Ticketing:
         self.degraded_reason: str | None = None
         self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof)
         self._on_boardings = on_boardings
+        self._read_card_keys = read_card_keys
         self._pending: deque[_Waiting] = deque()
         self._filled = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, "ticketing-read")
@@ -108,13 +113,20 @@ class Ticketing:
         self._threads.shutdown(wait=False)
 
     @property
-    def card_keys(self) -> tuple[Any, ...]:
-        """The card key versions in use."""
+    def readers(self) -> Readers:
+        """What tokens are read with now."""
+        return self._readers
+
+    @property
+    def card_keys(self) -> tuple[CardKeys, ...]:
+        """The card key versions in use, newest first."""
         return self._readers.card_keys
 
-    def use_card_keys(self, card_keys: tuple[Any, ...]) -> None:
-        """Read cards with these key versions from now on."""
-        self._readers = Readers(self.keys.key_set, card_keys, self.tariff, self.settings.proof)
+    def reload_card_keys(self) -> None:
+        """Read the card keys again, after an import; Problem 409 where nobody said from where."""
+        if self._read_card_keys is None:
+            raise Problem(409, "Restart needed", "this process was given its card keys at the start: restart it")
+        self._readers = Readers(self.keys.key_set, self._read_card_keys(), self.tariff, self.settings.proof)
 
     async def validate(self, taps: Sequence[Tap]) -> list[Answer]:
         """One answer for each tap, in order, after it is committed; `unavailable` where nothing was decided.

@@ -104,7 +104,7 @@ class Store:
         receipts = [through.get((r.tap.operator, r.tap.device, mask_text(r.tap.boot))) for r in readings]
         return [row for row in rows if row is not None], receipts
 
-    async def add_dead_letters(self, letters: Sequence[DeadLetter], quota: int) -> int:
+    async def store_dead_letters(self, letters: Sequence[DeadLetter], quota: int) -> int:
         """Keep unreadable messages up to a quota a device and day, count the others; how many were kept."""
         columns = (
             [letter.operator for letter in letters],

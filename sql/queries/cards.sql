@@ -20,3 +20,22 @@ FROM card c LEFT JOIN (
     FROM transfer WHERE card_uid IS NOT NULL AND (credit LIKE 'purse:%' OR debit LIKE 'purse:%') GROUP BY card_uid
 ) s ON s.card_uid = c.uid
 WHERE c.balance_minor <> coalesce(s.sum, 0) LIMIT 100;
+
+-- name: see
+-- A card's message read by a controller: its counter is spent. Nothing where it was spent before or does not rise.
+WITH seen AS (
+    UPDATE card SET counter = $2 WHERE uid = $1 AND counter < $2 AND key_version = $4 RETURNING uid
+)
+INSERT INTO card_use (card_uid, counter, tap_id) SELECT uid, $2, $3 FROM seen ON CONFLICT DO NOTHING RETURNING true;
+
+-- name: inspect
+-- What a controller sees of a card: its state, its purse, and the ticket that lasts longest.
+SELECT least(CASE c.status WHEN 'revoked' THEN 'revoked' WHEN 'suspended' THEN 'suspended' ELSE 'accepted' END::verdict,
+             CASE WHEN denied('card', c.uid) THEN 'denied' ELSE 'accepted' END::verdict) AS verdict,
+       t.id AS ticket_id, t.product_id, extract(epoch FROM t.valid_until)::float8 AS valid_until, t.uses, t.uses_allowed,
+       c.balance_minor, extract(epoch FROM c.last_used_at)::float8 AS last_used_at, c.last_place
+FROM card c LEFT JOIN LATERAL (
+    SELECT * FROM ticket h WHERE h.card_uid = c.uid AND h.valid_until > to_timestamp($2) AND h.status = 'valid'
+    ORDER BY h.valid_until DESC LIMIT 1
+) t ON true
+WHERE c.uid = $1;

@@ -40,3 +40,16 @@ SELECT status_index, status FROM ticket WHERE status_list = $1 AND status <> 'va
 -- name: list_exists
 -- Whether any ticket has its place in this status list.
 SELECT EXISTS (SELECT FROM ticket WHERE status_list = $1);
+
+-- name: inspect
+-- What a controller sees of a ticket: its state, that it was used aside, and its last accepted tap.
+SELECT least(CASE
+           WHEN to_timestamp($2) < t.valid_from THEN 'not_yet_valid'
+           WHEN to_timestamp($2) >= t.valid_until THEN 'expired'
+           WHEN t.status = 'revoked' THEN 'revoked'
+           WHEN t.status = 'suspended' THEN 'suspended'
+           ELSE 'accepted'
+       END::verdict, CASE WHEN denied('ticket', uuid_send(t.id)) THEN 'denied' ELSE 'accepted' END::verdict) AS verdict,
+       t.id AS ticket_id, t.product_id, extract(epoch FROM t.valid_until)::float8 AS valid_until, t.uses, t.uses_allowed,
+       NULL::bigint AS balance_minor, extract(epoch FROM t.last_used_at)::float8 AS last_used_at, t.last_place
+FROM ticket t WHERE t.id = $1;

@@ -1,0 +1,74 @@
+"""Token status lists (IETF draft-ietf-oauth-status-list-20): two bits a ticket that say whether it still counts.
+
+A list is an array of 1, 2, 4 or 8 bits a status, the first status in the lowest bits of the first byte, zlib-deflated.
+An index beyond the list is refused; what lies within says 0 valid, 1 invalid, 2 suspended, 3 application's own.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+
+from ticketing.keyset import Signer, b64url, jose_header
+
+VALID, INVALID, SUSPENDED = 0, 1, 2
+BYTES_MAX = 4 * 1024 * 1024
+"""What a list may unfold to: enough for 16 million tickets, and the end of a zip bomb."""
+
+
+def pack(statuses: Iterable[tuple[int, int]], size: int, bits: int = 2) -> bytes:
+    """The array of `size` statuses, zero but for the given (index, status) pairs."""
+    _check_bits(bits)
+    per_byte = 8 // bits
+    array = bytearray(-(-size // per_byte))
+    for index, status in statuses:
+        if not (0 <= index < size and 0 <= status < 1 << bits):
+            raise ValueError(f"status {status} at index {index} does not fit a list of {size} with {bits} bits")
+        array[index // per_byte] |= status << (index % per_byte * bits)
+    return bytes(array)
+
+
+def deflate(array: bytes) -> bytes:
+    """The array as it travels: zlib format, level 9."""
+    return zlib.compress(array, 9)
+
+
+def inflate(data: bytes) -> bytes:
+    """The array again; ValueError for what is no zlib stream, is cut off, or unfolds beyond BYTES_MAX."""
+    unfold = zlib.decompressobj()
+    try:
+        array = unfold.decompress(data, BYTES_MAX)
+    except zlib.error as error:
+        raise ValueError(f"no status list: {error}") from None
+    if not unfold.eof or unfold.unused_data:
+        raise ValueError(f"no status list of at most {BYTES_MAX} bytes")
+    return array
+
+
+def status_at(array: bytes, index: int, bits: int = 2) -> int:
+    """The status at an index; ValueError for an index that the list does not have."""
+    _check_bits(bits)
+    per_byte = 8 // bits
+    if not 0 <= index < len(array) * per_byte:
+        raise ValueError(f"index {index} lies outside this list of {len(array) * per_byte}")
+    return array[index // per_byte] >> (index % per_byte * bits) & ((1 << bits) - 1)
+
+
+def issue_list_jwt(array: bytes, signer: Signer, uri: str, now_s: int, ttl_s: int, bits: int = 2) -> str:
+    """The signed list as a JWT of type statuslist+jwt (draft section 5.1); it expires after four times its ttl."""
+    body = {
+        "sub": uri,
+        "iat": now_s,
+        "exp": now_s + 4 * ttl_s,
+        "ttl": ttl_s,
+        "status_list": {"bits": bits, "lst": b64url(deflate(array))},
+    }
+    payload = b64url(json.dumps(body, separators=(",", ":")).encode())
+    signed = f"{jose_header(signer.kid, 'statuslist+jwt')}.{payload}"
+    return f"{signed}.{b64url(signer.sign(signed.encode('ascii')))}"
+
+
+def _check_bits(bits: int) -> None:
+    if bits not in (1, 2, 4, 8):
+        raise ValueError(f"a status has 1, 2, 4 or 8 bits, not {bits}")
