@@ -277,7 +277,7 @@ def fill_times(feed: FeedColumns, place_m: Floats, first_place: Ints) -> tuple[I
     known = np.flatnonzero(arrival_s >= 0)
     ends = np.repeat(line_m[known], 2)
     times_s = np.stack((arrival_s[known], departure_s[known]), axis=1).ravel()
-    filled_s = np.floor(np.interp(line_m[open_rows], ends, times_s)).astype(np.int32)
+    filled_s = np.rint(np.interp(line_m[open_rows], ends, times_s)).astype(np.int32)
     arrival_s, departure_s = arrival_s.copy(), departure_s.copy()
     arrival_s[open_rows] = departure_s[open_rows] = filled_s
     return arrival_s, departure_s
