@@ -136,6 +136,10 @@ class Tokens:
         self._decode_claims = msgspec.json.Decoder(Claims).decode
         self._verified: OrderedDict[bytes, Claims] = OrderedDict()
 
+    def for_audience(self, audience: str) -> Tokens:
+        """The same key and issuer for another purpose: what one accepts the other refuses."""
+        return Tokens(self._key, self._issuer, audience)
+
     def issue(self, role: str, subject: str, now_s: float, lifetime_s: float, jti: str | None = None) -> str:
         """A token for a role and a subject, from now for `lifetime_s` seconds.
 

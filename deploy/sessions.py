@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from deploy.auth import NOBODY, Principal, TokenError, Tokens
+from deploy.auth import NOBODY, BearerGate, Principal, TokenError, Tokens
 from deploy.limits import Rate, TokenBuckets, retry_after
 from deploy.problems import Problem
 from deploy.users import PASSWORD_CHARS_MAX, Users
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE = "takt_session"
+AUDIENCE = "takt-console"  # a cookie is no bearer token, nor the other way round
 SESSION_S = 12 * 3600
 PER_ADDRESS = Rate(per_s=0.2, burst=20)
 PER_NAME = Rate(per_s=0.1, burst=10)
@@ -69,7 +71,7 @@ class Sessions:
         settings: SessionSettings = DEFAULTS,
     ) -> None:
         self._users = users
-        self._tokens = tokens
+        self._tokens = tokens.for_audience(AUDIENCE)
         self._clock = clock
         self._by_address = TokenBuckets(settings.per_address)
         self._by_name = TokenBuckets(settings.per_name)
@@ -163,6 +165,15 @@ class Sessions:
     def _refuse(self) -> Problem:
         self.counters["logins_failed"] += 1
         return Problem(401, "The name or the password is wrong.")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Bearer tokens, console sessions, and the clock that both are judged by; without either nobody is let in."""
+
+    bearer: BearerGate | None = None
+    sessions: Sessions | None = None
+    clock: Callable[[], float] = time.time
 
 
 def write_cookie(response: web.StreamResponse, value: str, *, secure: bool) -> None:

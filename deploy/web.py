@@ -15,7 +15,6 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from deploy import openapi, pages
-from deploy.access import Access
 from deploy.answers import Callers, handler_of
 from deploy.auth import PERMISSIONS
 from deploy.binding import Operation, bind_all
@@ -23,6 +22,7 @@ from deploy.envelope import Envelope, WebSettings
 from deploy.limits import TokenBuckets
 from deploy.listening import listen_error, tls_context
 from deploy.metrics import HttpMetrics
+from deploy.sessions import Access
 
 __all__ = ["Access", "WebServer", "WebSettings", "routes_of", "tls_context"]
 

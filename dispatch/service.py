@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Publication
@@ -31,6 +33,10 @@ _FEED_SHARE = 0.25
 
 class TicksLike(Protocol):
     """The engine as the service needs it; times are Unix seconds."""
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counters by name and reason."""
 
     def tick(self, now_s: float) -> Snapshot:
         """Fold what came in and say how the fleet is now."""
@@ -181,7 +187,9 @@ class DispatchService:
         self.gauges["lag_seconds"] = max(0.0, self._clock() - now_s)
 
     def _work(self, now_s: float) -> Publication:
-        return self._publisher.publication(self.engine.tick(now_s))
+        made = self._publisher.publication(self.engine.tick(now_s))
+        counters = {**self.engine.counters, **self.counters, "feeds_made": self._publisher.feeds_made}
+        return msgspec.structs.replace(made, counters=counters, gauges=dict(self.gauges))
 
     async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
