@@ -233,6 +233,32 @@ def test_a_silent_stream_shows_on_every_panel_and_recovers(visit, city):
         expect(page.locator(panel)).to_have_attribute("data-stale", "false", timeout=PATIENCE_MS)
 
 
+def test_without_a_stream_the_page_asks_instead(browser, city):
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    context.route("**/api/v1/stream", lambda route: route.fulfill(status=404))
+    page = context.new_page()
+    page.goto(city.url)
+    expect(page.locator(".connection")).to_contain_text("Polling", timeout=PATIENCE_MS)
+    expect(page.locator(".kpi dd").first).to_have_text("200")
+    expect(page.locator("#lines")).to_have_attribute("data-stale", "false")
+    context.close()
+
+
+def test_a_hidden_page_lets_go_of_the_stream(visit, city):
+    page = visit().page
+    expect(page.locator(".connection")).to_contain_text("Live")
+    hide = """(hidden) => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })
+        document.dispatchEvent(new Event('visibilitychange'))
+    }"""
+    page.evaluate(hide, True)
+    expect(page.locator(".connection")).to_contain_text("Paused")
+    with city.changed:
+        assert city.changed.wait_for(lambda: city.streams == 0, timeout=PATIENCE_MS / 1000)
+    page.evaluate(hide, False)
+    expect(page.locator(".connection")).to_contain_text("Live")
+
+
 def test_degraded_ticketing_is_said_in_words(visit, city):
     city.degraded = True
     open_page = visit()
