@@ -20,7 +20,7 @@ from simulators.transport import Device, Devices
 from simulators.validators import Answered, Kept, Limits, Validator
 
 LATENCIES_KEPT = 5_000
-OFFLINE_AFTER_S = 5.0  # a validator that has been without its broker for so long decides by itself
+OFFLINE_AFTER_S = 15.0  # a validator that has been without its broker for so long decides by itself
 _encode = msgspec.json.Encoder().encode
 
 

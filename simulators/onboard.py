@@ -67,6 +67,10 @@ class Onboard:
         """The driver goes home."""
         return _encode({"ts": now_s, "event": "sign_off"})
 
+    def alarm(self, now_s: float) -> bytes:
+        """The driver calls for help."""
+        return _encode({"ts": now_s, "event": "alarm"})
+
     def answer(self, note: Note) -> bytes:
         """A driver's answer to an instruction."""
         return _encode({"ts": note.at_s, "event": note.event, "instruction_id": note.instruction_id})

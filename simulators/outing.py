@@ -25,6 +25,7 @@ class Pace:
 
     position_interval_s: float = 1.0
     slices: int = 5  # the fleet speaks in so many parts an interval, as receivers out of step would
+    alarms_per_hour: float = 3.0  # drivers' calls for help, of the whole fleet
     faults: FaultSettings = field(default_factory=FaultSettings)
 
 
@@ -58,6 +59,7 @@ class Outing:
         self._fleet = fleet
         self._names = duties.vehicle_id
         self._onboard = Onboard(fleet.network, duties, boot=rng.bytes(3).hex())
+        self._rng = rng
         self._receiver = Receiver(len(duties), pace.faults, rng)
         self._link = Link(pace.faults, rng)
         self._credentials = [by_name[name] for name in duties.vehicle_id]
@@ -77,6 +79,7 @@ class Outing:
         while self._clock() < until_s:
             if part == 0:
                 self._follow(self._clock())
+                self._alarm(self._clock())
             self._step(part, self._clock())
             part = (part + 1) % self._pace.slices
             due += pause_s
@@ -131,6 +134,12 @@ class Outing:
             return  # the same block after a lost connection
         self._signed_on.add(v)
         self._event(v, self._onboard.sign_on(v, self._fleet, self._clock()))
+
+    def _alarm(self, now_s: float) -> None:
+        """Now and then a driver presses the button."""
+        chance = self._pace.alarms_per_hour * self._pace.position_interval_s / 3600.0
+        if self._signed_on and self._rng.random() < chance:
+            self._event(int(self._rng.choice(sorted(self._signed_on))), self._onboard.alarm(now_s))
 
     def _instructed(self, v: int, payload: bytes) -> None:
         obey(self._fleet, v, payload, self._clock())

@@ -228,12 +228,18 @@ def main(config_path: Path | None) -> None:
         ValueError: the file is not a PlayerConfig; says which field.
     """
     text = sys.stdin.buffer.read() if config_path is None else config_path.read_bytes()
-    config = msgspec.json.decode(text, type=PlayerConfig)
+    config = msgspec.json.decode(text, type=PlayerConfig, dec_hook=_read_path)
     network = load_network(config.network)
     if config.shift_s is not None:
         network = replace(network, shift_s=config.shift_s)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_play(config, network))
+
+
+def _read_path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise NotImplementedError(kind)
+    return Path(value)
 
 
 async def _play(config: PlayerConfig, network: Network) -> None:

@@ -259,6 +259,9 @@ class Devices:
         if client is None:
             return
         rc = client.loop_read()
+        # TLS may have taken more from the socket than one packet, and the loop would not tell of it again.
+        while rc == paho.MQTT_ERR_SUCCESS and isinstance(device.socket, ssl.SSLSocket) and device.socket.pending():
+            rc = client.loop_read()
         if rc == paho.MQTT_ERR_SUCCESS and client.socket() is not None:
             if client.want_write():  # what callbacks published waits until they are over
                 client.loop_write()

@@ -203,7 +203,12 @@ class Validator:
         boot, through = receipt.get("boot"), receipt.get("seq_through")
         if not isinstance(boot, str) or not isinstance(through, int):
             return Answered([])
-        covered = [kept for kept in self.kept.values() if kept.boot == boot and kept.seq <= through]
+        covered = [
+            kept
+            for kept in self.kept.values()
+            # What this start has not sent yet nobody can have stored, whatever a receipt says.
+            if kept.boot == boot and kept.seq <= through and (kept.tries > 0 or kept.boot != self.boot)
+        ]
         for kept in covered:
             self._end(kept, Event.RECEIPT)
         return Answered([kept.tap_id for kept in covered])

@@ -132,7 +132,8 @@ class Fleet:
         self.hold_id: list[str | None] = [None] * size
         self.notes: list[Note] = []
         self.served_s: Floats = np.full(self.halts.places, np.nan)
-        self.reached_s: Floats = np.full(self.halts.places, -np.inf)
+        self.reached_s: Floats = np.full(self.halts.places, -np.inf)  # when the last one on its way is there
+        self.left_s: Floats = np.full(self.halts.places, -np.inf)  # when the last one there leaves
         self._begin(now_s - settings.warm_up_s)
         for at_s in np.arange(now_s - settings.warm_up_s, now_s, 5.0).tolist():
             self.step(at_s)
@@ -260,6 +261,8 @@ class Fleet:
             return vehicles
         kept = self.hold_until_s[vehicles] > self.until_s[vehicles]
         self.until_s[vehicles[kept]] = self.hold_until_s[vehicles[kept]]
+        place = self.halts.place[self._row(self.run[vehicles[kept]], self.halt[vehicles[kept]])]
+        self.left_s[place] = np.maximum(self.left_s[place], self.until_s[vehicles[kept]])
         for v in vehicles[~kept].tolist():
             if (instruction_id := self.hold_id[v]) is not None:
                 self.notes.append(Note(v, float(self.until_s[v]), "instruction_done", instruction_id))
@@ -307,7 +310,10 @@ class Fleet:
         at_s = at_s[~last]
         service = self._serve(calling, self._row(run[~last], self.halt[calling]), at_s)
         self.phase[calling] = DWELLING
-        self.since_s[calling], self.until_s[calling] = at_s, at_s + service.dwell_s
+        leave_s, guided = at_s + service.dwell_s, self.run_guided[run[~last]]
+        leave_s = np.where(guided, np.maximum(leave_s, self.left_s[service.place] + FOLLOW_S_MIN), leave_s)
+        self.left_s[service.place] = leave_s
+        self.since_s[calling], self.until_s[calling] = at_s, leave_s
         return service
 
     def _serve(self, vehicles: Index, row: Index, at_s: Floats) -> Service:
