@@ -187,6 +187,19 @@ def key_set_from_jwks(text: bytes | str, issuer: str = "takt") -> KeySet:
         raise ValueError('no JWK set: expected {"keys": [{"kty": "OKP", "crv": "Ed25519", "x", "kid"}]}') from None
 
 
+def key_set_from_cose(data: bytes, issuer: str = "takt") -> KeySet:
+    """The key set of a COSE_KeySet file; ValueError names what is wrong with it."""
+    try:
+        keys = cbor2.loads(data)
+        entries = [{"kty": "OKP", "crv": "Ed25519", "x": b64url(key[-2]), "kid": key[2].hex()} for key in keys]
+        pinned = all(key[1] == 1 and key[-1] == 6 and key.get(3, -8) == -8 for key in keys)
+    except (cbor2.CBORDecodeError, KeyError, TypeError, AttributeError, RecursionError):
+        entries, pinned = [], False
+    if not entries or not pinned:
+        raise ValueError("no COSE key set of Ed25519 keys")
+    return KeySet(_issuer_key(entry, issuer) for entry in entries)
+
+
 def _issuer_key(jwk: Mapping[str, str], issuer: str) -> IssuerKey:
     if jwk["kty"] != "OKP" or jwk["crv"] != "Ed25519" or jwk.get("alg", "EdDSA") not in ("EdDSA", "Ed25519"):
         raise ValueError(f"key {jwk.get('kid')!r} is not an Ed25519 key, and tickets are signed with nothing else")

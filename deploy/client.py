@@ -1,0 +1,74 @@
+"""Asks a running instance over its own HTTP interface, with a token made from the instance's own key."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import UserError
+
+ANSWER_S_MAX = 15.0
+TOKEN_S = 300.0
+
+
+class Client:
+    """The running instance of a data folder, asked as an admin; UserError where it does not run or refuses."""
+
+    def __init__(self, data_dir: Path | None, config: Path | None = None) -> None:
+        from deploy.auth import Tokens, issuer_of, read_key
+        from deploy.config import read_settings
+        from deploy.instance import Instance
+
+        settings = read_settings(config, data_dir=data_dir)
+        self.instance = Instance.open(settings.data_dir, create=False)
+        runtime = self.instance.read_runtime()
+        if runtime is None:
+            folder = settings.data_dir
+            raise UserError(f"{folder}: the instance is not running; start it with: takt run --data-dir {folder}")
+        tokens = Tokens(read_key(self.instance.token_key_path), issuer_of(self.instance.id))
+        self._url = runtime.http_url.rstrip("/")
+        self._token = tokens.issue("admin", "command-line", time.time(), TOKEN_S)
+        self._tls = _tls(settings.http.tls_certificate) if self._url.startswith("https:") else None
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path."""
+        return self._ask("GET", path, None, None)
+
+    def post(self, path: str, body: object, idempotency_key: str | None = None) -> Any:
+        """The JSON that a path answers to a body."""
+        return self._ask("POST", path, json.dumps(body).encode(), idempotency_key)
+
+    def _ask(self, method: str, path: str, body: bytes | None, idempotency_key: str | None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
+        request = urllib.request.Request(self._url + path, data=body, method=method, headers=headers)  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_S_MAX, context=self._tls) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise UserError(_detail(error)) from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self._url}: the instance does not answer ({error}); see: takt doctor") from None
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    """The sentence of a problem document."""
+    try:
+        document = json.load(error)
+        return f"{document.get('title', error.reason)}: {document.get('detail', error.code)}"
+    except ValueError:
+        return f"the instance answered {error.code} {error.reason}"
+
+
+def _tls(certificate: Path | None) -> ssl.SSLContext:
+    """Trusts the very certificate that the instance was given: its file is ours, its name may be anything."""
+    context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return context

@@ -1,0 +1,201 @@
+"""`takt card`: city cards enrolled, shown, topped up and blocked, and the keys that they speak with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from deploy.errors import UserError
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
+]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Uid = Annotated[str, typer.Argument(metavar="UID", help="The card's UID: 14 hex digits.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `takt`."""
+    card = typer.Typer(
+        name="card",
+        help="City cards: enrol, show, top up, block; and their keys.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    card.command("enrol", epilog="Example: takt card enrol 04DE5F1EACC040 --product month --json")(enrol)
+    card.command("show", epilog="Example: takt card show 04DE5F1EACC040")(show)
+    card.command("top-up", epilog="Example: takt card top-up 04DE5F1EACC040 10000   (100.00 UAH)")(top_up)
+    card.command("block", epilog='Example: takt card block 04DE5F1EACC040 --reason "lost"')(block)
+    card.command("unblock", epilog='Example: takt card unblock 04DE5F1EACC040 --reason "found"')(unblock)
+    key = typer.Typer(name="key", help="Card key versions.", no_args_is_help=True, rich_markup_mode=None)
+    key.command("import", epilog="Example: takt card key import --version 7 --undiversified")(import_key)
+    key.command("list", epilog="Example: takt card key list")(list_keys)
+    card.add_typer(key)
+    app.add_typer(card)
+
+
+def enrol(
+    uids: Annotated[list[str], typer.Argument(metavar="UID...", help="UIDs: 14 hex digits each.")],
+    key_version: Annotated[int | None, typer.Option(help="The key version [default: the newest].")] = None,
+    product: Annotated[str | None, typer.Option(help="A product that each card shall hold, such as month.")] = None,
+    top_up: Annotated[int, typer.Option(min=0, help="Money for each card's purse, in minor units.")] = 0,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol cards; the keys to write to them are shown this once."""
+    from deploy.client import Client
+
+    client = Client(data_dir, config)
+    body = {"uids": uids, "key_version": key_version, "product_id": product}
+    answer = client.post("/api/v1/cards", body)
+    for card in answer["cards"] if top_up else ():
+        client.post(f"/api/v1/cards/{card['uid']}/top-up", {"amount_minor": top_up})
+    if as_json:
+        _print_json(answer)
+        return
+    for card in answer["cards"]:
+        typer.echo(f"card {card['uid']}, key version {card['key_version']}")
+        typer.echo(f"  meta-read key  {card['meta_read_key']}")
+        typer.echo(f"  file-read key  {card['file_read_key']}")
+
+
+def show(uid: Uid, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show a card: its state, its purse and what it holds."""
+    from deploy.client import Client
+
+    _show(Client(data_dir, config).get(f"/api/v1/cards/{quote(uid, safe='')}"), as_json)
+
+
+def top_up(
+    uid: Uid,
+    amount_minor: Annotated[int, typer.Argument(min=1, help="How much, in minor units (kopiyky, cents).")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put money on a card, taken in cash at this desk."""
+    _post(uid, "top-up", {"amount_minor": amount_minor}, data_dir, config, as_json)
+
+
+def block(
+    uid: Uid,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a card on the deny list: it is refused everywhere."""
+    _post(uid, "block", {"reason": reason}, data_dir, config, as_json)
+
+
+def unblock(
+    uid: Uid,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a card off the deny list."""
+    _post(uid, "unblock", {"reason": reason}, data_dir, config, as_json)
+
+
+def import_key(
+    version: Annotated[int, typer.Option(min=1, max=2**31 - 1, help="The number of the key version.")],
+    meta_read_key: Annotated[
+        str | None, typer.Option(help="SDM meta-read key, 32 hex digits [default: asked for, unseen].")
+    ] = None,
+    file_read_key: Annotated[
+        str | None, typer.Option(help="SDM file-read key or its master, 32 hex digits [default: asked for, unseen].")
+    ] = None,
+    undiversified: Annotated[
+        bool, typer.Option("--undiversified", help="The file-read key is every card's own, not a master (AN10922).")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a version of card keys to this instance; a running one reads it at once."""
+    from deploy.client import Client
+    from deploy.config import read_settings
+    from deploy.instance import Instance
+    from ticketing.card import CardKeys
+    from ticketing.errors import KeyFileError
+    from ticketing.keys import import_card_keys
+
+    settings = read_settings(None, data_dir=data_dir)
+    instance = Instance.open(settings.data_dir, create=False)
+    meta = _key("--meta-read-key", meta_read_key)
+    file = _key("--file-read-key", file_read_key)
+    try:
+        keys = import_card_keys(instance.card_keys_path, CardKeys(version, meta, file, not undiversified))
+    except KeyFileError as error:
+        raise UserError(str(error)) from None
+    running = instance.read_runtime() is not None
+    if running:
+        Client(data_dir).post("/api/v1/card-keys/reload", {})
+    if as_json:
+        _print_json({"versions": [key.version for key in keys], "reloaded": running})
+        return
+    versions = ", ".join(str(key.version) for key in keys)
+    typer.echo(f"Card key versions: {versions}." + (" The running instance uses them." if running else ""))
+
+
+def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the card key versions; never the keys."""
+    from deploy.config import read_settings
+    from deploy.instance import Instance
+    from ticketing.errors import KeyFileError
+    from ticketing.keys import load_card_keys
+
+    path = Instance.open(read_settings(None, data_dir=data_dir).data_dir, create=False).card_keys_path
+    try:
+        keys = load_card_keys(path)
+    except KeyFileError as error:
+        raise UserError(str(error)) from None
+    if as_json:
+        _print_json({"versions": [{"version": key.version, "diversified": key.diversified} for key in keys]})
+        return
+    for key in keys:
+        typer.echo(f"version {key.version}, {'diversified by UID' if key.diversified else 'one key for all cards'}")
+
+
+def _post(
+    uid: str, action: str, body: dict[str, Any], data_dir: Path | None, config: Path | None, as_json: bool
+) -> None:
+    from deploy.client import Client
+
+    _show(Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/{action}", body), as_json)
+
+
+def _show(card: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(card)
+        return
+    from ticketing.money import Money
+
+    typer.echo(f"card {card['uid']}, {card['status']}, key version {card['key_version']}, counter {card['counter']}")
+    typer.echo(f"  purse  {Money(card['balance_minor'], card['currency'])}")
+    for ticket in card["tickets"]:
+        allowed = ticket["uses_allowed"]
+        used = f"{ticket['uses']} of {allowed} used" if allowed else "pass"
+        typer.echo(f"  holds  {ticket['product_id']}, {ticket['status']}, {used}, ticket {ticket['id']}")
+
+
+def _key(option: str, text: str | None) -> bytes:
+    given = text if text is not None else typer.prompt(option.removeprefix("--"), hide_input=True)
+    try:
+        key = bytes.fromhex(given)
+    except ValueError:
+        key = b""
+    if len(key) != 16:
+        raise UserError(f"{option}: an AES-128 key has 32 hex digits")
+    return key
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False))

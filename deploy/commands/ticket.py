@@ -1,0 +1,220 @@
+"""`takt ticket`: sell and show tickets at a running instance, and verify one offline."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.errors import UserError
+
+if TYPE_CHECKING:
+    from ticketing.keyset import KeySet
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
+]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `takt`."""
+    ticket = typer.Typer(
+        name="ticket",
+        help="Sell, show and verify tickets, for a desk or a script.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    ticket.command("issue", epilog="Example: takt ticket issue single --qr ticket.svg")(issue)
+    ticket.command("show", epilog="Example: takt ticket show 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11")(show)
+    ticket.command("verify", epilog="Example: takt ticket verify - --keys jwks.json < token.txt")(verify)
+    app.add_typer(ticket)
+
+
+def issue(
+    product: Annotated[str, typer.Argument(help="The product's id in the tariff, such as single.")],
+    valid_from: Annotated[float | None, typer.Option(help="When it begins, Unix seconds [default: now].")] = None,
+    device_key: Annotated[Path | None, typer.Option(help="The passenger's public key, a JWK file.")] = None,
+    card: Annotated[str | None, typer.Option(help="The UID of the city card that shall hold it.")] = None,
+    qr: Annotated[Path | None, typer.Option(help="Write the QR code to this file (SVG).")] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sell a ticket, paid in cash at this desk."""
+    from deploy.client import Client
+
+    body: dict[str, Any] = {"product_id": product}
+    if valid_from is not None:
+        body["valid_from"] = valid_from
+    if device_key is not None:
+        body["device_key"] = _read_json(device_key)
+    if card is not None:
+        body["card_uid"] = card
+    sold = Client(data_dir, config).post("/api/v1/tickets", body)
+    if qr is not None:
+        _write(qr, sold["qr_svg"])
+    if as_json:
+        _print_json(sold)
+        return
+    typer.echo(f"ticket   {sold['id']}")
+    typer.echo(f"product  {sold['product_id']}, {_money(sold)}")
+    typer.echo(f"valid    {_local(sold['valid_from'])} to {_local(sold['valid_until'])}")
+    if card is None:
+        typer.echo(f"token    {sold['token']}")
+        if qr is None and sys.stdout.isatty():
+            _show_qr(sold["token"])
+    if qr is not None:
+        typer.echo(f"QR code  {qr}")
+
+
+def show(
+    ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a ticket as it stands in the books."""
+    from urllib.parse import quote
+
+    from deploy.client import Client
+
+    found = Client(data_dir, config).get(f"/api/v1/tickets/{quote(ticket_id, safe='')}")
+    if as_json:
+        _print_json(found)
+        return
+    allowed = found["uses_allowed"]
+    typer.echo(f"ticket   {found['id']}, {found['status']}" + (f" ({found['reason']})" if found["reason"] else ""))
+    typer.echo(f"product  {found['product_id']}, {_money(found)}, sold by {found['sold_by']}")
+    typer.echo(f"valid    {_local(found['valid_from'])} to {_local(found['valid_until'])}")
+    typer.echo(f"used     {found['uses']}" + (f" of {allowed}" if allowed else " (pass)"))
+    if found["last_used_at"]:
+        typer.echo(f"last     {_local(found['last_used_at'])} on {found['last_place']}")
+
+
+def verify(
+    token: Annotated[str, typer.Argument(help="The scanned text, or - to read it from standard input.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="A key set: JWKS, or COSE key set [default: this instance's own keys].")
+    ] = None,
+    at: Annotated[float | None, typer.Option(help="The instant to judge at, Unix seconds [default: now].")] = None,
+    issuer: Annotated[str, typer.Option(help="The issuer, where the key set does not say.")] = "takt",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify a ticket offline: signature, device's proof and validity. Revoked or used up is the server's to know."""
+    from ticketing.credential import ProofLimits, read_credential, stale
+    from ticketing.errors import CredentialError
+
+    text = sys.stdin.read(8192).strip("\r\n") if token == "-" else token  # noqa: S105
+    key_set = _read_keys(keys, issuer, data_dir)
+    at_s = time.time() if at is None else at
+    try:
+        credential = read_credential(text, key_set)
+    except CredentialError as error:
+        _refuse({"verdict": error.verdict, "reason": error.reason}, as_json)
+    claims = credential.claims
+    verdict = "accepted"
+    if stale(credential, at_s, False, ProofLimits()):
+        verdict = "stale_proof"
+    elif at_s < claims.not_before_s:
+        verdict = "not_yet_valid"
+    elif at_s >= claims.expires_s:
+        verdict = "expired"
+    document = {
+        "verdict": verdict,
+        "id": str(claims.ticket_id),
+        "issuer": claims.issuer,
+        "kid": credential.kid.hex(),
+        "product_id": claims.product,
+        "valid_from": claims.not_before_s,
+        "valid_until": claims.expires_s,
+        "networks": list(claims.networks),
+        "status_list": {"id": claims.status_list, "index": claims.status_index},
+        "device_key": claims.device_key.jwk() if claims.device_key else None,
+        "proof_at": credential.proof_s,
+    }
+    if verdict != "accepted":
+        _refuse(document, as_json)
+    if as_json:
+        _print_json(document)
+        return
+    typer.echo(f"genuine and valid now, signed by key {document['kid']} of {claims.issuer}")
+    typer.echo(f"ticket   {claims.ticket_id}")
+    typer.echo(f"product  {claims.product}")
+    typer.echo(f"valid    {_local(claims.not_before_s)} to {_local(claims.expires_s)}")
+
+
+def _refuse(document: dict[str, Any], as_json: bool) -> Any:
+    if as_json:
+        _print_json(document)
+        raise typer.Exit(1)
+    reason = f" ({document['reason']})" if document.get("reason") else ""
+    raise UserError(f"the ticket is refused: {document['verdict']}{reason}")
+
+
+def _read_keys(file: Path | None, issuer: str, data_dir: Path | None) -> KeySet:
+    from ticketing.errors import KeyFileError
+    from ticketing.keys import load_issuer_keys
+    from ticketing.keyset import key_set_from_cose, key_set_from_jwks
+
+    if file is None:
+        from deploy.config import read_settings
+        from deploy.instance import Instance
+
+        settings = read_settings(None, data_dir=data_dir)
+        folder = Instance.open(settings.data_dir, create=False).issuer_keys_dir
+        try:
+            return load_issuer_keys(folder, settings.ticketing.issuer).key_set
+        except KeyFileError as error:
+            raise UserError(str(error)) from None
+    try:
+        data = file.read_bytes()
+        return key_set_from_jwks(data, issuer) if data.lstrip()[:1] == b"{" else key_set_from_cose(data, issuer)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); name a key set with --keys") from None
+    except ValueError as error:
+        raise UserError(f"{file}: {error}; fetch one from /.well-known/jwks.json") from None
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{file}: is no JSON ({error})") from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot be written ({error.strerror}); the ticket is sold, see: takt ticket show"
+        ) from None
+
+
+def _show_qr(token: str) -> None:
+    import segno
+
+    segno.make(token, error="m", micro=False, boost_error=False).terminal(compact=True)
+
+
+def _money(fields: dict[str, Any]) -> str:
+    from ticketing.money import Money
+
+    return str(Money(fields["price_minor"], fields["currency"]))
+
+
+def _local(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_s))
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False))
