@@ -23,7 +23,7 @@ export const PALETTES: Record<Theme, MapPalette> = {
     halo: '#ffffff',
     iconEdge: '#ffffff',
     noColor: '#5b7083',
-    states: { bunched: '#c2410c', short: '#a16207', regular: '#2b7a57', long: '#1d6fa5', gapped: '#4338ca', unknown: '#66727f' },
+    states: { bunched: '#ba3d0b', short: '#956008', regular: '#2b7a57', long: '#1d6fa5', gapped: '#4338ca', unknown: '#66727f' },
   },
   dark: {
     ground: '#10161d',

@@ -2,7 +2,7 @@
 import type { HeadwayState, Route } from '../data/types'
 import { useMessages } from '../i18n'
 
-/** Black or white, whichever can be read on the colour. */
+/** White where it can be read on the colour (4.5 to 1, WCAG AA), else near black, which then can. */
 export function inkOn(hex: string): string {
   const value = Number.parseInt(hex, 16)
   const channel = (shift: number) => {
@@ -10,7 +10,7 @@ export function inkOn(hex: string): string {
     return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
   }
   const luminance = 0.2126 * channel(16) + 0.7152 * channel(8) + 0.0722 * channel(0)
-  return luminance > 0.36 ? '#10161d' : '#ffffff'
+  return 1.05 / (luminance + 0.05) >= 4.5 ? '#ffffff' : '#06090c'
 }
 
 export function LineBadge({ route, routeId }: { route: Route | undefined; routeId: string }) {
