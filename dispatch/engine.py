@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from dispatch.measures import (
     measure_punctuality,
     pair_departures,
 )
-from dispatch.network import Flags, Floats, Network
+from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
 from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, SILENT, UNASSIGNED, FleetView, Snapshot
@@ -45,6 +46,18 @@ class LineMeasure(msgspec.Struct, frozen=True):
     direction_id: int
     headway: HeadwayMeasure | None
     punctuality: PunctualityMeasure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What became of N fixes in one tick, in the order in which they were folded; trip -1 and offset nan: none."""
+
+    vehicle: Rows
+    ts_s: Floats
+    trip: Ints
+    zero_s: Floats
+    offset_m: Floats
+    on_route: Flags
 
 
 class Engine:
@@ -73,7 +86,6 @@ class Engine:
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
         self._signed_on: dict[str, Descriptor] = {}
         self._fixes = 0
-        self._last_s = -np.inf
 
     # -- doors -----------------------------------------------------------------------------------------------------
 
@@ -140,7 +152,7 @@ class Engine:
         self.advance(now_s)
         return self.look(now_s)
 
-    def advance(self, now_s: float) -> None:
+    def advance(self, now_s: float) -> Folded:
         """Fold the inbox into the fleet: the first half of a tick."""
         while self._events:
             self._take_event(self._events.popleft(), now_s)
@@ -148,9 +160,8 @@ class Engine:
         while self._inbox:
             parts.append(self._inbox.popleft())
         self._waiting = 0
-        if parts:
-            self._fold(join(parts), now_s)
-        self._last_s = now_s
+        rounds = self._fold(join(parts), now_s) if parts else []
+        return _join_folded(rounds)
 
     def look(self, now_s: float) -> Snapshot:
         """Derive headways, predictions and alerts from the state of the fleet: the second half of a tick."""
@@ -172,14 +183,14 @@ class Engine:
 
     # -- folding ---------------------------------------------------------------------------------------------------
 
-    def _fold(self, fixes: Observations, now_s: float) -> None:
+    def _fold(self, fixes: Observations, now_s: float) -> list[Folded]:
         fleet = self.fleet
         rows = fleet.rows_of(fixes.vehicle_key, self.settings.vehicles_max)
         known = rows >= 0
         if not known.all():
             self.refused["fleet_full"] += int(np.count_nonzero(~known))
         x_m, y_m = self.network.project(fixes.lat_deg, fixes.lon_deg)
-        moved: list[Rows] = []
+        rounds: list[Folded] = []
         for turn in in_rounds(rows, fixes.ts_s):
             at = turn[rows[turn] >= 0]
             newer = fixes.ts_s[at] > fleet.ts_s[rows[at]]
@@ -188,11 +199,13 @@ class Engine:
                 self.refused["duplicate"] += int(np.count_nonzero(same))
                 self.refused["out_of_order"] += int(np.count_nonzero(~newer & ~same))
                 at = at[newer]
-            self._fold_round(rows[at], fixes.take(at), x_m[at], y_m[at])
-            moved.append(rows[at])
-        self._infer(np.unique(np.concatenate(moved)) if moved else np.zeros(0, np.intp), now_s)
+            if not len(at):
+                continue
+            rounds.append(self._fold_round(rows[at], fixes.take(at), x_m[at], y_m[at]))
+            self._infer(rows[at], now_s)
+        return rounds
 
-    def _fold_round(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> None:
+    def _fold_round(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> Folded:
         fleet = self.fleet
         self._fixes += len(rows)
         fleet.fold(rows, fixes, x_m, y_m)
@@ -205,12 +218,17 @@ class Engine:
                 held[row] = fixes.descriptor[i]
                 self._claim(row, held[row])
         tracked = rows[fleet.trip[rows] != NO_TRIP]
-        if not len(tracked):
-            return
-        passages, _ = follow(fleet, self.roads, tracked, self.track_limits, self.tracks)
-        self.passage_log.add(passages)
-        if fleet.finished[tracked].any():
-            self.trips_ended += end_trips(fleet, self.timetable, tracked, KEEP_TRIP_S)
+        offset_m = np.full(len(rows), np.nan)
+        trip, zero_s = fleet.trip[rows], fleet.zero_s[rows]
+        if len(tracked):
+            passages, place = follow(fleet, self.roads, tracked, self.track_limits, self.tracks)
+            self.passage_log.add(passages)
+            offset_m[trip != NO_TRIP] = place.offset_m
+            if fleet.finished[tracked].any():
+                self.trips_ended += end_trips(fleet, self.timetable, tracked, KEEP_TRIP_S)
+        with np.errstate(invalid="ignore"):
+            on_route = offset_m <= self.track_limits.off_route_m
+        return Folded(rows, fixes.ts_s, trip, zero_s, offset_m, on_route)
 
     def _end_tracks(self, rows: Rows) -> None:
         """Let vehicles that claim something else come to their newest fix on the trip they had: its end, mostly.
@@ -404,6 +422,20 @@ class Engine:
             return None, None
         pattern = int(self.fleet.pattern[row])
         return self.network.route_id[self.network.pattern_route[pattern]], int(self.network.pattern_direction[pattern])
+
+
+def _join_folded(rounds: list[Folded]) -> Folded:
+    if not rounds:
+        none = np.zeros(0)
+        return Folded(none.astype(np.intp), none, none.astype(np.int32), none, none, none.astype(np.bool_))
+    return Folded(
+        np.concatenate([part.vehicle for part in rounds]),
+        np.concatenate([part.ts_s for part in rounds]),
+        np.concatenate([part.trip for part in rounds]),
+        np.concatenate([part.zero_s for part in rounds]),
+        np.concatenate([part.offset_m for part in rounds]),
+        np.concatenate([part.on_route for part in rounds]),
+    )
 
 
 def _descriptor_of(event: dict[str, Any]) -> Descriptor:

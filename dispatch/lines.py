@@ -83,7 +83,7 @@ def draw_lines(network: Network) -> Lines:
         ways = by_line[edges[i] : edges[i + 1]]
         members = np.flatnonzero(way == ways[0])
         main[i] = members[np.argmax(trips[members])]
-        maker.mark_line(network, ways, network.pattern_path[first_pattern[ways]].astype(np.int32))
+        maker.mark_line(network, ways, np.asarray(network.pattern_path[first_pattern[ways]], dtype=np.int32))
     return maker.finish(
         line.astype(np.int32),
         way.astype(np.int32),

@@ -24,8 +24,8 @@ from dispatch.passages import (
 )
 from dispatch.timetable import scheduled_place
 
-BACK_M = 60.0  # a fix may lie this far behind the last one: noise, and the way back out of a bay
-AHEAD_M = 60.0
+BACK_M = 40.0  # a fix may lie this far behind the last one: noise, and the way back out of a bay
+AHEAD_M = 40.0
 TURNED_BACK_M = 300.0  # further behind is another round of the trip, not noise
 PLAN_SPREAD_M = 3000.0  # how far the timetable's place may be wrong when there is nothing better
 FREE_MPS = 8.0

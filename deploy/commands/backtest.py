@@ -1,0 +1,279 @@
+"""`takt backtest`: recorded positions through the very same engine, as fast as it goes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from deploy.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dispatch.engine import Engine, Folded
+    from dispatch.network import Network
+    from dispatch.observations import Descriptor, Observations
+    from dispatch.passages import Passages
+
+    Floats = NDArray[np.float64]
+
+EXAMPLE = "Example: takt backtest --gtfs gtfs.zip --positions positions.csv --json"
+STEP_S = 30.0  # of the recording's clock: a tick, and a sample of the predictions
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `takt`."""
+    app.command("backtest", epilog=EXAMPLE)(backtest)
+
+
+def backtest(
+    gtfs: Annotated[str, typer.Option(metavar="FEED", help="The feed that was driven: a GTFS zip, folder or URL.")],
+    positions: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Recorded positions (csv): timestamp, vehicle_id, latitude, longitude; and where known "
+            "trip_id, route_id, direction_id, start_date, bearing, speed.",
+        ),
+    ],
+    ignore_trips: Annotated[
+        bool,
+        typer.Option("--ignore-trips", help="Hide what the file says of trips and routes, and compare at the end."),
+    ] = False,
+    block_pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Its first group in a trip_id names the block where block_id is empty."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Send recorded positions through the engine, and say how well it followed them."""
+    report = run(gtfs, positions, ignore_trips=ignore_trips, block_pattern=block_pattern)
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        _print(report)
+
+
+def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern: str | None = None) -> dict[str, Any]:
+    """The report of contract section 4.
+
+    Raises:
+        UserError: the feed or the recording cannot be read.
+    """
+    from dispatch.engine import Engine
+    from dispatch.feed import read_feed
+    from dispatch.feed_problems import FeedError
+    from gateway.admission import Limits, Memory, admit
+    from simulators.replay import RecordingError, read_recording
+
+    began = time.perf_counter()
+    try:
+        fixes = read_recording(positions)
+        network = read_feed(gtfs, block_pattern).network
+    except (FeedError, RecordingError, ValueError) as error:
+        raise UserError(str(error)) from error
+    if not len(fixes):
+        raise UserError(f"{positions}: there is not one position in it")
+    admission = admit(fixes, Memory(), fixes.ts_s, Limits(bounds=_bounds(network)))
+    rejected = {reason: count for reason, count in admission.counts().items() if reason != "admitted"}
+    admitted = fixes.take(admission.mask.nonzero()[0])
+    hidden = replace(admitted, descriptor=[None] * len(admitted)) if ignore_trips else admitted
+    engine = Engine(network)
+    journal = _play(engine, hidden)
+    return {
+        "positions": {"read": len(fixes), "admitted": len(admitted), "rejected": rejected},
+        **_describe(engine, journal, admitted if ignore_trips else None),
+        "elapsed_s": round(time.perf_counter() - began, 3),
+    }
+
+
+def _bounds(network: Network) -> tuple[float, float, float, float]:
+    lat_deg, lon_deg = network.stop_lat_deg, network.stop_lon_deg
+    return float(lat_deg.min()), float(lon_deg.min()), float(lat_deg.max()), float(lon_deg.max())
+
+
+@dataclass(slots=True)
+class _Journal:
+    """What was seen on the way: what became of each fix, and what was predicted when."""
+
+    folded: list[Folded] = field(default_factory=list)
+    samples: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+def _play(engine: Engine, fixes: Observations) -> _Journal:
+    """Tick every 30 s of the recording, each time with the fixes up to that instant and none after."""
+    import numpy as np
+
+    journal = _Journal()
+    first_s, last_s = float(fixes.ts_s[0]), float(fixes.ts_s[-1])
+    instants = np.arange(np.ceil(first_s / STEP_S), np.ceil(last_s / STEP_S) + 1) * STEP_S
+    until = np.searchsorted(fixes.ts_s, instants, side="right")
+    done = 0
+    for now_s, end in zip(instants.tolist(), until.tolist(), strict=True):
+        if end > done:
+            engine.ingest(fixes.take(np.arange(done, end)))
+            done = end
+        journal.folded.append(engine.advance(now_s))
+        journal.samples.append(_sample(engine, now_s))
+    return journal
+
+
+def _sample(engine: Engine, now_s: float) -> tuple[Any, ...]:
+    """Predictions of the trips that vehicles drive now and have passed a stop of, beside the baseline's."""
+    import numpy as np
+
+    made, fleet = engine.look(now_s).predictions, engine.fleet
+    current = (fleet.trip[made.vehicle] == made.trip) & (fleet.zero_s[made.vehicle] == made.zero_s)
+    current &= ~np.isnan(fleet.delay_s[made.vehicle])
+    row = np.repeat(np.arange(len(made)), np.diff(made.start))
+    kept = current[row]
+    row = row[kept]
+    baseline_s = made.scheduled_s[kept] + fleet.delay_s[made.vehicle[row]]
+    key = (made.vehicle[row], made.trip[row], made.zero_s[row], made.stop[kept])
+    return *key, np.full(len(row), now_s), made.arrival_s[kept], baseline_s
+
+
+def _describe(engine: Engine, journal: _Journal, hidden: Observations | None) -> dict[str, Any]:
+    """Everything of the report that the run itself tells."""
+    import numpy as np
+
+    folded = journal.folded
+    offset_m = np.concatenate([part.offset_m for part in folded])
+    on_route = np.concatenate([part.on_route for part in folded])
+    matched = int(on_route.sum())
+    passages = engine.passage_log.all()
+    headway, punctuality = engine.measure(passages)
+    near = offset_m[on_route]
+    return {
+        "matching": {
+            "matched": matched,
+            "matched_share": round(matched / max(len(offset_m), 1), 4),
+            "off_route": int((~np.isnan(offset_m) & ~on_route).sum()),
+            "offset_m_p50": round(float(np.percentile(near, 50)), 2) if matched else None,
+            "offset_m_p90": round(float(np.percentile(near, 90)), 2) if matched else None,
+        },
+        "assignment": _assignment(engine, folded, hidden),
+        "passages": {"observed": len(passages), "refused": _refused(engine)},
+        "headway": msgspec.to_builtins(headway),
+        "punctuality": msgspec.to_builtins(punctuality),
+        "eta": _score(engine, journal.samples, passages),
+    }
+
+
+def _refused(engine: Engine) -> dict[str, int]:
+    """Stops that were not seen, by reason; what is still under way at the end of the recording ends there."""
+    import numpy as np
+
+    refused = Counter(engine.tracks.refused)
+    fleet = engine.fleet
+    rows = np.flatnonzero((fleet.trip[: len(fleet)] >= 0) & ~np.isnan(fleet.place_m[: len(fleet)]))
+    stops = np.diff(engine.network.pattern_stop_start)[fleet.pattern[rows]]
+    refused["track_end"] += int(np.maximum(stops - fleet.next_stop[rows], 0).sum())
+    return {reason: count for reason, count in sorted(refused.items()) if count}
+
+
+def _assignment(engine: Engine, folded: list[Folded], hidden: Observations | None) -> dict[str, Any]:
+    """How many fixes had a trip given or inferred, and how often the inferred one is the one the file names."""
+    import numpy as np
+
+    trip = np.concatenate([part.trip for part in folded])
+    driven = int((trip >= 0).sum())
+    if hidden is None:
+        return {"given": driven, "inferred": 0, "route_agreement": None, "trip_agreement": None}
+    claims: dict[tuple[str, float], Descriptor | None] = {
+        run: claim
+        for run, claim in zip(
+            zip(hidden.vehicle_key, hidden.ts_s.tolist(), strict=True), hidden.descriptor, strict=True
+        )
+    }
+    network, keys = engine.network, engine.fleet.key
+    on_route = np.concatenate([part.on_route for part in folded])
+    vehicle, ts_s = (np.concatenate([getattr(part, name) for part in folded]) for name in ("vehicle", "ts_s"))
+    same_route = same_trip = with_route = with_trip = 0
+    for i in np.flatnonzero(on_route).tolist():
+        claim = claims.get((keys[vehicle[i]], float(ts_s[i])))
+        if claim is None:
+            continue
+        pattern = network.trip_pattern[trip[i]]
+        line = (network.route_id[network.pattern_route[pattern]], int(network.pattern_direction[pattern]))
+        if claim[1]:
+            with_route += 1
+            same_route += line == (claim[1], claim[2])
+        if claim[0]:
+            with_trip += 1
+            same_trip += network.trip_id[trip[i]] == claim[0]
+    return {
+        "given": 0,
+        "inferred": driven,
+        "route_agreement": round(same_route / with_route, 4) if with_route else None,
+        "trip_agreement": round(same_trip / with_trip, 4) if with_trip else None,
+    }
+
+
+def _score(engine: Engine, samples: list[tuple[Any, ...]], passages: Passages) -> dict[str, Any]:
+    """The pinned scoring of definitions.md section 2, ours and the baseline on the same samples."""
+    import numpy as np
+
+    from dispatch.accuracy import HORIZONS_S, score_buckets, score_horizons
+
+    columns = [np.concatenate(column) for column in zip(*samples, strict=True)]
+    vehicle, trip, zero_s, stop, made_s, predicted_s, baseline_s = columns
+    trips, stops = len(engine.network.trip_id), int(np.diff(engine.network.pattern_stop_start).max())
+
+    def number(vehicle: Any, trip: Any, zero_s: Floats, stop: Any) -> NDArray[np.int64]:
+        quarter = ((zero_s - first_s) // 900).astype(np.int64)
+        return ((quarter * trips + trip) * len(engine.fleet) + vehicle) * stops + stop
+
+    first_s = float(min(zero_s.min(initial=np.inf), passages.zero_s.min(initial=np.inf), 1e12))
+    seen = ~np.isnan(passages.arrival_s)
+    known = number(passages.vehicle[seen], passages.trip[seen], passages.zero_s[seen], passages.stop[seen])
+    order = np.argsort(known)
+    known, arrival_s = known[order], passages.arrival_s[seen][order]
+    wanted = number(vehicle, trip, zero_s, stop)
+    at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+    found = known[at] == wanted if len(known) else np.zeros(len(wanted), dtype=np.bool_)
+    actual_s = np.where(found, arrival_s[at] if len(known) else np.nan, np.nan)
+    left_s = actual_s - made_s
+    scored = (left_s >= 0) & (left_s < HORIZONS_S[-1][1])
+    left_s, error_s, baseline_error_s = (
+        left_s[scored],
+        (actual_s - predicted_s)[scored],
+        (actual_s - baseline_s)[scored],
+    )
+    return {
+        "horizons": msgspec.to_builtins(score_horizons(left_s, error_s, baseline_error_s)),
+        "score": score_buckets(left_s, error_s)[1],
+        "baseline_score": score_buckets(left_s, baseline_error_s)[1],
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    screen = Console()
+    positions, matching, passages = report["positions"], report["matching"], report["passages"]
+    screen.print(
+        f"{positions['admitted']:,} of {positions['read']:,} positions admitted, {matching['matched_share']:.1%} matched "
+        f"(offset p50 {matching['offset_m_p50']} m, p90 {matching['offset_m_p90']} m), "
+        f"{passages['observed']:,} passages, {report['elapsed_s']:.1f} s"
+    )
+    refused = ", ".join(f"{reason} {count}" for reason, count in passages["refused"].items())
+    screen.print(f"Stops not seen: {refused or 'none'}")
+    regularity = Table("route", "direction", "pairs", "c_vh", "AWT s", "SWT s", "EWT s", "bunched", "gapped")
+    for row in report["headway"]:
+        figures = (row["pairs"], row["c_vh"], row["awt_s"], row["swt_s"], row["ewt_s"], row["bunched"], row["gapped"])
+        regularity.add_row(row["route_id"], str(row["direction_id"]), *(str(figure) for figure in figures))
+    arrivals = Table("left s", "n", "MAE s", "baseline", "within", "baseline")
+    for row in report["eta"]["horizons"]:
+        names = ("n", "mae_s", "baseline_mae_s", "within", "baseline_within")
+        arrivals.add_row(f"{row['from_s']}-{row['to_s']}", *(str(row[name]) for name in names))
+    screen.print(regularity, arrivals)

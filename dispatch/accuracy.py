@@ -1,0 +1,97 @@
+"""Accuracy of arrival predictions: mean error by time left, and the share that is near enough (ETA Accuracy Benchmark).
+
+A prediction is judged by the time that was left until the actual arrival when it was made. Buckets, tolerances and the
+score are those of the benchmark; the horizons of the mean error are pinned beside them (definitions.md, section 2).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from dispatch.network import Flags, Floats
+
+
+class Bucket(NamedTuple):
+    """Time left `from_s <= x < to_s`; accurate when actual minus predicted is within both bounds, inclusive."""
+
+    from_s: float
+    to_s: float
+    early_s: float
+    late_s: float
+
+
+BUCKETS = (
+    Bucket(0, 180, -30, 90),
+    Bucket(180, 360, -60, 150),
+    Bucket(360, 600, -60, 210),
+    Bucket(600, 900, -90, 270),
+)
+HORIZONS_S = ((0, 60), (60, 180), (180, 300), (300, 600), (600, 900))
+
+
+class BucketScore(msgspec.Struct, frozen=True):
+    """Share of the predictions of one bucket that are accurate."""
+
+    from_s: float
+    to_s: float
+    n: int
+    within: float | None
+
+
+class HorizonScore(msgspec.Struct, frozen=True):
+    """Ours and the baseline on the same samples: mean absolute error, and the share that is accurate."""
+
+    from_s: float
+    to_s: float
+    n: int
+    mae_s: float | None
+    within: float | None
+    baseline_mae_s: float | None
+    baseline_within: float | None
+
+
+def accurate(left_s: Floats, error_s: Floats) -> Flags:
+    """Which predictions are accurate: `left_s` until the actual arrival, `error_s` = actual minus predicted."""
+    good = np.zeros(len(left_s), dtype=np.bool_)
+    for bucket in BUCKETS:
+        inside = (left_s >= bucket.from_s) & (left_s < bucket.to_s)
+        good |= inside & (error_s >= bucket.early_s) & (error_s <= bucket.late_s)
+    return good
+
+
+def score_buckets(left_s: Floats, error_s: Floats) -> tuple[list[BucketScore], float | None]:
+    """Share of each bucket and their plain mean; None where a bucket is empty (the mean is of those that are not)."""
+    good = accurate(left_s, error_s)
+    scores = []
+    for bucket in BUCKETS:
+        inside = (left_s >= bucket.from_s) & (left_s < bucket.to_s)
+        scores.append(BucketScore(bucket.from_s, bucket.to_s, int(inside.sum()), _mean(good[inside], 4)))
+    shares = [score.within for score in scores if score.within is not None]
+    return scores, round(float(np.mean(shares)), 4) if shares else None
+
+
+def score_horizons(left_s: Floats, error_s: Floats, baseline_error_s: Floats) -> list[HorizonScore]:
+    """Mean absolute errors and accurate shares by horizon, ours beside the baseline."""
+    good, baseline_good = accurate(left_s, error_s), accurate(left_s, baseline_error_s)
+    scores = []
+    for from_s, to_s in HORIZONS_S:
+        inside = (left_s >= from_s) & (left_s < to_s)
+        scores.append(
+            HorizonScore(
+                from_s,
+                to_s,
+                int(inside.sum()),
+                _mean(np.abs(error_s[inside]), 2),
+                _mean(good[inside], 4),
+                _mean(np.abs(baseline_error_s[inside]), 2),
+                _mean(baseline_good[inside], 4),
+            )
+        )
+    return scores
+
+
+def _mean(values: Floats | Flags, digits: int) -> float | None:
+    return round(float(np.mean(values)), digits) if len(values) else None
