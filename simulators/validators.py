@@ -85,7 +85,6 @@ class Kept:
     payload: bytes
     state: State = State.IDLE
     tries: int = 0
-    next_try_s: float = 0.0
     last_sent_s: float = 0.0
 
 
@@ -111,8 +110,9 @@ class Validator:
     refused_full: int = 0
     kept: dict[str, Kept] = field(default_factory=dict)
     _fresh: deque[str] = field(default_factory=deque)
-    _agenda: list[tuple[float, str]] = field(default_factory=list)  # a heap; entries that no longer hold are skipped
-    _flying: set[str] = field(default_factory=set)
+    _ready: deque[str] = field(default_factory=deque)  # waiting for room in the window
+    _timers: list[tuple[float, str]] = field(default_factory=list)  # a heap; those of ended taps ring for nothing
+    _flying: set[str] = field(default_factory=set)  # sent, and their time is not up
 
     def tap(
         self,
@@ -143,16 +143,16 @@ class Validator:
             lon=place_deg[1] if place_deg else None,
             offline=offline,
         )
-        kept = Kept(body.id, self.boot, self.seq, now_s, encode_tap(body), next_try_s=now_s)
+        kept = Kept(body.id, self.boot, self.seq, now_s, encode_tap(body))
         self.kept[body.id] = kept
         self._fresh.append(body.id)
         return kept
 
     def next_s(self) -> float:
-        """When something is due next (Unix seconds); infinity when nothing is."""
-        if self._fresh:
+        """When something is due next (Unix seconds); minus infinity for now, infinity when nothing is."""
+        if self._fresh or (self._ready and len(self._flying) < self.limits.in_flight_max):
             return -math.inf
-        return self._agenda[0][0] if self._agenda else math.inf
+        return self._timers[0][0] if self._timers else math.inf
 
     def due(self, now_s: float) -> tuple[list[Kept], list[Kept]]:
         """Taps to send now, counted as sent, and those set aside now.
@@ -160,24 +160,13 @@ class Validator:
         A rider who stands there goes before the backlog, and the backlog goes out a window at a time.
         """
         send: list[Kept] = []
-        aside: list[Kept] = []
+        aside = self._ring(now_s)
         while self._fresh:
-            if (fresh := self.kept.get(self._fresh.popleft())) is not None and fresh.state is State.IDLE:
+            if (fresh := self.kept.get(self._fresh.popleft())) is not None:
                 self._send(fresh, now_s, send)
-        while self._agenda and self._agenda[0][0] <= now_s:
-            kept = self.kept.get(self._agenda[0][1])
-            if kept is None or kept.next_try_s != self._agenda[0][0] or kept.state is State.SET_ASIDE:
-                heapq.heappop(self._agenda)
-            elif kept.tries >= self.limits.tries_max:
-                heapq.heappop(self._agenda)
-                self._flying.discard(kept.tap_id)
-                kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
-                aside.append(kept)
-            elif len(self._flying) - (kept.tap_id in self._flying) < self.limits.in_flight_max:
-                heapq.heappop(self._agenda)
+        while self._ready and len(self._flying) < self.limits.in_flight_max:
+            if (kept := self.kept.get(self._ready.popleft())) is not None:
                 self._send(kept, now_s, send)
-            else:
-                break
         return send, aside
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
@@ -221,17 +210,32 @@ class Validator:
         count = 0
         for made_s, payload in taps:
             body = msgspec.json.decode(payload, type=TapBody)
-            self.kept[body.id] = Kept(body.id, body.boot, body.seq, made_s, payload, next_try_s=made_s)
-            heapq.heappush(self._agenda, (made_s, body.id))
+            self.kept[body.id] = Kept(body.id, body.boot, body.seq, made_s, payload)
+            self._ready.append(body.id)
             count += 1
         return count
+
+    def _ring(self, now_s: float) -> list[Kept]:
+        """Taps whose time is up get ready to be sent again, or are set aside; returns these."""
+        aside: list[Kept] = []
+        while self._timers and self._timers[0][0] <= now_s:
+            _, tap_id = heapq.heappop(self._timers)
+            kept = self.kept.get(tap_id)
+            if kept is None:
+                continue
+            self._flying.discard(tap_id)
+            if kept.tries < self.limits.tries_max:
+                self._ready.append(tap_id)
+            else:
+                kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
+                aside.append(kept)
+        return aside
 
     def _send(self, kept: Kept, now_s: float, send: list[Kept]) -> None:
         kept.state = NEXT_STATE[kept.state, Event.SEND]
         kept.tries += 1
         kept.last_sent_s = now_s
-        kept.next_try_s = now_s + self._pause_s(kept.tries)
-        heapq.heappush(self._agenda, (kept.next_try_s, kept.tap_id))
+        heapq.heappush(self._timers, (now_s + self._pause_s(kept.tries), kept.tap_id))
         self._flying.add(kept.tap_id)
         send.append(kept)
 

@@ -1,0 +1,94 @@
+"""The validators' own record and what a checker finds in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simulators.checker import DELETED, LOST, OTHER_VERDICT, SKIPPED, TWICE, UNKNOWN, compare
+from simulators.journal import Journal, open_taps, read_journal
+
+
+def tap(tap_id: str, seq: int, validator: str = "v1") -> dict[str, Any]:
+    return {"at": 1.0, "validator": validator, "what": "tap", "id": tap_id, "boot": "a", "seq": seq, "payload": "{}"}
+
+
+def answered(tap_id: str, verdict: str = "accepted") -> dict[str, Any]:
+    return {"at": 2.0, "validator": "v1", "what": "answered", "id": tap_id, "verdict": verdict}
+
+
+def deleted(tap_id: str, by: str = "verdict") -> dict[str, Any]:
+    return {"at": 2.0, "validator": "v1", "what": "deleted", "id": tap_id, "by": by}
+
+
+def row(tap_id: str, verdict: str = "accepted", device: str = "v1") -> dict[str, Any]:
+    return {"id": tap_id, "verdict": verdict, "device": device}
+
+
+def kinds(journal: list[dict[str, Any]], stored: list[dict[str, Any]]) -> list[str]:
+    return [finding.kind for finding in compare(journal, stored).findings]
+
+
+def test_a_good_day_finds_nothing() -> None:
+    journal = [tap("A", 1), answered("A"), deleted("A"), tap("B", 2), deleted("B", "receipt"), tap("C", 3)]
+
+    comparison = compare(journal, [row("A"), row("B", "used_up")])
+
+    assert comparison.findings == []
+    assert (comparison.taps, comparison.receipted, comparison.stored, comparison.waiting) == (3, 2, 2, 1)
+
+
+def test_a_tap_with_a_receipt_that_is_not_stored_is_lost() -> None:
+    assert kinds([tap("A", 1), answered("A"), deleted("A")], []) == [LOST]
+    assert kinds([tap("A", 1), deleted("A", "receipt")], []) == [LOST]
+
+
+def test_a_tap_stored_twice_is_found() -> None:
+    assert kinds([tap("A", 1), answered("A")], [row("A"), row("A")]) == [TWICE]
+
+
+def test_a_tap_deleted_without_a_receipt_is_found() -> None:
+    assert kinds([tap("A", 1), deleted("A", "puback")], [row("A")]) == [DELETED]
+    assert kinds([tap("A", 1), answered("A", "unavailable"), deleted("A")], [row("A")]) == [DELETED]
+
+
+def test_a_verdict_that_differs_from_the_stored_one_is_found() -> None:
+    assert kinds([tap("A", 1), answered("A"), deleted("A")], [row("A", "used_up")]) == [OTHER_VERDICT]
+
+
+def test_a_stored_tap_that_nobody_made_is_found_unless_another_validator_did() -> None:
+    assert kinds([tap("A", 1)], [row("Z")]) == [UNKNOWN]
+    assert kinds([tap("A", 1)], [row("Z", device="another")]) == []
+
+
+def test_a_number_left_out_is_found() -> None:
+    assert kinds([tap("A", 1), tap("B", 3)], []) == [SKIPPED]
+
+
+def test_a_stored_tap_whose_receipt_was_lost_is_no_fault() -> None:
+    assert kinds([tap("A", 1)], [row("A")]) == []
+
+
+def test_a_journal_outlives_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.add(1.0, "v1", "tap", id="A", boot="a", seq=1, payload="first")
+        journal.add(1.0, "v1", "tap", id="B", boot="a", seq=2, payload="second")
+        journal.add(2.0, "v1", "deleted", id="A", by="verdict")
+    with path.open("ab") as file:
+        file.write(b'{"at": 3.0, "validator": "v1", "what": "del')
+    with Journal(path) as journal:
+        journal.add(4.0, "v2", "tap", id="C", boot="b", seq=1, payload="third")
+
+    with path.open("rb") as file:
+        kept = open_taps(read_journal(file))
+
+    assert kept == {"v1": [(1.0, b"second")], "v2": [(4.0, b"third")]}
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_path_nothing_is_written() -> None:
+    with Journal(None) as journal:
+        journal.add(1.0, "v1", "tap", id="A")
+        journal.flush()
+    assert journal.entries == 1
