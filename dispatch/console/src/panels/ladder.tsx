@@ -164,7 +164,9 @@ function Strips({ directions }: { directions: LineDirection[] }) {
   const gutter = 8
   const stripWidth = together ? Math.floor((width - gutter) / 2) : width
   const headHeight = 42
-  const stripHeight = Math.max(together ? 300 : 360, height - headHeight)
+  // One below the other they scroll anyway, so each may be as tall as its labels like.
+  const most = Math.max(0, ...directions.map((direction) => direction.vehicles.length))
+  const stripHeight = Math.max(together ? 300 : Math.max(360, most * ROOMY_PX), height - headHeight)
   return (
     <div class="ladder__body" ref={element}>
       {width > 0 && (
