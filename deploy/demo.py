@@ -141,7 +141,7 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
             settings=PlayerSettings(journal=instance.logs_dir / "validators.jsonl"),
         )
         path = instance.folder / "player.json"
-        write_private(path, msgspec.json.encode(config))
+        write_private(path, msgspec.json.encode(config, enc_hook=str))
         child = Child("city", ["simulators", str(path)], instance.logs_dir / "city.log")
         async with kept_running(child, stop.failed):
             _welcome(grounds, len(devices), runtime.http_url, say)
@@ -173,19 +173,28 @@ async def _provide(grounds: Grounds, network: Network, limit: int) -> list[Devic
 async def _enrol(http_url: str, tokens: Tokens) -> list[CardConfig]:
     """City cards for the riders, with money in their purses; fresh ones each time, since their counters start anew."""
     uids = ["04" + secrets.token_hex(6).upper() for _ in range(CARDS)]
-    body = {"uids": uids, "purse_minor": CARD_PURSE_MINOR}
     headers = {"Authorization": f"Bearer {_token(tokens, 'admin', 'demo')}"}
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
-        session.post(f"{http_url}/api/v1/cards", json=body, headers=headers, ssl=False) as reply,
-    ):
-        if reply.status >= 300:
-            raise UserError(f"the demo's cards were not enrolled: {await reply.text()}")
-        enrolled = await reply.json()
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(http_url, headers=headers, timeout=timeout) as session:
+        enrolled = await _post(session, "/api/v1/cards", {"uids": uids})
+        room = asyncio.Semaphore(8)
+
+        async def top_up(uid: str) -> None:
+            async with room:
+                await _post(session, f"/api/v1/cards/{uid}/top-up", {"amount_minor": CARD_PURSE_MINOR})
+
+        await asyncio.gather(*(top_up(card["uid"]) for card in enrolled["cards"]))
     return [
         CardConfig(card["uid"], card["meta_read_key"], card["file_read_key"], card["key_version"])
         for card in enrolled["cards"]
     ]
+
+
+async def _post(session: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> Any:
+    async with session.post(path, json=body, ssl=False) as reply:
+        if reply.status >= 300:
+            raise UserError(f"the demo's city cards: {path}: {await reply.text()}")
+        return await reply.json()
 
 
 def _token(tokens: Tokens, role: str, subject: str) -> str:

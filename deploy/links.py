@@ -25,6 +25,7 @@ BOARDINGS = "takt.boardings"
 INSTRUCTIONS = "takt.instructions"
 PUBLICATION = "takt.publication"
 DESK = "takt.desk"
+DISPATCH_NUMBERS = "takt.dispatch.numbers"
 TAPS = "takt.taps"
 
 PART_BYTES_MAX = 900_000  # under NATS's default payload limit of 1 MiB

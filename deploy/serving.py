@@ -96,6 +96,7 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
             if not starting.done():
                 starting.cancel()
                 await asyncio.gather(starting, return_exceptions=True)
+                await stop.wait()
                 say("stopped before it was ready")
                 return
             stopping.cancel()
@@ -258,12 +259,29 @@ async def _joined(instance: Instance, settings: Settings) -> Grounds:
 
 
 def run(main: Awaitable[None]) -> None:
-    """Run to the end on the fast event loop where there is one."""
+    """Run to the end on the fast event loop where there is one.
+
+    Raises:
+        UserError: what went wrong, once, however many tasks it went through on its way here.
+    """
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(_as_coroutine(main))
+    try:
+        asyncio.run(_as_coroutine(main))
+    except BaseExceptionGroup as group:
+        first = _first_cause(group)
+        if isinstance(first, UserError):
+            raise first from None
+        log.exception("failed")
+        raise UserError(f"{type(first).__name__}: {first}; the log in the data folder says where") from group
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _as_coroutine(main: Awaitable[None]) -> None:

@@ -25,7 +25,17 @@ from deploy.embedded_broker import Broker
 from deploy.embedded_process import check_port
 from deploy.errors import UserError
 from deploy.instance import Instance, takt_version
-from deploy.links import BOARDINGS, EVENTS, FIXES, INSTRUCTIONS, PUBLICATION, TAPS, Links, Outgoing
+from deploy.links import (
+    BOARDINGS,
+    DISPATCH_NUMBERS,
+    EVENTS,
+    FIXES,
+    INSTRUCTIONS,
+    PUBLICATION,
+    TAPS,
+    Links,
+    Outgoing,
+)
 from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
 from deploy.users import Users
@@ -43,15 +53,18 @@ from gateway.service import Gateway, Seams
 
 if TYPE_CHECKING:
     from deploy.serving import Grounds
+    from dispatch.service import DispatchService
     from ticketing.service import Ticketing
 
 FIX_BATCHES_WAITING_MAX = 500  # five seconds of the gateway's batches
 VALIDATE_S_MAX = 8.0
+NUMBERS_EVERY_S = 5.0
 
 log = structlog.get_logger("wiring")
 _ENCODE = msgspec.msgpack.Encoder().encode
 _PUBLICATION = msgspec.msgpack.Decoder(Publication)
 _BOARDINGS = msgspec.msgpack.Decoder(list[tuple[str, float, int]])
+_NUMBERS = msgspec.msgpack.Decoder(tuple[dict[str, float], dict[str, float]])
 _INSTRUCTION = msgspec.msgpack.Decoder(tuple[str, wire.Instruction])
 
 
@@ -164,7 +177,30 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
     board = Board()
     await links.receive(PUBLICATION, lambda data: board.publish(_PUBLICATION.decode(data)))
     grounds.checks.append(lambda: board.reasons(time.time()))
+    numbers = DispatchNumbers()
+
+    def take_numbers(data: bytes) -> None:
+        numbers.counters, numbers.gauges = _NUMBERS.decode(data)
+
+    await links.receive(DISPATCH_NUMBERS, take_numbers)
+    metrics.expose(grounds.registry, "dispatch", lambda: by_label(numbers.counters), lambda: numbers.gauges)
     return board
+
+
+@dataclasses.dataclass
+class DispatchNumbers:
+    """What the dispatch process last said that it counts."""
+
+    counters: dict[str, float] = dataclasses.field(default_factory=dict)
+    gauges: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+async def _tell_numbers(links: Links, service: DispatchService) -> None:
+    """Send the engine's counters to whoever shows /metrics, every few seconds."""
+    while True:
+        counters = {**service.engine.counters, **service.counters}
+        await links.send(DISPATCH_NUMBERS, _ENCODE((counters, service.gauges)))
+        await asyncio.sleep(NUMBERS_EVERY_S)
 
 
 @asynccontextmanager
@@ -197,7 +233,11 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
             await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
             await links.receive(EVENTS, take_event)
             await serve_desk(links, service)
-            yield
+            teller = asyncio.create_task(_tell_numbers(links, service), name="dispatch numbers")
+            try:
+                yield
+            finally:
+                teller.cancel()
     finally:
         sender.cancel()
 
