@@ -18,7 +18,7 @@ TWICE = "twice"  # I1: stored more than once
 DELETED = "deleted_without_receipt"  # I2
 OTHER_VERDICT = "other_verdict"  # the validator was told something else than what is stored
 UNKNOWN = "unknown_tap"  # stored from one of these validators, and none of them made it
-SKIPPED = "skipped_number"  # a boot's numbers are not 1, 2, 3 ...
+REPEATED = "repeated_number"  # two taps of one boot have one number: a cumulative receipt would end the wrong one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Co
     count = Counter(tap_id for tap_id, _, _ in rows)
     findings = [*_lost_or_twice(taps, receipted, count), *_wrongly_deleted(taps, deleted, verdicts)]
     findings += _other_rows(taps, verdicts, rows)
-    findings += _skipped(taps)
+    findings += _repeated(taps)
     waiting = sum(1 for tap_id in taps if tap_id not in receipted and not count[tap_id])
     return Comparison(len(taps), len(receipted), len(rows), waiting, len(aside - receipted), findings)
 
@@ -115,15 +115,11 @@ def _other_rows(
     return findings
 
 
-def _skipped(taps: Mapping[str, Entry]) -> list[Finding]:
-    numbers: dict[tuple[str, str], list[int]] = {}
-    first: dict[tuple[str, str], str] = {}
+def _repeated(taps: Mapping[str, Entry]) -> list[Finding]:
+    first: dict[tuple[str, str, int], str] = {}
+    findings = []
     for tap_id, entry in taps.items():
-        key = (str(entry["validator"]), str(entry["boot"]))
-        numbers.setdefault(key, []).append(int(entry["seq"]))
-        first.setdefault(key, tap_id)
-    return [
-        Finding(SKIPPED, first[key], key[0], f"boot {key[1]} has the numbers {min(seqs)} to {max(seqs)}, not all once")
-        for key, seqs in numbers.items()
-        if sorted(seqs) != list(range(1, len(seqs) + 1))
-    ]
+        key = (str(entry["validator"]), str(entry["boot"]), int(entry["seq"]))
+        if (other := first.setdefault(key, tap_id)) != tap_id:
+            findings.append(Finding(REPEATED, tap_id, key[0], f"has number {key[2]} of boot {key[1]}, as {other} has"))
+    return findings

@@ -20,6 +20,7 @@ from simulators.transport import Device, Devices
 from simulators.validators import Answered, Kept, Limits, Validator
 
 LATENCIES_KEPT = 5_000
+OPEN_MAX = 400  # validators switched on at once
 OFFLINE_AFTER_S = 15.0  # a validator that has been without its broker for so long decides by itself
 _encode = msgspec.json.Encoder().encode
 
@@ -111,14 +112,17 @@ class Gates:
         Returns the vehicles that have one.
         """
         on_the_road = set(vehicles)
+        count = sum(gate.is_open for gate in self._gates.values())
         for vehicle, gate in self._gates.items():
             wanted = vehicle in on_the_road or bool(gate.validator.kept)
-            if wanted and not gate.is_open:
+            if wanted and not gate.is_open and count < OPEN_MAX:
                 self._open(gate)
+                count += 1
             elif not wanted and gate.is_open:
                 gate.is_open = False
+                count -= 1
                 self._devices.close(gate.device)
-        return on_the_road & self._gates.keys()
+        return {vehicle for vehicle in on_the_road & self._gates.keys() if self._gates[vehicle].is_open}
 
     def step(self, taps: Sequence[tuple[str, RiderTap]], now_s: float) -> None:
         """Take riders' taps, (vehicle, tap) each, and send whatever is due."""

@@ -25,7 +25,7 @@ from dispatch.network import Network
 from dispatch.network_file import load_network
 from simulators.duties import plan_duties
 from simulators.gates import Gates
-from simulators.journal import Journal, open_taps, read_journal
+from simulators.journal import Journal
 from simulators.outing import Ensemble, Outing, Pace
 from simulators.provision import DeviceCredential, keep_provisioned, validator_name
 from simulators.riders import CityCard, Riders, RiderSettings
@@ -67,6 +67,7 @@ async def play(
     stop: asyncio.Event,
     cards: Sequence[CityCard] = (),
     tls: ssl.SSLContext | None = None,
+    http_tls: ssl.SSLContext | None = None,
     report: Report | None = None,
     clock: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
@@ -80,8 +81,7 @@ async def play(
     broker = Broker(mqtt_host, mqtt_port, tls, connects_per_s=settings.connects_per_s)
     riders = Riders(settings.riders, rider_rng)
     riders.enrol(cards)
-    sales = Sales(http_url, kiosk_token, riders, settings.sales)
-    leftover = _leftover(settings.journal)
+    sales = Sales(http_url, kiosk_token, riders, settings.sales, http_tls)
     with Journal(settings.journal) as journal:
         async with Devices(broker, device_rng) as connections:
             validators = {device.id: device for device in devices if device.kind == "validator"}
@@ -93,7 +93,7 @@ async def play(
                 limits=settings.limits,
                 rng=gate_rng,
                 clock=clock,
-                leftover=leftover,
+                leftover=journal.leftover(),
             )
             ensemble = Ensemble(connections, gates, riders, clock)
             player = _Player(network, vehicles, settings, ensemble, sales, clock)
@@ -178,13 +178,6 @@ def allow_sockets(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _leftover(path: Path | None) -> dict[str, list[tuple[float, bytes]]]:
-    if path is None or not path.exists():
-        return {}
-    with path.open("rb") as file:
-        return open_taps(read_journal(file))
-
-
 class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A city card; bytes in hex."""
 
@@ -216,7 +209,8 @@ class PlayerConfig(msgspec.Struct, forbid_unknown_fields=True):
     devices: list[DeviceConfig]
     cards: list[CardConfig] = []
     shift_s: float | None = None
-    mqtt_ca: Path | None = None
+    mqtt_ca: Path | None = None  # the server's certificate, or who signed it
+    http_ca: Path | None = None
     seed: int | None = None
     settings: PlayerSettings = PlayerSettings()
 
@@ -247,7 +241,6 @@ async def _play(config: PlayerConfig, network: Network) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    tls = ssl.create_default_context(cafile=str(config.mqtt_ca)) if config.mqtt_ca else None
     await play(
         network,
         [DeviceCredential(d.kind, d.operator, d.id, d.username, d.password) for d in config.devices],  # type: ignore[arg-type]
@@ -262,9 +255,21 @@ async def _play(config: PlayerConfig, network: Network) -> None:
             CityCard(bytes.fromhex(c.uid), bytes.fromhex(c.meta_read), bytes.fromhex(c.file_read), c.version, c.counter)
             for c in config.cards
         ],
-        tls=tls,
+        tls=_trust(config.mqtt_ca),
+        http_tls=_trust(config.http_ca),
         report=_print_report,
     )
+
+
+def _trust(certificate: Path | None) -> ssl.SSLContext | None:
+    """Trust a server by the very certificate given, whatever name that was made for."""
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+    return context
 
 
 def _print_report(statistics: dict[str, Any]) -> None:

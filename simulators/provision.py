@@ -11,7 +11,7 @@ from simulators.duties import Duties, choose_vehicles, plan_duties
 
 Kind = Literal["vehicle", "validator"]
 OPERATOR = "city"
-VALIDATORS_MAX = 300
+VALIDATORS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ def needed_devices(
 ) -> list[DeviceId]:
     """Vehicles on the road between `now_s` and `now_s + horizon_s`, at most `limit` at a time, and their validators.
 
-    Times are Unix seconds. Validators stand in a share of the vehicles, the same ones each time it is asked.
+    Times are Unix seconds. Validators stand in a share of the vehicles, evenly spread.
     """
     duties = plan_duties(network, now_s, now_s + horizon_s)
     names = [duties.vehicle_id[v] for v in choose_vehicles(duties, network, now_s, limit)]
     vehicles = [DeviceId("vehicle", operator, name) for name in names]
-    share = min(validator_share, 1.0)
-    equipped = [name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share)][:VALIDATORS_MAX]
+    share = min(validator_share, 1.0, VALIDATORS_MAX / max(len(names), 1))
+    equipped = [name for i, name in enumerate(names) if int((i + 1) * share) > int(i * share)]
     return vehicles + [DeviceId("validator", operator, validator_name(name)) for name in equipped]
 
 

@@ -7,6 +7,7 @@ failure there is a pause.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 import uuid
 from dataclasses import dataclass
@@ -49,12 +50,20 @@ class SalesStatistics:
 class Sales:
     """Keeps the riders in tickets; `run` does so until it is cancelled."""
 
-    def __init__(self, http_url: str, kiosk_token: str, riders: Riders, settings: SalesSettings) -> None:
+    def __init__(
+        self,
+        http_url: str,
+        kiosk_token: str,
+        riders: Riders,
+        settings: SalesSettings,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.statistics = SalesStatistics()
         self._url = http_url.rstrip("/")
         self._token = kiosk_token
         self._riders = riders
         self._settings = settings
+        self._tls = tls
         self._no_expired = False
         self._failures = 0
 
@@ -62,7 +71,11 @@ class Sales:
         """Buy whenever the stock is low."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_S_MAX)
         headers = {"Authorization": f"Bearer {self._token}"}
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session, asyncio.TaskGroup() as group:
+        connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector) as session,
+            asyncio.TaskGroup() as group,
+        ):
             for number in range(self._settings.at_once):
                 group.create_task(self._buy_always(session, rng), name=f"sales {number + 1}")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulators.checker import DELETED, LOST, OTHER_VERDICT, SKIPPED, TWICE, UNKNOWN, compare
-from simulators.journal import Journal, open_taps, read_journal
+from simulators.checker import DELETED, LOST, OTHER_VERDICT, REPEATED, TWICE, UNKNOWN, compare
+from simulators.journal import Journal, read_journal
 
 
 def tap(tap_id: str, seq: int, validator: str = "v1") -> dict[str, Any]:
@@ -61,8 +61,9 @@ def test_a_stored_tap_that_nobody_made_is_found_unless_another_validator_did() -
     assert kinds([tap("A", 1)], [row("Z", device="another")]) == []
 
 
-def test_a_number_left_out_is_found() -> None:
-    assert kinds([tap("A", 1), tap("B", 3)], []) == [SKIPPED]
+def test_a_number_given_twice_is_found() -> None:
+    assert kinds([tap("A", 1), tap("B", 1)], []) == [REPEATED]
+    assert kinds([tap("A", 1), tap("A", 1), tap("B", 2), tap("C", 1, "v2")], []) == []
 
 
 def test_a_stored_tap_whose_receipt_was_lost_is_no_fault() -> None:
@@ -80,11 +81,30 @@ def test_a_journal_outlives_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> No
     with Journal(path) as journal:
         journal.add(4.0, "v2", "tap", id="C", boot="b", seq=1, payload="third")
 
-    with path.open("rb") as file:
-        kept = open_taps(read_journal(file))
+    with Journal(path) as journal:
+        kept = journal.leftover()
 
     assert kept == {"v1": [(1.0, b"second")], "v2": [(4.0, b"third")]}
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_full_file_is_put_aside_and_open_taps_are_carried_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, bytes_max=1_000) as journal:
+        for number in range(50):
+            journal.add(1.0, "v1", "tap", id=f"T{number}", boot="a", seq=number + 1, payload="x" * 50)
+            if number != 3:
+                journal.add(1.0, "v1", "deleted", id=f"T{number}", by="verdict")
+            journal.flush()
+        assert journal.turned > 2
+        assert journal.leftover() == {"v1": [(1.0, b"x" * 50)]}
+
+    assert path.stat().st_size < 1_500
+    assert (tmp_path / "journal.jsonl.1").stat().st_size < 1_500
+    with path.open("rb") as file:
+        assert "T3" in {entry["id"] for entry in read_journal(file)}
+    with Journal(path) as journal:
+        assert journal.leftover() == {"v1": [(1.0, b"x" * 50)]}
 
 
 def test_without_a_path_nothing_is_written() -> None:
