@@ -16,7 +16,7 @@ from deploy.auth import NOBODY, BearerGate, Principal, demand
 from deploy.binding import Operation, convert
 from deploy.limits import TokenBuckets, retry_after
 from deploy.problems import FieldError, Problem, field_problem, plain
-from deploy.sessions import Sessions, write_cookie
+from deploy.sessions import NEW_COOKIE, Sessions, write_cookie
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -97,7 +97,7 @@ def handler_of(operation: Operation, callers: Callers) -> Handler:
         if isinstance(result, web.StreamResponse):
             return result
         response = await write(result, request)
-        cookie = request.get("cookie")
+        cookie = request.get(NEW_COOKIE)
         if cookie is not None:
             write_cookie(response, cookie, secure=request.secure)
         return response

@@ -24,6 +24,7 @@ log = structlog.get_logger("web")
 CONSOLE_FOLDER = Path(__file__).parent.parent / "dispatch" / "console" / "dist"
 _TOO_LARGE = re.compile(r"exceed|too many|too large|more than \d+ bytes", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = web.RequestKey("request_id", str)
 PER_SUBJECT = Rate(per_s=1000, burst=2000)  # one validator may bring 200 taps at once, and a depot's are many
 PER_ADDRESS = Rate(per_s=500, burst=1000)  # a control room's consoles come from one address
 
@@ -69,7 +70,7 @@ class Envelope:
         began = time.perf_counter()
         given = request.headers.get("X-Request-Id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        request["id"] = request_id
+        request[REQUEST_ID] = request_id
         route = self._route_names.get(request.match_info.route.resource, "none")
         streaming = route in self.stream_routes
         try:
@@ -80,16 +81,18 @@ class Envelope:
                     response = await handler(request)
         except Exception as error:  # the one door: a client never sees what was not foreseen
             response = self._problem(error, request, request_id)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-            html = response.content_type == "text/html"
-            for name, value in (self._page_headers if html else self._headers).items():
-                response.headers[name] = value
         await self._deliver(request, response)
         seconds = time.perf_counter() - began
         self._metrics.answered(route, request.method, response.status, None if streaming else seconds)
         self._sample(request, response, request_id, seconds)
         return response
+
+    async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add what every answer carries, just before its headers go out."""
+        response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+        html = response.content_type == "text/html"
+        for name, value in (self._page_headers if html else self._headers).items():
+            response.headers[name] = value
 
     def parser_problem(self, status: int, message: str | None) -> web.Response:
         """The answer to bytes that are no HTTP request, or one too large."""

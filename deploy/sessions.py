@@ -24,6 +24,7 @@ from deploy.limits import Rate, TokenBuckets, retry_after
 from deploy.problems import Problem
 from deploy.users import PASSWORD_CHARS_MAX, Users
 
+NEW_COOKIE = web.RequestKey("new_cookie", str)  # what the answer is to set; empty: take it away
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE = "takt_session"
 AUDIENCE = "takt-console"  # a cookie is no bearer token, nor the other way round
@@ -108,7 +109,7 @@ class Sessions:
         self.counters["logins"] += 1
         jti = f"{user.version}.{secrets.token_hex(16)}"
         token = self._tokens.issue(user.role, user.name, self._clock(), SESSION_S, jti)
-        request["cookie"] = token
+        request[NEW_COOKIE] = token
         return Session(user.name, user.role)
 
     async def close(self, *, request: web.Request) -> None:
@@ -123,7 +124,7 @@ class Sessions:
                 self._ended[jti] = None
                 if len(self._ended) > _ENDED_MAX:
                     self._ended.popitem(last=False)
-        request["cookie"] = ""
+        request[NEW_COOKIE] = ""
 
     def identify(self, request: web.Request) -> Principal:
         """Who the cookie speaks for; nobody where it is missing, over or not ours.

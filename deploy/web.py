@@ -176,6 +176,7 @@ def _application(
     names: dict[Any, str] = {}
     envelope = Envelope(settings, metrics, names)
     app = web.Application(client_max_size=settings.body_bytes_max, middlewares=[envelope.middleware])
+    app.on_response_prepare.append(envelope.dress)
     for operation in operations:
         handler = handler_of(operation, callers)
         if operation.method == "GET" and operation.reply.kind != "stream":

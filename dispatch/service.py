@@ -139,8 +139,14 @@ class DispatchService:
     ) -> None:
         """Let the tick under way end, and no other begin."""
         self._stop.set()
+        # The group must see its own cancellation to tell of a failed tick; another's error is not its business.
+        own = error is None or isinstance(error, asyncio.CancelledError)
         try:
-            await self._tasks.__aexit__(kind, error, trace)
+            await self._tasks.__aexit__(*((kind, error, trace) if own else (None, None, None)))
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -68,8 +68,6 @@ class Streams:
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
                 "Access-Control-Allow-Origin": "*",
-                "X-Content-Type-Options": "nosniff",
-                "X-Request-Id": str(request.get("id", "")),
             }
         )
         _shrink_buffer(request)
