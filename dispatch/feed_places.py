@@ -47,6 +47,7 @@ def read_stops(table: Table) -> Stops:
     lat_deg[inherits], lon_deg[inherits] = lat_deg[station[inherits]], lon_deg[station[inherits]]
 
     on_earth = (np.abs(lat_deg) <= 90) & (np.abs(lon_deg) <= 180)  # false for nan
+    lat_deg[~on_earth] = lon_deg[~on_earth] = np.nan
     wrong = pl.Series(~on_earth)
     table.report(
         wrong,

@@ -1,4 +1,4 @@
-"""Routes, trips, stop times and frequencies of a feed: references resolved, trips that cannot run left out."""
+"""Routes, trips and frequencies of a feed: references resolved, trips that cannot run left out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from dispatch.feed_places import Shapes, Stops
 from dispatch.feed_problems import FeedError, Problems
-from dispatch.feed_tables import ROW, Table, indices, numbers, seconds, unique
-from dispatch.network import Flags, Floats, Ints
+from dispatch.feed_tables import Table, indices, seconds, unique
+from dispatch.feed_times import StopTimes, keep_trips, read_stop_times, runnable
+from dispatch.network import Flags, Floats, Ints, to_plane
 from dispatch.network_blocks import name_blocks, number_blocks
+from dispatch.network_directions import UNKNOWN, infer_directions
 
 BUS = 3  # route_type that stands in for one that is no number
 HEADWAY_S_MIN = 15  # no vehicles follow one another closer than this for hours
@@ -32,21 +33,6 @@ class Routes:
     route_type: Ints
     color: list[str]
     text_color: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class StopTimes:
-    """Rows of stop_times.txt whose trip and stop are known, ordered by trip and stop_sequence."""
-
-    table: Table
-    row: Ints  # the row's number in the file
-    trip: Ints  # into trips.txt without its duplicates
-    stop: Ints
-    sequence: Ints
-    arrival_s: Ints  # -1 where open
-    departure_s: Ints
-    dist: Floats
-    spoilt: Ints  # trips with a row that cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,62 +86,6 @@ def read_routes(table: Table) -> Routes:
     )
 
 
-def read_stop_times(table: Table, trip_id: pl.Series, stops: Stops) -> StopTimes:
-    """All rows that name a known trip and a stop with a place; trips with an unreadable row are noted."""
-    frame = table.frame
-    trip = indices(frame["trip_id"], trip_id)
-    stop = indices(frame["stop_id"], pl.Series(stops.stop_id, dtype=pl.String))
-    table.report(pl.Series(trip < 0), "unknown_trip", "trip {trip_id} is not in trips.txt; the row is left out")
-    strange = (trip >= 0) & (stop < 0) & (indices(frame["stop_id"], stops.all_ids) < 0)
-    table.report(
-        pl.Series(strange),
-        "unknown_stop",
-        "trip {trip_id} calls at stop {stop_id}, which is not in stops.txt; the call is left out",
-    )
-    arrival = seconds(frame["arrival_time"])
-    same = frame["arrival_time"].equals(frame["departure_time"])
-    departure = arrival if same else seconds(frame["departure_time"])
-    untimed = (arrival.is_null() & frame["arrival_time"].is_not_null()) | (
-        departure.is_null() & frame["departure_time"].is_not_null()
-    )
-    table.report(
-        untimed,
-        "bad_time",
-        "trip {trip_id} arrives at {arrival_time} and departs at {departure_time}, which are not two times HH:MM:SS; "
-        "the trip is left out",
-    )
-    sequence = frame["stop_sequence"].cast(pl.Int32, strict=False)
-    unordered = sequence.is_null() | (sequence < 0)
-    table.report(
-        unordered, "bad_sequence", "trip {trip_id} has the stop_sequence {stop_sequence}; the trip is left out"
-    )
-    known = pl.Series((trip >= 0) & (stop >= 0))
-    spoilt = np.unique(trip[(untimed | unordered).to_numpy() & (trip >= 0)])
-    rows = pl.DataFrame(
-        {
-            "row": frame[ROW].cast(pl.Int32),
-            "trip": trip,
-            "stop": stop,
-            "sequence": sequence.fill_null(-1),
-            "arrival": pl.select(pl.coalesce(arrival, departure)).to_series().fill_null(-1),
-            "departure": pl.select(pl.coalesce(departure, arrival)).to_series().fill_null(-1),
-            "dist": numbers(frame["shape_dist_traveled"]).fill_null(float("nan")),
-        }
-    )
-    rows = rows.filter(known).sort("trip", "sequence", "row")
-    return StopTimes(
-        table=table,
-        row=rows["row"].to_numpy(),
-        trip=rows["trip"].to_numpy(),
-        stop=rows["stop"].to_numpy(),
-        sequence=rows["sequence"].to_numpy(),
-        arrival_s=rows["arrival"].to_numpy(),
-        departure_s=rows["departure"].to_numpy(),
-        dist=rows["dist"].to_numpy(),
-        spoilt=spoilt,
-    )
-
-
 def read_trips(
     table: Table,
     stop_times: Table,
@@ -174,39 +104,27 @@ def read_trips(
     _report_references(table, route, service, shape)
     usable = (route >= 0) & (service >= 0)
     usable[times.spoilt] = False
-    usable &= _runnable(table, times, usable)
+    usable &= runnable(table, times, usable)
     if not usable.sum() > TRIPS_USABLE_MIN * len(usable) - 1e-9 or not usable.any():
         raise _too_few(int(usable.sum()), len(usable), problems)
-    direction = frame["direction_id"].cast(pl.Int32, strict=False).fill_null(0).to_numpy()
-    bad = ~np.isin(direction, (0, 1))
-    table.report(pl.Series(bad), "bad_direction", "trip {trip_id} has the direction_id {direction_id}; it counts as 0")
     trip_id = frame["trip_id"].to_list()
     block_id, block = number_blocks(name_blocks(trip_id, frame["block_id"].to_list(), rule))
     kept = np.flatnonzero(usable)
-    number = np.cumsum(usable, dtype=np.int32) - 1
-    used = usable[times.trip]
-    counts = np.bincount(number[times.trip[used]], minlength=len(kept))
+    kept_times = keep_trips(times, usable)
+    counts = np.bincount(kept_times.trip, minlength=len(kept))
+    time_start = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    lead_m = _leads(stops, kept_times.stop[time_start[:-1]], kept_times.stop[time_start[1:] - 1])
     return Trips(
         trip_id=[trip_id[trip] for trip in kept.tolist()],
         route=route[kept],
         service=service[kept],
-        direction=np.where(bad, 0, direction)[kept].astype(np.int32),
+        direction=infer_directions(_directions(table)[kept], route[kept], lead_m),
         shape=shape[kept],
         headsign=frame["trip_headsign"].fill_null("").gather(kept).to_list(),
         block=block[kept],
         block_id=block_id,
-        time_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
-        times=StopTimes(
-            times.table,
-            times.row[used],
-            number[times.trip[used]],
-            times.stop[used],
-            times.sequence[used],
-            times.arrival_s[used],
-            times.departure_s[used],
-            times.dist[used],
-            times.spoilt[:0],
-        ),
+        time_start=time_start,
+        times=kept_times,
     )
 
 
@@ -237,6 +155,22 @@ def read_frequencies(table: Table | None, trip_id: list[str]) -> Frequencies:
     )
 
 
+def _directions(table: Table) -> Ints:
+    """0 or 1, or unknown where a trip states none; anything else is reported and counts as 0."""
+    given = table.frame["direction_id"]
+    direction = given.cast(pl.Int32, strict=False)
+    bad = given.is_not_null() & ~direction.is_in([0, 1]).fill_null(value=False)
+    table.report(bad, "bad_direction", "trip {trip_id} has the direction_id {direction_id}; it counts as 0")
+    return direction.set(bad, 0).fill_null(UNKNOWN).to_numpy()
+
+
+def _leads(stops: Stops, first: Ints, last: Ints) -> Floats:
+    """Metres east and north from each trip's first stop to its last, [trips, 2]."""
+    middle = float(np.median(stops.lat_deg)), float(np.median(stops.lon_deg))
+    places_m = np.stack(to_plane(middle, stops.lat_deg, stops.lon_deg), axis=1)
+    return np.asarray(places_m[last] - places_m[first])
+
+
 def _report_references(table: Table, route: Ints, service: Ints, shape: Ints) -> None:
     table.report(
         pl.Series(route < 0),
@@ -253,41 +187,6 @@ def _report_references(table: Table, route: Ints, service: Ints, shape: Ints) ->
         "unknown_shape",
         "trip {trip_id} follows shape {shape_id}, which is not in shapes.txt; straight lines stand in for it",
     )
-
-
-def _runnable(table: Table, times: StopTimes, usable: Flags) -> Flags:
-    """Which trips can run by their stop times; of the others, those not refused before are reported."""
-    trips = len(usable)
-    counts = np.bincount(times.trip, minlength=trips)
-    short = counts < 2
-    table.report(
-        pl.Series(short & usable), "too_few_stops", "trip {trip_id} calls at fewer than two stops; it is left out"
-    )
-    same = times.trip[1:] == times.trip[:-1]
-    ends = np.concatenate(([True], ~same)) | np.concatenate((~same, [True]))
-    twice = np.flatnonzero(same & (times.sequence[1:] == times.sequence[:-1])) + 1
-    open_ends = np.flatnonzero(ends[: len(times.trip)] & (times.arrival_s < 0))
-    good = ~short
-    faults = (
-        (twice, "duplicate_sequence", "trip {trip_id} has the stop_sequence {stop_sequence} twice; it is left out"),
-        (open_ends, "open_end", "trip {trip_id} has no time at its first or last stop; it is left out"),
-        (_backwards(times), "decreasing_times", "trip {trip_id} goes back in time to {arrival_time}; it is left out"),
-    )
-    for rows, code, message in faults:
-        fresh = rows[(usable & good)[times.trip[rows]]]
-        if len(fresh):
-            first = fresh[np.argmin(times.row[fresh])]
-            times.table.report_row(int(times.row[first]), code, message, len(np.unique(times.trip[fresh])))
-        good[times.trip[rows]] = False
-    return good
-
-
-def _backwards(times: StopTimes) -> NDArray[np.intp]:
-    """Rows that arrive before the last known departure of their trip, or depart before they arrive."""
-    known = np.flatnonzero(times.arrival_s >= 0)
-    trip, arrival_s, departure_s = times.trip[known], times.arrival_s[known], times.departure_s[known]
-    early = (trip[1:] == trip[:-1]) & (arrival_s[1:] < departure_s[:-1])
-    return known[np.concatenate((np.zeros(min(len(known), 1), dtype=bool), early)) | (departure_s < arrival_s)]
 
 
 def _too_few(usable: int, trips: int, problems: Problems) -> FeedError:

@@ -41,7 +41,7 @@ print(json.dumps({"s": seconds, "trips": len(feed.trips)}))
 
 def measure(feed: Path) -> dict[str, Any]:
     """Figures and ratios of reading `feed` (contract section 4); gtfs-kit is left out where it is not installed."""
-    ours = [_run(OURS, feed) for _ in range(RUNS)]
+    ours = [_run("takt", OURS, feed) for _ in range(RUNS)]
     figures: dict[str, float] = {
         "load_s": min(run["s"] for run in ours),
         "peak_rss_mb": max(run["rss_mb"] for run in ours),
@@ -49,7 +49,7 @@ def measure(feed: Path) -> dict[str, Any]:
     }
     ratios = {}
     if _installed("gtfs_kit"):
-        theirs = [_run(THEIRS, feed) for _ in range(RUNS)]
+        theirs = [_run("gtfs-kit", THEIRS, feed) for _ in range(RUNS)]
         figures["gtfs_kit_load_s"] = min(run["s"] for run in theirs)
         ratios["gtfs_kit_to_load"] = figures["gtfs_kit_load_s"] / figures["load_s"]
     return {
@@ -58,13 +58,13 @@ def measure(feed: Path) -> dict[str, Any]:
     }
 
 
-def _run(program: str, feed: Path) -> dict[str, Any]:
+def _run(reader: str, program: str, feed: Path) -> dict[str, Any]:
     done = subprocess.run(  # noqa: S603  our own interpreter and program
         [sys.executable, "-c", program, str(feed)], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        raise UserError(f"{feed} could not be read for the benchmark: {last[0]}")
+        raise UserError(f"{reader} could not read {feed} for the benchmark: {last[0]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 

@@ -162,6 +162,14 @@ def test_finds_blocks_by_rule_only_where_none_is_given() -> None:
     assert [network.block_id[block] for block in network.trip_block] == ["t", "seven"]
 
 
+def test_tells_directions_apart_where_none_is_stated() -> None:
+    back = times("t1,8:00:00,8:00:00,a,1", "t1,8:06:00,8:06:00,d,2", "t2,9:00:00,9:00:00,d,1", "t2,9:06:00,9:06:00,a,2")
+    network = read_feed(
+        tiny(shapes=None, trips="route_id,service_id,trip_id\nR,wd,t1\nR,wd,t2\n", stop_times=back)
+    ).network
+    assert network.pattern_direction[network.trip_pattern].tolist() == [0, 1]
+
+
 def test_reads_a_zipped_folder() -> None:
     nested = packed({f"gtfs/{name}": text.encode() for name, text in TINY.items()})
     assert len(read_feed(nested).network.trip_id) == 2
