@@ -70,7 +70,6 @@ class Gateway:
         )
         self._taps.attach(self._answers)
         self._answers.on_ready = self._outbox.drain
-        self._answers.on_lost = self._taps.forget_queued
         self._sources = [
             Session(self._source_session(source, number), self._fixes.receiver(_profile(source)))
             for number, source in enumerate(settings.sources)

@@ -70,7 +70,6 @@ class Session:
         self.generation = 0
         self.counters: Counter[str] = Counter()
         self.on_ready: Callable[[], None] = lambda: None
-        self.on_lost: Callable[[], None] = lambda: None
         self._on_message = on_message
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._client = _client(settings)
@@ -87,6 +86,7 @@ class Session:
         self._closed = asyncio.Event()
         self._connecting = False
         self._paused = False
+        self._open = False  # from CONNACK on: an old session's messages may come before its subscriptions are renewed
         self._packets = 0
         self._unsent = 0
         self._watched: int | None = None  # the file descriptor on the selector
@@ -148,7 +148,7 @@ class Session:
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bool:
         """Hand a message to the connection; False where there is none or its bounded queue is full."""
-        if not self.connected or self._unsent >= self.settings.queued_max:
+        if not self._open or self._unsent >= self.settings.queued_max:
             return False
         if self._client.publish(topic, payload, qos, retain).rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
@@ -242,6 +242,7 @@ class Session:
         """Let go of the connection, whatever state it is in."""
         was_ready = self._ready.is_set()
         self._ready.clear()
+        self._open = False
         self.generation += 1  # what still waits for its acknowledgement belongs to a connection that is gone
         self._unsent = 0
         self._unwatch()
@@ -251,7 +252,6 @@ class Session:
         if was_ready:
             self._refused = "connection lost"
             self.counters["disconnects"] += 1
-            self.on_lost()
 
     def _unwatch(self) -> None:
         if self._watched is not None and self._loop is not None:
@@ -301,6 +301,7 @@ class Session:
             self.counters["refusals"] += 1
             return  # paho closes the socket by itself
         self.generation += 1
+        self._open = True
         if self.settings.subscriptions:
             client.subscribe(list(self.settings.subscriptions))
         else:

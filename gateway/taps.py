@@ -4,6 +4,9 @@ One batch is under way at a time; what arrives meanwhile is the next one, so bat
 A batch that fails is tried again in halves: an outage fails whatever is tried and is waited out, while a tap that fails
 alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
 A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
+Taps in hand are judged even when their connection ends meanwhile: the broker sends them again, but NATS only after its
+`ack_wait`, and a tap judged twice gets the stored answer. What comes again while the same bytes are in hand joins them,
+so neither a short `ack_wait` nor validators that try again make an outage grow.
 """
 
 from __future__ import annotations
@@ -31,8 +34,6 @@ UNAVAILABLE = "unavailable"
 class Acknowledger(Protocol):
     """The connection on which the taps came."""
 
-    @property
-    def generation(self) -> int: ...  # noqa: D102
     def ack(self, mid: int, generation: int) -> bool: ...  # noqa: D102
     def pause(self) -> None: ...  # noqa: D102
     def resume(self) -> None: ...  # noqa: D102
@@ -42,8 +43,7 @@ class Acknowledger(Protocol):
 class Pending:
     """A message that waits for its acknowledgement, with what was made of it."""
 
-    mid: int
-    generation: int
+    deliveries: list[tuple[int, int]]  # message id and generation of each time it came
     topic: str
     payload: bytes
     operator: str
@@ -80,7 +80,7 @@ class TapIntake:
         self._clock = clock
         self._acknowledger: Acknowledger | None = None
         self._queue: deque[Pending] = deque()
-        self._held = 0  # queued, under way, or waiting to be tried again
+        self._in_hand: dict[tuple[str, bytes], Pending] = {}  # queued, under way, or waiting to be tried again
         self._window = settings.taps_batch_max
         self._passed = 0
         self._failures = 0  # in a row, of single taps
@@ -90,7 +90,7 @@ class TapIntake:
         self._closing = False
 
     def __len__(self) -> int:
-        return self._held
+        return len(self._in_hand)
 
     def attach(self, acknowledger: Acknowledger) -> None:
         """Name the connection whose messages will be received."""
@@ -98,27 +98,25 @@ class TapIntake:
 
     def receive(self, message: Message, generation: int) -> None:
         """Take one message of a tap topic; reading stops while too many are held."""
-        mid, topic, payload = message.mid, message.topic, bytes(message.payload)
+        topic, payload = message.topic, bytes(message.payload)
+        self._counts["taps_received"] += 1
+        known = self._in_hand.get((topic, payload))
+        if known is not None:
+            self._counts["taps_received_again"] += 1
+            known.deliveries.append((message.mid, generation))
+            return
+        deliveries = [(message.mid, generation)]
         address = topics.parse(topic)
         if address is None:
-            pending = Pending(mid, generation, topic, payload, "", "", BAD_TOPIC)
+            pending = Pending(deliveries, topic, payload, "", "", BAD_TOPIC)
         else:
             tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
-            pending = Pending(mid, generation, topic, payload, address.operator, address.device, tap)
-        self._counts["taps_received"] += 1
-        self._held += 1
+            pending = Pending(deliveries, topic, payload, address.operator, address.device, tap)
+        self._in_hand[topic, payload] = pending
         self._queue.append(pending)
         self._wake.set()
-        if self._held >= self._settings.taps_queued_max and self._acknowledger is not None:
+        if len(self._in_hand) >= self._settings.taps_queued_max and self._acknowledger is not None:
             self._acknowledger.pause()
-
-    def forget_queued(self) -> None:
-        """Drop what waits of connections that are gone: the broker sends all of it again on the next one."""
-        current = 0 if self._acknowledger is None else self._acknowledger.generation
-        kept = [pending for pending in self._queue if pending.generation == current]
-        self._held -= len(self._queue) - len(kept)
-        self._queue = deque(kept)
-        self._resume_if_room()
 
     async def run(self) -> None:
         """Judge what is queued, for ever."""
@@ -202,7 +200,6 @@ class TapIntake:
         if len(batch) > 1:
             self._window = max(1, len(batch) // 2)
             self._queue.extendleft(reversed(batch))
-            self.forget_queued()  # the connection may have ended meanwhile
             return 0.0
         (alone,) = batch
         if alone.tries_alone == 0:
@@ -248,24 +245,15 @@ class TapIntake:
         asyncio.get_running_loop().call_later(wait_s, self._put_back, pending)
 
     def _put_back(self, pending: Pending) -> None:
-        """To the end of the queue, unless its connection is gone: then it will come anew."""
-        if self._acknowledger is not None and pending.generation != self._acknowledger.generation:
-            self._release()
-            return
         self._queue.append(pending)
         self._wake.set()
 
     def _done(self, pending: Pending) -> None:
         if self._acknowledger is not None:
-            self._acknowledger.ack(pending.mid, pending.generation)
-        self._release()
-
-    def _release(self) -> None:
-        self._held -= 1
-        self._resume_if_room()
-
-    def _resume_if_room(self) -> None:
-        if self._acknowledger is not None and self._held <= self._settings.taps_queued_max // 2:
+            for mid, generation in pending.deliveries:
+                self._acknowledger.ack(mid, generation)
+        del self._in_hand[pending.topic, pending.payload]
+        if self._acknowledger is not None and len(self._in_hand) <= self._settings.taps_queued_max // 2:
             self._acknowledger.resume()
 
 

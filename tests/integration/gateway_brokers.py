@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
@@ -64,7 +65,7 @@ class RunningBroker:
             self.process = None
 
 
-def nats_broker(folder: Path) -> RunningBroker:
+def nats_broker(folder: Path, ack_wait: str = "5m") -> RunningBroker:
     program = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
     if program is None:
         pytest.skip("needs nats-server, which is not installed")
@@ -75,7 +76,7 @@ server_name: test
 listen: "127.0.0.1:{free_port()}"
 max_payload: 8MB
 jetstream {{ store_dir: "{folder / "jetstream"}" }}
-mqtt {{ host: "127.0.0.1", port: {port}, ack_wait: "5m" }}
+mqtt {{ host: "127.0.0.1", port: {port}, ack_wait: "{ack_wait}" }}
 """)
     return RunningBroker([program, "-c", str(config)], port, folder / "nats.log")
 
@@ -132,9 +133,10 @@ class Device:
         )
         self.client.max_inflight_messages_set(200)
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_message = lambda _c, _d, message: self.heard.append((message.topic, message.payload))
-        self.client.on_connect = lambda client, *_: [client.subscribe(topic, 1) for topic in subscriptions]
-        self.client.on_subscribe = lambda *_: setattr(self, "_granted", self._granted + 1)
+        self._subscriptions = subscriptions
+        self.client.on_message = self._hear
+        self.client.on_connect = self._subscribe
+        self.client.on_subscribe = self._grant
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         deadline = time.monotonic() + WAIT_S
@@ -142,6 +144,16 @@ class Device:
             if time.monotonic() > deadline:
                 raise RuntimeError("the device could not connect")
             time.sleep(0.005)
+
+    def _hear(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self.heard.append((message.topic, bytes(message.payload)))
+
+    def _subscribe(self, client: paho.Client, *_: Any) -> None:
+        for topic in self._subscriptions:
+            client.subscribe(topic, 1)
+
+    def _grant(self, *_: Any) -> None:
+        self._granted += 1
 
     def send(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> paho.MQTTMessageInfo:
         return self.client.publish(topic, payload, qos, retain)
@@ -190,10 +202,3 @@ async def until(condition: Callable[[], bool], what: str) -> None:
                 await asyncio.sleep(0.01)
     except TimeoutError:
         pytest.fail(f"did not happen within {WAIT_S:g} s: {what}")
-
-
-@contextlib.asynccontextmanager
-async def aborted(service: contextlib.AbstractAsyncContextManager[object]) -> AsyncIterator[object]:
-    """Enter a service."""
-    async with service as entered:
-        yield entered
