@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -128,7 +129,8 @@ class Product:
 
     def kill_everything(self) -> None:
         for process in self.tree():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # children die with their parent
+                process.kill()
         self.process.wait(10)
 
 
