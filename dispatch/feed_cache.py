@@ -71,7 +71,8 @@ def _read_in_child(source: str | Path | bytes, cached: Path, block_pattern: str 
 
 def _forget_oldest(cache_dir: Path) -> None:
     """Processes that have an old file open keep it: unlinking takes the name away, not the pages."""
-    files = sorted(cache_dir.glob("*" + SUFFIX), key=lambda path: path.stat().st_mtime, reverse=True)
+    ours = [path for path in cache_dir.glob("*" + SUFFIX) if len(path.stem) == sha256().digest_size * 2]
+    files = sorted(ours, key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files[CACHED_MAX:]:
         path.unlink(missing_ok=True)
 

@@ -63,7 +63,7 @@ def open_source(source: str | Path | bytes) -> Source:
             address, None, "there is no such file or folder; give a GTFS zip, a folder or an http(s) address"
         )
     try:
-        return _ZipSource(address, io.BytesIO(path.read_bytes()) if path.is_file() else io.BytesIO())
+        return _ZipSource(address, path if path.is_file() else io.BytesIO())
     except OSError as error:
         raise FeedError(address, None, f"cannot be read ({error.strerror})") from error
 
@@ -97,7 +97,7 @@ class _FolderSource:
 
 
 class _ZipSource:
-    def __init__(self, name: str, file: io.BytesIO) -> None:
+    def __init__(self, name: str, file: Path | io.BytesIO) -> None:
         self.name = name
         try:
             self._zip = zipfile.ZipFile(file)

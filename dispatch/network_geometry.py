@@ -98,6 +98,19 @@ class _Segments:
     along_m: Floats
     unreal: NDArray[np.bool_]
 
+    def take(self, line: NDArray[np.intp], segment: NDArray[np.intp]) -> _Segments:
+        """One segment of each pattern, [B, 1]."""
+        at = line, segment
+        return _Segments(
+            x_m=self.x_m[at][:, None],
+            y_m=self.y_m[at][:, None],
+            dx_m=self.dx_m[at][:, None],
+            dy_m=self.dy_m[at][:, None],
+            length_m=self.length_m[at][:, None],
+            along_m=self.along_m[at][:, None],
+            unreal=self.unreal[at][:, None],
+        )
+
     def project(self, x_m: Floats, y_m: Floats) -> Floats:
         """The place on each segment nearest to each pattern's point [B], as metres along the path."""
         dot = (x_m[:, None] - self.x_m) * self.dx_m + (y_m[:, None] - self.y_m) * self.dy_m
@@ -203,7 +216,8 @@ def _walk_back(
     offset_m = np.empty(points[0].shape)
     for k in range(len(places_m) - 1, -1, -1):
         place_m[:, k] = places_m[k][line, segment]
-        offset_m[:, k] = segments.offset_m(points[0][:, k], points[1][:, k], places_m[k])[line, segment]
+        chosen = segments.take(line, segment)
+        offset_m[:, k] = chosen.offset_m(points[0][:, k], points[1][:, k], place_m[:, k, None])[:, 0]
         if k > 0:
             segment = origins[k - 1][line, segment]
     return place_m, offset_m

@@ -93,9 +93,12 @@ def test_reads_a_feed_once_and_again_after_damage_or_other_options(tmp_path: Pat
 
 
 def test_keeps_only_the_latest_networks(tmp_path: Path) -> None:
+    other = tmp_path / "demo.network"
+    other.touch()
     for number in range(CACHED_MAX + 2):
         load_feed_cached(feed(feed_info=f"feed_version\nv{number}\n"), tmp_path)
-    assert len(list(tmp_path.iterdir())) == CACHED_MAX
+    assert len(list(tmp_path.iterdir())) == CACHED_MAX + 1
+    assert other.exists()
 
 
 def test_the_readers_refusal_reaches_the_caller(tmp_path: Path) -> None:
