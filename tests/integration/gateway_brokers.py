@@ -65,7 +65,8 @@ class RunningBroker:
             self.process = None
 
 
-def nats_broker(folder: Path, ack_wait: str = "5m") -> RunningBroker:
+def nats_broker(folder: Path, ack_wait: str = "5m", mqtt: str = "", more: str = "") -> RunningBroker:
+    """A NATS server that keeps its files in `folder`; `mqtt` and `more` are lines of its configuration."""
     program = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
     if program is None:
         pytest.skip("needs nats-server, which is not installed")
@@ -76,7 +77,10 @@ server_name: test
 listen: "127.0.0.1:{free_port()}"
 max_payload: 8MB
 jetstream {{ store_dir: "{folder / "jetstream"}" }}
-mqtt {{ host: "127.0.0.1", port: {port}, ack_wait: "{ack_wait}" }}
+mqtt {{ host: "127.0.0.1", port: {port}, ack_wait: "{ack_wait}"
+{mqtt}
+}}
+{more}
 """)
     return RunningBroker([program, "-c", str(config)], port, folder / "nats.log")
 
