@@ -1,8 +1,8 @@
 """Alerts: what a dispatcher should look at, opened and closed by a table with hysteresis, one for each cause.
 
-A cause is a kind and a vehicle. Each tick says of every cause whether it is ON, may HOLD (better, but not yet well), or
-is OFF. An alert opens when its cause has been ON long enough, closes when it has been OFF long enough, and keeps its id,
-who acknowledged it and when. What is over stays listed for a while; at most `open_max` are open, the rest is counted.
+A cause is a kind and a vehicle. Each tick says of every cause whether it is ON, may HOLD (better, but not yet well)
+or is OFF. An alert opens when its cause has been ON long enough, closes when it has been OFF long enough, and keeps its
+id, who acknowledged it and when. What is over stays listed for a while; at most `open_max` are open, the rest counted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TRANSITIONS: dict[tuple[Stage, Condition], tuple[Stage, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AlertLimits:
-    """How long a cause must be on or off, the ratios at which a headway counts as well again, and how many may be open."""
+    """How long a cause must be on or off, the ratios at which a headway is well again, and how many may be open."""
 
     open_s: float = 60.0
     close_s: float = 60.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
+from dispatch.fleet import INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.matching import Paths, match
 from dispatch.network import Floats, Ints, Network
 from dispatch.observations import Descriptor, Rows
@@ -29,6 +29,7 @@ CLAIMS_KEPT = 100_000
 # Inference.
 DUE_BEFORE_S, DUE_AFTER_S = 600.0, 2400.0  # runs compared: about to start, or late by as much
 NEAR_OFFSET_M = 45.0
+END_M = 100.0  # nobody begins a trip at its end
 NEAR_RUNS = 40  # runs compared with one vehicle: those whose planned place is nearest
 PLAN_M_MAX = 9_000.0
 EARLY_S, LATE_S = 120.0, 400.0  # one standard deviation of a plausible deviation
@@ -243,7 +244,7 @@ def end_trips(fleet: Fleet, timetable: Timetable, rows: Rows, keep_s: float) -> 
         if trip != NO_TRIP and zero_s + timetable.first_s[trip] - now_s <= FOLLOWS_S_MAX:
             assign(fleet, timetable, row, trip, zero_s, int(fleet.assigned[row]))
             ended += 1
-        elif now_s - fleet.place_s[row] > keep_s or fleet.off_route[row]:
+        elif now_s - fleet.finished_s[row] > keep_s or fleet.off_route[row]:
             assign(fleet, timetable, row, NO_TRIP, np.nan, NOBODY)
             ended += 1
     return ended
@@ -335,4 +336,5 @@ def _candidates(
     heading = np.radians(fleet.heading_deg[vehicle])
     with_it = paths.east[place.segment] * np.sin(heading) + paths.north[place.segment] * np.cos(heading)
     fits = (place.offset_m <= NEAR_OFFSET_M) & (cost <= COST_MAX) & ~(with_it < WITH_IT_MIN)
+    fits &= place.along_m < paths.path_m[path[run]] - END_M
     return vehicle[fits], run[fits], cost[fits]

@@ -97,7 +97,7 @@ class Engine:
             self._thin_inbox()
 
     def event(self, event: dict[str, Any]) -> None:
-        """Take a vehicle's event: `sign_on` claims a trip, block or route, `sign_off` ends it, `alarm` calls for help."""
+        """Take a vehicle's event: `sign_on` claims a trip, block or route, `sign_off` ends it, `alarm`."""
         if len(self._events) == EVENTS_MAX:
             self.refused["event_inbox_full"] += 1
         self._events.append(event)
@@ -107,7 +107,7 @@ class Engine:
         return self.desk.acknowledge(alert_id, by, now_s)
 
     def measures(self, from_s: float, to_s: float, route_id: str | None = None) -> list[LineMeasure]:
-        """Regularity and punctuality of the departures in `from_s <= t < to_s` that are kept, by route and direction."""
+        """Regularity and punctuality of the departures in `from_s <= t < to_s`, by route and direction."""
         known = self.passage_log.all()
         inside = (known.departure_s >= from_s) & (known.departure_s < to_s)
         if route_id is not None:
@@ -246,6 +246,7 @@ class Engine:
         wanted = descriptor if descriptor is not None else self._signed_on.get(fleet.key[row])
         claim = self.timetable.read_claim(wanted, float(fleet.ts_s[row]), self.claims)
         fleet.claimed_route[row], fleet.claimed_direction[row] = claim.route, claim.direction
+        fleet.claims_trip[row] = claim.trip != NO_TRIP
         if claim.trip != NO_TRIP:
             if claim.trip != fleet.trip[row] or claim.zero_s != fleet.zero_s[row]:
                 self._leave_trip(row)
@@ -276,7 +277,8 @@ class Engine:
             for row in guessed[wrong].tolist():
                 self._leave_trip(row)
                 assign(fleet, self.timetable, row, NO_TRIP, np.nan, NOBODY)
-        free = moved[fleet.trip[moved] == NO_TRIP]
+        # Who names a trip and has driven it to its end has none until another is named.
+        free = moved[(fleet.trip[moved] == NO_TRIP) & ~fleet.claims_trip[moved]]
         self.trips_inferred += self.inference.infer(fleet, self.timetable, self.roads.paths, now_s, free)
 
     def _thin_inbox(self) -> None:
@@ -318,7 +320,7 @@ class Engine:
         start_s = fleet.zero_s[listed] + self.timetable.first_s[trip]
         with np.errstate(invalid="ignore"):
             due = fleet.ts_s[listed] > start_s + 300.0
-        waits = (fleet.next_stop[listed] == 0) & ~(fleet.off_route[listed] & due)
+        waits = ((fleet.next_stop[listed] == 0) | np.isnan(fleet.place_m[listed])) & ~(fleet.off_route[listed] & due)
         state = np.full(len(listed), ON_TRIP, dtype=np.int32)
         state[fleet.off_route[listed]] = OFF_ROUTE
         state[waits | fleet.finished[listed]] = LAYOVER

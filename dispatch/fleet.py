@@ -32,6 +32,7 @@ COLUMNS: dict[str, tuple[Any, float]] = {
     "assigned": (np.int32, NOBODY),
     "next_trip": (np.int32, NO_TRIP),
     "next_zero_s": (np.float64, np.nan),
+    "claims_trip": (np.bool_, False),
     "claimed_route": (np.int32, -1),
     "claimed_direction": (np.int32, -1),
     "along_m": (np.float64, np.nan),
@@ -44,6 +45,7 @@ COLUMNS: dict[str, tuple[Any, float]] = {
     "enter_s": (np.float64, np.nan),
     "mark_row": (np.int32, -1),
     "finished": (np.bool_, False),
+    "finished_s": (np.float64, np.nan),
     "delay_s": (np.float64, np.nan),
 }
 
@@ -52,11 +54,13 @@ class Fleet:
     """State of all vehicles; `rows` of a column are VehicleIdx, valid below `len(fleet)`.
 
     trip, zero_s: the trip driven and the Unix time at which its own stop times count zero; pattern follows from trip.
-    next_*: the trip that follows in its block. claimed_*: the route that the device said, where it named no trip.
-    along_m, offset_m: the newest fix on its path, nan before it is matched.
+    next_trip, next_zero_s: what follows in its block.
+    claims_trip: the device names a trip of ours; claimed_route, claimed_direction: where it does not, what it names.
+    along_m, offset_m: the newest fix on its path, nan before it is matched; on_route_s: when it was last on it.
     place_m, place_s: how far along the trip it has been, and when it was last there: what passages are measured from.
     next_stop: position in the pattern of the first stop it has not left; enter_s: when it came near that stop.
     mark_row: the last of its way's marks that it has passed. delay_s: at the last passage seen on this trip.
+    finished, finished_s: it has reached its last stop, and when.
     """
 
     ts_s: Floats
@@ -74,6 +78,7 @@ class Fleet:
     assigned: Ints
     next_trip: Ints
     next_zero_s: Floats
+    claims_trip: Flags
     claimed_route: Ints
     claimed_direction: Ints
     along_m: Floats
@@ -86,6 +91,7 @@ class Fleet:
     enter_s: Floats
     mark_row: Ints
     finished: Flags
+    finished_s: Floats
     delay_s: Floats
 
     def __init__(self, room: int = 64) -> None:
@@ -132,7 +138,7 @@ class Fleet:
 
     def clear_track(self, rows: Rows) -> None:
         """Forget where on its trip each vehicle is: the next fix starts a new track."""
-        for name in ("along_m", "offset_m", "on_route_s", "place_m", "place_s", "enter_s", "delay_s"):
+        for name in ("along_m", "offset_m", "on_route_s", "place_m", "place_s", "enter_s", "delay_s", "finished_s"):
             getattr(self, name)[rows] = np.nan
         self.mark_row[rows] = -1
         self.next_stop[rows] = 0

@@ -200,7 +200,7 @@ def _seen(lines: Lines, memory: MarkMemory, way: Ints, place_m: Floats, vehicle:
 
 
 def _frequent(network: Network, trip: Ints, zero_s: Floats, scheduled_s: Floats) -> Floats:
-    """Where both trips are one trip of frequencies.txt without a start time of its own, the headway of its row holds."""
+    """For trips of frequencies.txt that keep no exact times, the headway of their row."""
     if not len(network.frequency_trip):
         return scheduled_s
     headway_s = np.full(len(network.trip_id), np.nan)
@@ -229,7 +229,7 @@ class _Ahead:
         self.rank[self.order] = np.arange(len(rows))
 
     def estimate(self, wanted: Rows) -> _Guess:
-        """For each of `wanted` (positions in rows) the nearest vehicle ahead that came over the same road, by timetable.
+        """For each of `wanted` (positions in rows) the nearest vehicle ahead that came over the same road.
 
         The headway is the scheduled running time of the leader from the follower's place to its own.
         """

@@ -10,6 +10,7 @@ goes on from (or leads up to) the place where they meet the others.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def draw_lines(network: Network) -> Lines:
         ways = by_line[edges[i] : edges[i + 1]]
         members = np.flatnonzero(way == ways[0])
         main[i] = members[np.argmax(trips[members])]
-        maker.mark_line(network, ways, np.asarray(network.pattern_path[first_pattern[ways]], dtype=np.int32))
+        maker.mark_line(network, ways, network.pattern_path[first_pattern[ways]])
     return maker.finish(
         line.astype(np.int32),
         way.astype(np.int32),
@@ -102,7 +103,7 @@ class _Marks:
         self.main: list[Flags] = []
         self.made = 0
 
-    def mark_line(self, network: Network, ways: Ints, paths: Ints) -> None:
+    def mark_line(self, network: Network, ways: NDArray[np.intp], paths: NDArray[np.integer[Any]]) -> None:
         """Mark all ways of one line, the main one first."""
         samples = [_sample(network, int(path)) for path in paths]
         found = [np.full(len(along_m), -1, dtype=np.int64) for along_m, _ in samples]
@@ -150,7 +151,7 @@ class _Marks:
 
 
 def _sample(network: Network, path: int) -> tuple[Floats, Floats]:
-    """A place every 25 m of a path: distances, and columns x, y and direction scaled so that they compare by distance."""
+    """A place every 25 m of a path: distance along it, and x, y and direction as columns that compare by distance."""
     length_m = network.point_along_m[network.path_start[path + 1] - 1]
     along_m = np.arange(0.0, length_m + MARK_M / 2, MARK_M)
     of = np.full(len(along_m), path, dtype=np.int32)

@@ -22,8 +22,8 @@ from dispatch.network import Floats, Ints, Network
 CELL_M = 32.0  # of the index from distance to segment
 DISTANCE_M = 10.0  # standard deviation of a fix, across the road
 HEADING = 12.0  # cost of driving against the path: as much as 35 m beside it
-# Fixes times segments in one pass. 8,192 float64 fit in the caches and, at 64 KiB, below the size from which malloc maps
-# fresh pages for every array (128 KiB in glibc): twice as fast as 16,384.
+# Fixes times segments in one pass. 8,192 float64 fit in the caches and, at 64 KiB, below the size from which malloc
+# maps fresh pages for every array (128 KiB in glibc): twice as fast as 32,768.
 PAIRS_AT_ONCE = 1 << 13
 UNKNOWN_SPREAD_M = 1e9
 

@@ -109,6 +109,8 @@ def pass_stops(fleet: Fleet, zones: StopZones, rows: Rows) -> Passages:
     arrival_s, departure_s = _dwell(
         entered_s, left_s, zones.stop_m[row] - zones.enter_m[row], zones.leave_m[row] - zones.stop_m[row]
     )
+    # Whoever was seen before the stop or at it had not left it then.
+    departure_s = np.where(zones.stop_m[row] >= from_m[of], np.maximum(departure_s, from_s[of]), departure_s)
     final = row == zones.first[pattern[of] + 1] - 1
     arrival_s = np.where(final, entered_s + (zones.stop_m[row] - zones.enter_m[row]) / ROLL_MPS, arrival_s)
     departure_s = np.where(final, np.nan, departure_s)
@@ -178,11 +180,18 @@ class PassageLog:
         self.written += count
 
     def all(self) -> Passages:
-        """Every passage that is kept, in no particular order."""
+        """Every passage that is kept. Of a vehicle that came to a stop twice on one trip, the later one."""
         kept = min(self.written, self._ints.shape[1])
-        vehicle, trip, stop = self._ints[:, :kept].copy()
-        zero_s, arrival_s, departure_s = self._floats[:, :kept].copy()
-        return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
+        oldest = self.written % kept if kept else 0
+        newest_first = (np.arange(kept) + oldest)[::-1] % max(kept, 1)
+        vehicle, trip, stop = self._ints[:, newest_first]
+        zero_s, arrival_s, departure_s = self._floats[:, newest_first]
+        order = np.lexsort((stop, zero_s, trip, vehicle))
+        key = (vehicle[order], trip[order], zero_s[order], stop[order])
+        first = np.ones(kept, dtype=np.bool_)
+        first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in key])
+        rows = order[first]
+        return Passages(vehicle[rows], trip[rows], zero_s[rows], stop[rows], arrival_s[rows], departure_s[rows])
 
     def _grow(self, count: int) -> None:
         size = self._ints.shape[1]

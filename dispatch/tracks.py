@@ -29,6 +29,7 @@ AHEAD_M = 40.0
 TURNED_BACK_M = 300.0  # further behind is another round of the trip, not noise
 PLAN_SPREAD_M = 3000.0  # how far the timetable's place may be wrong when there is nothing better
 FREE_MPS = 8.0
+BEGINS_EARLY_S = 300.0  # before that a vehicle that moves along its next trip's path is on its way to its layover
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +81,39 @@ def follow(
     fleet.on_route_s[here] = fleet.ts_s[here]
     with np.errstate(invalid="ignore"):
         fresh = np.isnan(fleet.place_m[here])
+        waits = fresh & (fleet.ts_s[here] < _start_s(fleet, roads.network, here) - BEGINS_EARLY_S)
         silent = ~fresh & (fleet.ts_s[here] - last_s > limits.silent_s)
         left = ~fresh & ~silent & was_off
         back = ~fresh & (fleet.along_m[here] < fleet.place_m[here] - TURNED_BACK_M)
+    fresh &= ~waits
     for reason, which in ((TRACK_START, fresh), (SILENCE, silent), (OFF_ROUTE, left)):
         if which.any():
             counts.refused[reason] += start_tracks(fleet, roads.zones, here[which])
     back &= ~silent & ~left
     if back.any():
+        # It has been this way before, to turn or to wait: what it passes from here on is what counts.
+        fleet.next_stop[here[back]] = 0
         start_tracks(fleet, roads.zones, here[back])
     anew = fresh | silent | left | back
     if anew.any():
         begun = here[anew]
         way = roads.lines.pattern_way[fleet.pattern[begun]]
         fleet.mark_row[begun] = roads.lines.row_at(way, fleet.place_m[begun])
-    going = here[~anew]
+    going = here[~anew & ~waits]
     from_m, from_s = fleet.place_m[going].copy(), fleet.place_s[going].copy()
     passages = pass_stops(fleet, roads.zones, going)
     pass_marks(fleet, roads.network, roads.lines, roads.memory, going, from_m, from_s)
     _note_passages(fleet, roads.network, passages)
-    fleet.finished[here] |= fleet.next_stop[here] >= np.diff(roads.zones.first)[fleet.pattern[here]]
+    ended = here[~fleet.finished[here] & (fleet.next_stop[here] >= np.diff(roads.zones.first)[fleet.pattern[here]])]
+    fleet.finished[ended] = True
+    fleet.finished_s[ended] = fleet.ts_s[ended]
     return passages, place
+
+
+def _start_s(fleet: Fleet, network: Network, rows: Rows) -> Floats:
+    """Unix time of the first departure of each vehicle's trip."""
+    start_s: Floats = fleet.zero_s[rows] + network.departure_s[network.trip_time_start[fleet.trip[rows]]]
+    return start_s
 
 
 def _place(fleet: Fleet, roads: Roads, rows: Rows, last_s: Floats, limits: TrackLimits) -> Matches:

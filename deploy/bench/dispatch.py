@@ -13,6 +13,7 @@ import datetime as dt
 import statistics
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from dispatch.engine import Engine
 from dispatch.matching import match, prepare_paths
 from dispatch.network import Network
-from dispatch.observations import Observations
+from dispatch.observations import Descriptor, Observations
 from dispatch.timetable import point_at, scheduled_place
 
 Floats = NDArray[np.float64]
@@ -62,14 +63,14 @@ def measure_matching(fixes: int, rng: np.random.Generator) -> tuple[dict[str, fl
         5,
         lambda: match(paths, path, x_m, y_m, before_m - 40.0, before_m + 80.0, before_m + 8.0, spread_m, bearing_deg),
     )
-    figures = {"matching_fixes_per_s": round(fixes / ours_s)}
+    figures: dict[str, float] = {"matching_fixes_per_s": round(fixes / ours_s)}
     try:
         import shapely
     except ImportError:
         return figures, {}
     start = network.path_start
     points = np.column_stack((network.point_x_m, network.point_y_m))
-    lines = np.array([shapely.LineString(points[a:b]) for a, b in zip(start[:-1], start[1:], strict=True)])
+    lines = np.array([shapely.LineString(points[a:b]) for a, b in pairwise(start)])
     few = slice(0, min(fixes, 10_000))
     on, where = lines[path[few]], shapely.points(x_m[few], y_m[few])
     theirs_s = _best_of(3, lambda: shapely.line_locate_point(on, where))
@@ -131,7 +132,7 @@ class _Fleet:
         lat_deg, lon_deg = network.unproject(x_m + noise[0], y_m + noise[1])
         unknown = np.full(size, np.nan)
         at_s = np.full(size, now_s)
-        claims = [(f"t{i}", None, None, "20260713", None, None) for i in range(size)]
+        claims: list[Descriptor | None] = [(f"t{i}", None, None, "20260713", None, None) for i in range(size)]
         keys = [f"bench/v{i}" for i in range(size)]
         speed_mps = np.full(size, 5.0)
         return Observations(

@@ -188,12 +188,8 @@ def _assignment(engine: Engine, folded: list[Folded], hidden: Observations | Non
     driven = int((trip >= 0).sum())
     if hidden is None:
         return {"given": driven, "inferred": 0, "route_agreement": None, "trip_agreement": None}
-    claims: dict[tuple[str, float], Descriptor | None] = {
-        run: claim
-        for run, claim in zip(
-            zip(hidden.vehicle_key, hidden.ts_s.tolist(), strict=True), hidden.descriptor, strict=True
-        )
-    }
+    runs = zip(hidden.vehicle_key, hidden.ts_s.tolist(), strict=True)
+    claims: dict[tuple[str, float], Descriptor | None] = dict(zip(runs, hidden.descriptor, strict=True))
     network, keys = engine.network, engine.fleet.key
     on_route = np.concatenate([part.on_route for part in folded])
     vehicle, ts_s = (np.concatenate([getattr(part, name) for part in folded]) for name in ("vehicle", "ts_s"))
@@ -230,7 +226,8 @@ def _score(engine: Engine, samples: list[tuple[Any, ...]], passages: Passages) -
 
     def number(vehicle: Any, trip: Any, zero_s: Floats, stop: Any) -> NDArray[np.int64]:
         quarter = ((zero_s - first_s) // 900).astype(np.int64)
-        return ((quarter * trips + trip) * len(engine.fleet) + vehicle) * stops + stop
+        key: NDArray[np.int64] = ((quarter * trips + trip) * len(engine.fleet) + vehicle) * stops + stop
+        return key
 
     first_s = float(min(zero_s.min(initial=np.inf), passages.zero_s.min(initial=np.inf), 1e12))
     seen = ~np.isnan(passages.arrival_s)
@@ -262,8 +259,8 @@ def _print(report: dict[str, Any]) -> None:
     screen = Console()
     positions, matching, passages = report["positions"], report["matching"], report["passages"]
     screen.print(
-        f"{positions['admitted']:,} of {positions['read']:,} positions admitted, {matching['matched_share']:.1%} matched "
-        f"(offset p50 {matching['offset_m_p50']} m, p90 {matching['offset_m_p90']} m), "
+        f"{positions['admitted']:,} of {positions['read']:,} positions admitted, {matching['matched_share']:.1%} "
+        f"matched (offset p50 {matching['offset_m_p50']} m, p90 {matching['offset_m_p90']} m), "
         f"{passages['observed']:,} passages, {report['elapsed_s']:.1f} s"
     )
     refused = ", ".join(f"{reason} {count}" for reason, count in passages["refused"].items())
