@@ -1,0 +1,110 @@
+"""`takt device` as it is typed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from deploy.commands import device as device_command
+from deploy.errors import UserError
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> str:
+    return str(tmp_path / "data")
+
+
+def run(*words: str) -> Result:
+    app = typer.Typer()
+    device_command.register(app)
+    return CliRunner().invoke(app, ["device", *words])
+
+
+def sentence(*words: str) -> str:
+    """What a person is told."""
+    error = run(*words).exception
+    assert isinstance(error, UserError), error
+    assert "\n" not in str(error)
+    return str(error)
+
+
+def test_add_tells_a_program_all_that_a_device_needs(data_dir: str) -> None:
+    shown = json.loads(run("add", "vehicle", "kpt", "4582", "--data-dir", data_dir, "--json").stdout)
+    assert shown["username"] == "vehicle.kpt.4582"
+    assert len(shown["password"]) == 48
+    assert shown["topics"] == {
+        "publish": [f"fleet/v1/kpt/4582/{kind}" for kind in ("position", "event", "status")],
+        "subscribe": ["fleet/v1/kpt/4582/instruction"],
+    }
+    assert (shown["host"], shown["port"], shown["tls"]) == ("127.0.0.1", 1883, False)
+
+
+def test_add_shows_a_person_the_password_once(data_dir: str) -> None:
+    shown = run("add", "validator", "kpt", "7", "--data-dir", data_dir).stdout
+    assert "user name   validator.kpt.7" in shown
+    assert "password    " in shown
+    assert "password" not in run("list", "--data-dir", data_dir).stdout
+    assert "has credentials already" in sentence("add", "validator", "kpt", "7", "--data-dir", data_dir)
+
+
+def test_a_fleet_is_added_from_a_file(data_dir: str, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.csv"
+    fleet.write_text("\ufeffkind,operator,id,note\nvehicle,kpt,1,old\nvalidator,kpt,1,new\n", encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(run("add", "--many", str(fleet), "--data-dir", data_dir).stdout)))
+
+    assert [row["username"] for row in rows] == ["vehicle.kpt.1", "validator.kpt.1"]
+    assert all(len(row["password"]) == 48 for row in rows)
+    assert len(json.loads(run("list", "--data-dir", data_dir, "--json").stdout)["devices"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"", "fleet.csv:1: the column kind is missing"),
+        (b"kind,operator\n", "fleet.csv:1: the column id is missing"),
+        (b"kind,operator,id\n", "names no device"),
+        (b"kind,operator,id\nvehicle,kpt,1\nvehicle,kpt,a b\n", "fleet.csv:3: 'a b'"),
+        (b"kind,operator,id\nvehicle,kpt\n", "fleet.csv:2: ''"),
+        (b"kind,operator,id\ntram,kpt,1\n", "fleet.csv:2: 'tram'"),
+        (b"kind,operator,id\nvehicle,kpt,1\nvehicle,kpt,1\n", "vehicle.kpt.1: is named twice"),
+        (b"kind,operator,id\nvehicle,kpt,\xff\n", "is no csv file in UTF-8"),
+        (b"kind,operator,id\n" + b'"' + b"x" * 200_000, "is no csv file"),
+    ],
+)
+def test_a_wrong_line_is_named_and_nothing_is_added(data_dir: str, tmp_path: Path, text: bytes, told: str) -> None:
+    fleet = tmp_path / "fleet.csv"
+    fleet.write_bytes(text)
+    assert told in sentence("add", "--many", str(fleet), "--data-dir", data_dir)
+    run("add", "vehicle", "other", "1", "--data-dir", data_dir)
+    assert len(json.loads(run("list", "--data-dir", data_dir, "--json").stdout)["devices"]) == 1
+
+
+def test_half_a_name_is_wrong_usage(data_dir: str) -> None:
+    assert run("add", "vehicle", "kpt", "--data-dir", data_dir).exit_code == 2
+    assert run("add", "--data-dir", data_dir).exit_code == 2
+
+
+def test_a_revoked_device_is_gone(data_dir: str) -> None:
+    run("add", "vehicle", "kpt", "1", "--data-dir", data_dir)
+    assert run("revoke", "vehicle", "kpt", "1", "--data-dir", data_dir).exit_code == 0
+    assert "has no credentials" in sentence("revoke", "vehicle", "kpt", "1", "--data-dir", data_dir)
+
+
+def test_looking_makes_no_instance(data_dir: str) -> None:
+    assert "there is no instance here" in sentence("list", "--data-dir", data_dir)
+    assert not Path(data_dir).exists()
+
+
+def test_an_export_is_for_its_owner_alone(data_dir: str, tmp_path: Path) -> None:
+    run("add", "vehicle", "kpt", "1", "--data-dir", data_dir)
+    shown = json.loads(run("export", "--out", str(tmp_path), "--data-dir", data_dir, "--json").stdout)
+
+    assert [Path(file).stat().st_mode & 0o777 for file in shown["files"]] == [0o600, 0o600]
+    assert "there is no such folder" in sentence("export", "--out", str(tmp_path / "none"), "--data-dir", data_dir)
+    assert "there is only mosquitto" in sentence("export", "--format", "emqx", "--data-dir", data_dir)
