@@ -1,0 +1,293 @@
+"""The player against a real broker that checks every device's rights; ticketing's part is played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import itertools
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import numpy as np
+import pytest
+
+from deploy.devices import DeviceId as Registered
+from deploy.devices import Registry
+from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
+from deploy.instance import Instance
+from dispatch.network import Network
+from dispatch.timetable import move_to
+from gateway.refusal import Refusal
+from gateway.wire import decode_position, decode_tap, decode_vehicle_event
+from simulators.checker import compare
+from simulators.faults import FaultSettings
+from simulators.journal import read_journal
+from simulators.outing import Pace
+from simulators.player import PlayerSettings, play
+from simulators.provision import DeviceCredential, needed_devices
+from simulators.riders import CityCard, RiderSettings
+from simulators.validators import Limits
+from simulators.vehicles import VehicleSettings
+from tests.unit.simulators.straight_line import make_line
+
+DAY = dt.date(2026, 7, 13)
+WAIT_S = 30.0
+
+
+@dataclass
+class Office:
+    """Everything that devices say, and ticketing's answers to taps: `answer` decides each."""
+
+    client: aiomqtt.Client
+    answer: Callable[[dict[str, Any], int], str | None]
+    heard: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    ranges: int = 0  # receipts that covered taps without a verdict
+    tries: dict[str, int] = field(default_factory=dict)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def listen(self) -> None:
+        async for message in self.client.messages:
+            topic, payload = str(message.topic), bytes(message.payload)  # type: ignore[arg-type]
+            kind = topic.rsplit("/", 1)[1]
+            if kind == "tap":
+                await self._judge(topic, payload)
+            async with self.changed:
+                self.heard.setdefault(kind, []).append((topic, payload))
+                self.changed.notify_all()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WAIT_S), self.changed:
+            await self.changed.wait_for(true)
+
+    def senders(self, kind: str) -> set[str]:
+        return {topic.split("/")[3] for topic, _ in self.heard.get(kind, [])}
+
+    async def _judge(self, topic: str, payload: bytes) -> None:
+        tap = json.loads(payload)
+        self.tries[tap["id"]] = self.tries.get(tap["id"], 0) + 1
+        verdict = self.answer(tap, self.tries[tap["id"]])
+        base = topic.removesuffix("tap")
+        if verdict == "range":  # stored, and only the cumulative receipt says so
+            self._store(tap, topic)
+            numbers = self.numbers[topic, tap["boot"]]
+            through = next(n for n in itertools.count() if n + 1 not in numbers)
+            self.ranges += through > 1
+            await self.client.publish(base + "receipt", json.dumps({"boot": tap["boot"], "seq_through": through}))
+        elif verdict is not None:
+            if verdict != "unavailable":
+                self._store(tap, topic)
+            await self.client.publish(base + "verdict", json.dumps({"id": tap["id"], "verdict": verdict}))
+
+    def _store(self, tap: dict[str, Any], topic: str) -> None:
+        self.numbers.setdefault((topic, tap["boot"]), set()).add(tap["seq"])
+        self.stored[tap["id"]] = {"id": tap["id"], "verdict": "accepted", "device": topic.split("/")[3]}
+
+
+@dataclass
+class Stage:
+    """A broker, devices with credentials, and a network whose line has been running for half an hour."""
+
+    broker: Broker
+    network: Network
+    devices: list[DeviceCredential]
+
+
+@pytest.fixture
+def network() -> Network:
+    line = make_line(stops=150, spacing_m=60.0, leg_s=8, trips=40, headway_s=300)
+    return move_to(line, DAY, 8 * 3600 + 3600, time.time())
+
+
+@contextlib.asynccontextmanager
+async def on_stage(folder: Path, network: Network, *, share: float = 0.5) -> AsyncIterator[Stage]:
+    instance = Instance.open(folder / "data")
+    needed = needed_devices(network, time.time(), 600.0, 4, validator_share=share)
+    with instance.locked():
+        made = Registry(instance).add_many([Registered(d.kind, d.operator, d.id) for d in needed])
+        devices = [
+            DeviceCredential(d.kind, d.operator, d.id, c.username, c.password)
+            for d, c in zip(needed, made, strict=True)
+        ]
+        async with embedded_broker(instance, BrokerSettings(mqtt_port=0)) as broker:
+            yield Stage(broker, network, devices)
+
+
+@contextlib.asynccontextmanager
+async def office(broker: Broker, answer: Callable[[dict[str, Any], int], str | None]) -> AsyncIterator[Office]:
+    async with aiomqtt.Client(
+        broker.mqtt_host, broker.mqtt_port, username=broker.user, password=broker.password, identifier="office"
+    ) as client:
+        for topic, qos in (("fleet/v1/+/+/+", 0), ("validator/v1/+/+/tap", 1), ("validator/v1/+/+/event", 1)):
+            await client.subscribe(topic, qos)
+        desk = Office(client, answer)
+        task = asyncio.create_task(desk.listen())
+        try:
+            yield desk
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def playing(stage: Stage, journal: Path | None = None, **changed: Any) -> AsyncIterator[dict[str, Any]]:
+    """A play at the side; its statistics are in the dict when it is over."""
+    settings = PlayerSettings(
+        journal=journal,
+        vehicles=VehicleSettings(hold_compliance=1.0, dwell_fixed_s=1.0, boarding_s=0.1),
+        pace=Pace(position_interval_s=0.5, alarms_per_hour=0.0, faults=FaultSettings().none_at_all()),
+        riders=RiderSettings(taps_per_s=8.0, to_reader_s_mean=0.3),
+        limits=Limits(first_pause_s=0.5, pause_s_max=2.0, **changed),
+    )
+    stop, statistics = asyncio.Event(), {}
+    rng = np.random.default_rng()
+    cards = [CityCard(b"\x04" + rng.bytes(6), bytes(16), rng.bytes(16)) for _ in range(20)]
+
+    async def run() -> None:
+        statistics.update(
+            await play(
+                stage.network,
+                stage.devices,
+                settings,
+                http_url="http://127.0.0.1:9",  # nobody sells tickets there: riders have their cards
+                mqtt_host=stage.broker.mqtt_host,
+                mqtt_port=stage.broker.mqtt_port,
+                kiosk_token="",
+                rng=rng,
+                stop=stop,
+                cards=cards,
+            )
+        )
+
+    task = asyncio.create_task(run())
+    try:
+        yield statistics
+    finally:
+        stop.set()
+        async with asyncio.timeout(WAIT_S):
+            await task
+
+
+def accept(_tap: dict[str, Any], _tries: int) -> str:
+    return "accepted"
+
+
+async def test_every_vehicle_says_who_and_where_it_is(tmp_path: Path, network: Network) -> None:
+    async with on_stage(tmp_path, network) as stage, office(stage.broker, accept) as desk:
+        vehicles = {device.id for device in stage.devices if device.kind == "vehicle"}
+        async with playing(stage) as statistics:
+            await desk.until(lambda: len(desk.senders("position")) == 4 and len(desk.senders("event")) == 4)
+            await desk.until(lambda: len(desk.heard["position"]) > 20 and bool(desk.stored))
+        await desk.until(lambda: sum(b"false" in payload for _, payload in desk.heard["status"]) == 4)
+
+    assert desk.senders("position") <= vehicles
+    fixes = [decode_position(payload) for _, payload in desk.heard["position"]]
+    assert not [fix for fix in fixes if isinstance(fix, Refusal)]
+    assert {fix.route_id for fix in fixes if not isinstance(fix, Refusal)} == {"R"}
+    events = [decode_vehicle_event(payload, "", 0.0) for topic, payload in desk.heard["event"]]
+    assert {event.event for event in events if not isinstance(event, Refusal)} == {"sign_on"}
+    assert statistics["connects"] == 6  # four vehicles and two validators, once each
+    assert statistics["refused"] == statistics["failed"] == statistics["online"] == 0
+
+
+async def test_taps_are_sent_until_somebody_has_them(tmp_path: Path, network: Network) -> None:
+    def grudgingly(tap: dict[str, Any], tries: int) -> str | None:
+        """Lost the first time, unavailable the second, then a receipt by verdict or by range."""
+        return (None, "unavailable", "accepted" if tap["seq"] % 2 else "range")[min(tries, 3) - 1]
+
+    journal = tmp_path / "journal.jsonl"
+    async with (
+        on_stage(tmp_path, network, share=1.0) as stage,
+        office(stage.broker, grudgingly) as desk,
+        playing(stage, journal) as statistics,
+    ):
+        await desk.until(lambda: len(desk.stored) >= 20 and desk.ranges >= 4)
+
+    read = [decode_tap(payload, "city", topic.split("/")[3], 0.0) for topic, payload in desk.heard["tap"]]
+    assert not [one for one in read if isinstance(one, Refusal)]
+    same = {(one.id, one.raw) for one in read if not isinstance(one, Refusal)}
+    assert len(same) == len(desk.tries)  # every retry is the same, byte for byte
+    assert statistics["resent"] >= 20
+    assert statistics["receipted_by_range"] > 0
+    with journal.open("rb") as file:
+        comparison = compare(read_journal(file), desk.stored.values())
+    assert comparison.findings == []
+    assert comparison.receipted >= 15
+
+
+async def test_a_restart_sends_what_the_last_start_left(tmp_path: Path, network: Network) -> None:
+    journal = tmp_path / "journal.jsonl"
+    async with on_stage(tmp_path, network, share=1.0) as stage:
+        async with office(stage.broker, lambda _tap, _tries: None) as deaf, playing(stage, journal):
+            await deaf.until(lambda: len(deaf.tries) >= 5)
+        async with office(stage.broker, accept) as desk, playing(stage, journal):
+            await desk.until(lambda: deaf.tries.keys() <= desk.stored.keys())
+
+    with journal.open("rb") as file:
+        assert compare(read_journal(file), desk.stored.values()).findings == []
+
+
+async def test_a_tap_that_nobody_answers_is_set_aside_and_reported(tmp_path: Path, network: Network) -> None:
+    async with (
+        on_stage(tmp_path, network, share=1.0) as stage,
+        office(stage.broker, lambda _tap, _tries: None) as desk,
+        playing(stage, tries_max=2) as statistics,
+    ):
+        await desk.until(lambda: any(b"tap_set_aside" in payload for _, payload in desk.heard.get("event", [])))
+
+    assert statistics["set_aside"] > 0
+    assert statistics["taps_waiting"] >= statistics["set_aside"]  # kept all the same
+
+
+async def test_a_driver_holds_and_answers(tmp_path: Path, network: Network) -> None:
+    async with (
+        on_stage(tmp_path, network, share=0.0) as stage,
+        office(stage.broker, accept) as desk,
+        playing(stage),
+    ):
+        await desk.until(lambda: len(desk.senders("event")) == 4)
+        vehicle = stage.devices[0]
+        order = {"id": "i-1", "ts": time.time(), "kind": "hold", "until_ts": time.time() + 1.0, "text": "wait"}
+        await desk.client.publish(f"fleet/v1/city/{vehicle.id}/instruction", json.dumps(order), 1)
+        await desk.until(lambda: any(b"instruction_read" in payload for _, payload in desk.heard["event"]))
+
+    topic, payload = next(one for one in desk.heard["event"] if b"instruction_read" in one[1])
+    assert topic == f"fleet/v1/city/{vehicle.id}/event"
+    assert json.loads(payload)["instruction_id"] == "i-1"
+
+
+async def test_all_devices_come_back_to_a_broker_that_was_killed(tmp_path: Path, network: Network) -> None:
+    async with on_stage(tmp_path, network) as stage:
+        port = stage.broker.mqtt_port
+        async with playing(stage) as statistics:
+            async with office(stage.broker, accept) as desk:
+                await desk.until(lambda: len(desk.senders("position")) == 4)
+                os.kill(stage.broker.pid, signal.SIGKILL)
+                await stage.broker.died
+            instance = Instance.open(tmp_path / "data")
+            async with (
+                embedded_broker(instance, BrokerSettings(mqtt_port=port)) as again,
+                office(again, accept) as desk,
+            ):
+                await desk.until(lambda: len(desk.senders("position")) == 4)
+
+    assert statistics["disconnects"] >= 6
+
+
+async def test_wrong_credentials_are_refused_and_counted(tmp_path: Path, network: Network) -> None:
+    async with on_stage(tmp_path, network, share=0.0) as stage, office(stage.broker, accept) as desk:
+        stage.devices[0] = DeviceCredential("vehicle", "city", stage.devices[0].id, stage.devices[0].username, "wrong")
+        async with playing(stage) as statistics:
+            await desk.until(lambda: len(desk.senders("position")) == 3)
+
+    assert statistics["refused"] >= 1
+    assert stage.devices[0].id not in desk.senders("position")
