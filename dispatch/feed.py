@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 from dispatch.feed_calendar import Services, read_services
 from dispatch.feed_places import Shapes, Stops, read_shapes, read_stops
-from dispatch.feed_problems import Problem, Problems
+from dispatch.feed_problems import FeedError, Problem, Problems
 from dispatch.feed_source import Source, digest, open_source
-from dispatch.feed_tables import Table, dates, read_table, require
+from dispatch.feed_tables import Table, dates, read_table
 from dispatch.feed_trips import Frequencies, Routes, Trips, read_frequencies, read_routes, read_trips
 from dispatch.network import Network
 from dispatch.network_blocks import block_rule, overlapping
 from dispatch.network_build import FeedColumns, build_network
+from dispatch.network_calendar import days_kept
 from dispatch.timetable import trip_ends_s
 
 FEED_VERSION_CHARACTERS = 100
@@ -42,17 +43,17 @@ def read_feed(source: str | Path | bytes, block_pattern: str | None = None, toda
     rule = block_rule(block_pattern) if block_pattern else None
     opened = open_source(source)
     problems = Problems()
-    agency = require(_read(opened, "agency.txt", problems), "agency.txt")
-    routes_table = require(_read(opened, "routes.txt", problems), "routes.txt")
-    stops_table = require(_read(opened, "stops.txt", problems), "stops.txt")
-    trips_table = require(_read(opened, "trips.txt", problems), "trips.txt")
-    times_table = require(_read(opened, "stop_times.txt", problems), "stop_times.txt")
+    agency = _require(opened, "agency.txt", problems)
+    routes_table = _require(opened, "routes.txt", problems)
+    stops_table = _require(opened, "stops.txt", problems)
+    trips_table = _require(opened, "trips.txt", problems)
+    times_table = _require(opened, "stop_times.txt", problems)
     shapes_table = _read(opened, "shapes.txt", problems)
     timezone = _timezone(agency)
     version, start_date = _feed_info(_read(opened, "feed_info.txt", problems))
-    anchor = max(filter(None, (start_date, today or dt.datetime.now(ZoneInfo(timezone)).date())))
+    kept = days_kept(today or dt.datetime.now(ZoneInfo(timezone)).date(), start_date)
     services = read_services(
-        _read(opened, "calendar.txt", problems), _read(opened, "calendar_dates.txt", problems), anchor
+        _read(opened, "calendar.txt", problems), _read(opened, "calendar_dates.txt", problems), kept
     )
     routes, stops, shapes = read_routes(routes_table), read_stops(stops_table), read_shapes(shapes_table)
     trips = read_trips(trips_table, times_table, (routes, stops, shapes, services.service_id), rule, problems)
@@ -112,6 +113,15 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def _read(source: Source, name: str, problems: Problems) -> Table | None:
     required, optional = COLUMNS[name]
     return read_table(source, name, required, optional, problems)
+
+
+def _require(source: Source, name: str, problems: Problems) -> Table:
+    table = _read(source, name, problems)
+    if table is None:
+        raise FeedError(name, None, f"is missing from {source.name}; a GTFS feed must have it")
+    if not len(table.frame):
+        raise FeedError(name, None, "has no rows")
+    return table
 
 
 def _timezone(agency: Table) -> str:

@@ -25,8 +25,8 @@ class Services:
     runs: Flags  # [V, D]
 
 
-def read_services(calendar: Table | None, exceptions: Table | None, anchor: dt.date) -> Services:
-    """All services named in either file; `anchor` is the day around which a table without end is kept."""
+def read_services(calendar: Table | None, exceptions: Table | None, kept: tuple[dt.date, dt.date]) -> Services:
+    """All services named in either file; `kept` are the first and last day that a table without end keeps."""
     if calendar is None and exceptions is None:
         raise FeedError("calendar.txt", None, "is missing, and so is calendar_dates.txt; a feed must have one of them")
     ids: list[pl.Series] = []
@@ -39,7 +39,7 @@ def read_services(calendar: Table | None, exceptions: Table | None, anchor: dt.d
     if not len(service_id):
         raise FeedError("calendar.txt", None, "names no service, and neither does calendar_dates.txt")
     weeks, days = _weeks(calendar, service_id), _exceptions(exceptions, service_id)
-    first_date, runs = service_days(len(service_id), weeks, days, anchor)
+    first_date, runs = service_days(len(service_id), weeks, days, kept)
     return Services(service_id.to_list(), first_date, runs)
 
 

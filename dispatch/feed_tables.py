@@ -83,15 +83,6 @@ def read_table(
     return Table(name, frame.filter(~blank), content, problems)
 
 
-def require(table: Table | None, name: str) -> Table:
-    """The table, or FeedError when the feed has none or it has no rows."""
-    if table is None:
-        raise FeedError(name, None, "is missing; a GTFS feed must have it")
-    if not len(table.frame):
-        raise FeedError(name, None, "has no rows")
-    return table
-
-
 def unique(table: Table, key: str) -> Table:
     """The table without rows whose key is missing or was there before; both are reported."""
     empty = table.frame[key].is_null()

@@ -10,8 +10,7 @@ import numpy as np
 from dispatch.network import Flags, Ints
 
 CELLS_MAX = 2_000_000  # services x days: one byte each; some feeds say that they are valid until 2099
-DAYS_MIN = 1_100
-DAYS_BEFORE = 366  # how much of the past is kept when not all days fit
+DAYS_BEFORE, DAYS_AFTER = 366, 730  # what is kept around today even then
 ADDED, REMOVED = 1, 2  # exception_type
 
 
@@ -34,18 +33,33 @@ class Exceptions:
     kind: Ints  # ADDED or REMOVED
 
 
-def service_days(services: int, weeks: Weeks, exceptions: Exceptions, anchor: dt.date) -> tuple[dt.date, Flags]:
+def days_kept(today: dt.date, feed_start_date: dt.date | None) -> tuple[dt.date, dt.date]:
+    """What a calendar must not lose: a year back and two years ahead, and the feed's own start if it is recent."""
+    before, after = dt.timedelta(days=DAYS_BEFORE), dt.timedelta(days=DAYS_AFTER)
+    if feed_start_date is None or abs(feed_start_date - today) > 10 * before:
+        return today - before, today + after
+    return min(today - before, feed_start_date), max(today, feed_start_date) + after
+
+
+def service_days(
+    services: int, weeks: Weeks, exceptions: Exceptions, kept: tuple[dt.date, dt.date]
+) -> tuple[dt.date, Flags]:
     """The first day of the table and bool[services, days].
 
-    A table beyond all use is cut: it begins a year before `anchor` and ends when it is full, years after it.
+    A table beyond all use is cut; the days from the first to the last of `kept` stay in it, and as many after them
+    as there is room for.
     """
     days = np.concatenate((weeks.first_day, weeks.last_day, exceptions.day))
     if not len(days):
-        return anchor, np.zeros((services, 0), dtype=np.bool_)
+        return kept[0], np.zeros((services, 0), dtype=np.bool_)
     first, last = int(days.min()), int(days.max())
     if (last - first + 1) * services > CELLS_MAX:
-        first = min(max(first, anchor.toordinal() - DAYS_BEFORE), last)
-        last = min(last, first + max(CELLS_MAX // max(services, 1), DAYS_MIN) - 1)
+        room = max(CELLS_MAX // max(services, 1), DAYS_BEFORE)
+        if kept[0].toordinal() <= last:
+            first = max(first, kept[0].toordinal())
+            last = min(last, max(first + room - 1, kept[1].toordinal()))
+        else:  # all of it is past: its beginning serves as well as any part
+            last = min(last, first + room - 1)
     day = np.arange(first, last + 1)
     runs = np.zeros((services, len(day)), dtype=np.bool_)
     within = (day >= weeks.first_day[:, None]) & (day <= weeks.last_day[:, None])

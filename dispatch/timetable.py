@@ -169,11 +169,21 @@ def first_day_shown(network: Network, today: dt.date) -> dt.date:
 
 
 def busiest_weekday(network: Network, from_date: dt.date) -> dt.date | None:
-    """The first of the 14 days from `from_date`, Monday to Friday, with the most runs; None when nothing runs."""
-    days = [from_date + dt.timedelta(days=n) for n in range(DAYS_SHOWN)]
-    runs = {day: len(runs_on(network, day)) for day in days if day.weekday() in WEEKDAYS}
-    busiest = max(runs, key=lambda day: runs[day])
-    return busiest if runs[busiest] else None
+    """The first of the 14 days from `from_date`, Monday to Friday, with the most runs.
+
+    Where nothing runs on them, the 14 days from the next weekday with service count, or from the first of all; None
+    when nothing ever runs from Monday to Friday.
+    """
+    served = [network.first_date + dt.timedelta(days=int(n)) for n in np.flatnonzero(network.service_runs.any(axis=0))]
+    served = [day for day in served if day.weekday() in WEEKDAYS]
+    later = [day for day in served if day >= from_date]
+    for first in (from_date, *later[:1], *served[:1]):
+        days = [first + dt.timedelta(days=n) for n in range(DAYS_SHOWN)]
+        runs = {day: len(runs_on(network, day)) for day in days if day.weekday() in WEEKDAYS}
+        busiest = max(runs, key=lambda day: runs[day])
+        if runs[busiest]:
+            return busiest
+    return None
 
 
 def scheduled_at(network: Network, trip: Ints, along_m: Floats) -> Floats:

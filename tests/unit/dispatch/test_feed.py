@@ -344,7 +344,7 @@ def test_names_the_line_after_a_quoted_line_break() -> None:
 REFUSALS: dict[str, tuple[bytes, str]] = {
     "not a zip": (b"hello", "feed.zip: is not a zip file; give a GTFS zip or a folder of its tables"),
     "empty file": (b"", "feed.zip: is not a zip file; give a GTFS zip or a folder of its tables"),
-    "no stops": (tiny(stops=None), "stops.txt: is missing; a GTFS feed must have it"),
+    "no stops": (tiny(stops=None), "stops.txt: is missing from feed.zip; a GTFS feed must have it"),
     "no calendar": (
         tiny(calendar=None),
         "calendar.txt: is missing, and so is calendar_dates.txt; a feed must have one of them",

@@ -140,7 +140,10 @@ def test_blocks_are_in_order_and_runs_without_one_stand_alone() -> None:
 def test_the_busiest_weekday_is_the_first_with_most_runs() -> None:
     few = np.array([[0, 1, 1, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1, 1]], dtype=bool)
     assert busiest_weekday(make_network(service_runs=few), MONDAY) == MONDAY + dt.timedelta(days=1)
-    assert busiest_weekday(make_network(), MONDAY - dt.timedelta(days=60)) is None
+    assert busiest_weekday(make_network(), MONDAY - dt.timedelta(days=60)) == MONDAY
+    assert busiest_weekday(make_network(), MONDAY + dt.timedelta(days=60)) == MONDAY
+    weekend = np.array([[0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1, 0]], dtype=bool)
+    assert busiest_weekday(make_network(service_runs=weekend), MONDAY) is None
 
 
 def test_days_are_shown_from_the_feeds_start_or_from_today() -> None:
