@@ -81,7 +81,7 @@ class Office:
             self._store(tap, topic)
             numbers = self.numbers[topic, tap["boot"]]
             through = next(n for n in itertools.count() if n + 1 not in numbers)
-            self.ranges += through > 1
+            self.ranges += through >= tap["seq"]
             await self.client.publish(base + "receipt", json.dumps({"boot": tap["boot"], "seq_through": through}))
         elif verdict is not None:
             if verdict != "unavailable":
