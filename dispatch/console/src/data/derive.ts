@@ -26,10 +26,32 @@ export interface Fleet {
   headwayByKey: Map<string, Headway>
   lines: Map<string, LineSummary>
   kpis: Kpis
+  /** What nearly all vehicle ids begin with; left out where room is scarce. */
+  prefix: string
 }
 
 export const vehicleKey = (vehicle: { operator_id: string; vehicle_id: string }): string =>
   `${vehicle.operator_id}/${vehicle.vehicle_id}`
+
+const PREFIX_SHARE = 0.8
+
+/** The longest beginning, up to a delimiter, that at least four in five of the ids have in common. */
+export function commonPrefix(ids: string[]): string {
+  const counts = new Map<string, number>()
+  for (const id of ids) {
+    for (const match of id.matchAll(/[-_.:](?=.)/g)) {
+      const prefix = id.slice(0, match.index + 1)
+      counts.set(prefix, (counts.get(prefix) ?? 0) + 1)
+    }
+  }
+  let longest = ''
+  for (const [prefix, count] of counts) {
+    if (count > 1 && count >= ids.length * PREFIX_SHARE && prefix.length > longest.length) longest = prefix
+  }
+  return longest
+}
+
+export const shortId = (id: string, prefix: string): string => (id.startsWith(prefix) ? id.slice(prefix.length) : id)
 
 /** How far a headway is from its plan, as a share of the plan: 0 is perfect, 1 is a pair on top of each other or a doubled gap. */
 export function severity(headway: Headway): number {
@@ -88,5 +110,5 @@ export function deriveFleet(vehicles: Vehicle[], headways: Headway[]): Fleet {
     kpis.gapped += summary.gapped
   }
   if (timed > 0) kpis.onTimeShare = onTime / timed
-  return { vehicleByKey, headwayByKey, lines, kpis }
+  return { vehicleByKey, headwayByKey, lines, kpis, prefix: commonPrefix(vehicles.map((vehicle) => vehicle.vehicle_id)) }
 }

@@ -91,6 +91,8 @@ export const en = {
       `${vehicle} is ${headway} behind ${leader}, planned ${plan}`,
     gapped: (vehicle: string, leader: string, headway: string, plan: string) =>
       `${vehicle} is ${headway} behind ${leader}, planned ${plan}`,
+    overtaken: (vehicle: string, leader: string, headway: string, plan: string) =>
+      `${vehicle} is ${headway} behind ${leader}, planned ${plan} ahead of it`,
     off_route: (vehicle: string) => `${vehicle} has left its route`,
     alarm: (vehicle: string) => `The driver of ${vehicle} calls for help`,
   },

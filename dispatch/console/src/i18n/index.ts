@@ -55,14 +55,23 @@ export function useFormat(): Format {
   }
 }
 
-/** A length of time as 4:10, or 1:04:10 from an hour on. */
+/** A length of time as 4:10, or 1:04:10 from an hour on; below zero with its sign. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return '–'
-  const total = Math.max(0, Math.round(seconds))
+  const whole = Math.round(seconds)
+  const sign = whole < 0 ? '−' : ''
+  const total = Math.abs(whole)
   const two = (n: number) => String(n).padStart(2, '0')
   const hours = Math.floor(total / 3600)
   const minutes = Math.floor((total % 3600) / 60)
-  return hours > 0 ? `${hours}:${two(minutes)}:${two(total % 60)}` : `${minutes}:${two(total % 60)}`
+  return hours > 0 ? `${sign}${hours}:${two(minutes)}:${two(total % 60)}` : `${sign}${minutes}:${two(total % 60)}`
+}
+
+/** A deviation in whole minutes, where room is scarce: +2′ is late. */
+export function signedMinutes(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined) return '–'
+  const minutes = Math.round(seconds / 60)
+  return `${minutes < 0 ? '−' : minutes > 0 ? '+' : ''}${Math.abs(minutes)}′`
 }
 
 /** A deviation with its sign: +2:10 is late, −0:40 early. */

@@ -94,6 +94,7 @@ export const uk: Messages = {
   alertText: {
     bunched: (vehicle, leader, headway, plan) => `${vehicle} іде через ${headway} після ${leader}, за планом ${plan}`,
     gapped: (vehicle, leader, headway, plan) => `${vehicle} іде через ${headway} після ${leader}, за планом ${plan}`,
+    overtaken: (vehicle, leader, headway, plan) => `${vehicle} іде через ${headway} після ${leader}, за планом на ${plan} попереду`,
     off_route: (vehicle) => `${vehicle} зійшла з маршруту`,
     alarm: (vehicle) => `Водій ${vehicle} кличе на допомогу`,
   },

@@ -2,7 +2,7 @@
 import { Map as MapLibre, NavigationControl, setWorkerUrl, type ExpressionSpecification, type GeoJSONSource } from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
-import type { Fleet } from '../data/derive'
+import { shortId, type Fleet } from '../data/derive'
 import type { Theme } from '../data/store'
 import type { HeadwayState, MapData } from '../data/types'
 import { drawIcons, ICON_RATIO, iconName } from './icons'
@@ -178,7 +178,7 @@ export class FleetMap {
         geometry: { type: 'Point', coordinates: [vehicle.lon, vehicle.lat] },
         properties: {
           key,
-          name: vehicle.vehicle_id,
+          name: shortId(vehicle.vehicle_id, this.fleet.prefix),
           route: vehicle.route_id ?? '',
           icon: iconName(state, vehicle.bearing_deg !== null),
           bearing: vehicle.bearing_deg ?? 0,

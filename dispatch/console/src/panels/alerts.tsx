@@ -1,7 +1,7 @@
 // What needs a person: open alerts first, newest above, each in words, with one button.
 import { useState } from 'preact/hooks'
 import { acknowledge, selectRoute, selectVehicle } from '../data/actions'
-import { vehicleKey } from '../data/derive'
+import { shortId, vehicleKey } from '../data/derive'
 import { getState, setState, useStore } from '../data/store'
 import type { Alert } from '../data/types'
 import { duration, useFormat, useMessages } from '../i18n'
@@ -24,10 +24,15 @@ function sorted(alerts: Alert[]): Alert[] {
     .slice(0, SHOWN)
 }
 
-function sentence(alert: Alert, text: Messages): string {
-  const vehicle = alert.vehicle_id ?? '?'
+function sentence(alert: Alert, text: Messages, prefix: string): string {
+  const vehicle = shortId(alert.vehicle_id ?? '?', prefix)
   if (alert.kind === 'bunched' || alert.kind === 'gapped') {
-    return text.alertText[alert.kind](vehicle, alert.leader_id ?? '?', duration(alert.headway_s), duration(alert.scheduled_headway_s))
+    const leader = shortId(alert.leader_id ?? '?', prefix)
+    const plan = alert.scheduled_headway_s
+    // A plan below zero: by the timetable this vehicle should be the one ahead.
+    return plan !== null && plan < 0
+      ? text.alertText.overtaken(vehicle, leader, duration(alert.headway_s), duration(-plan))
+      : text.alertText[alert.kind](vehicle, leader, duration(alert.headway_s), duration(plan))
   }
   return text.alertText[alert.kind](vehicle)
 }
@@ -53,6 +58,7 @@ function Item({ alert }: { alert: Alert }) {
   const route = useStore((state) => (alert.route_id ? state.routes.get(alert.route_id) : undefined))
   const stop = useStore((state) => (alert.stop_id ? state.stopNames.get(alert.stop_id) : undefined))
   const signedIn = useStore((state) => state.session !== null)
+  const prefix = useStore((state) => state.fleet.prefix)
   const [busy, setBusy] = useState(false)
   const direction = route?.directions.find((one) => one.direction_id === alert.direction_id)
   const tone = alert.kind === 'bunched' || alert.kind === 'gapped' ? alert.kind : 'alarm'
@@ -81,7 +87,7 @@ function Item({ alert }: { alert: Alert }) {
           <span class="alert__age">{text.forAge(duration(serverNow() - alert.opened_at))}</span>
           {direction && <span class="alert__where">{text.toward(direction.headsign)}</span>}
         </span>
-        <span class="alert__text">{sentence(alert, text)}{stop ? `, ${text.at(stop)}` : ''}</span>
+        <span class="alert__text">{sentence(alert, text, prefix)}{stop ? `, ${text.at(stop)}` : ''}</span>
       </button>
       <span class="alert__act">
         {alert.state === 'open' && (

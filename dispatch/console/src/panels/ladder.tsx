@@ -1,19 +1,20 @@
 // The ladder of one line: both directions to scale, each vehicle at its place with its leader and its gap against plan.
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { selectRoute, selectVehicle } from '../data/actions'
-import { punctuality, STATES, vehicleKey } from '../data/derive'
+import { punctuality, shortId, STATES, vehicleKey } from '../data/derive'
 import { setState, useStore } from '../data/store'
 import type { LineDirection, LineVehicle } from '../data/types'
-import { duration, signed, useMessages } from '../i18n'
+import { duration, signed, signedMinutes, useMessages } from '../i18n'
 import type { Messages } from '../i18n/en'
 import { LineBadge, StateMark } from '../ui/badges'
 import { Freshness, Panel } from '../ui/freshness'
 import { gapsBetween, markStops, placeVehicles, plannedHeadway, type Placed, type Scale } from './ladderLayout'
 import { Overview } from './overview'
 
-const ROOMY_PX = 38 // a label of two lines
+const ROOMY_PX = 35 // a label of two lines
 const TIGHT_PX = 22 // a label of one line
 const NAME_PX = 15
+const SCREENS_MAX = 1.6 // labels keep two lines as long as the strip is no longer than so many screens
 const SIDE_BY_SIDE_PX = 400
 
 function describe(vehicle: LineVehicle, text: Messages): string {
@@ -35,6 +36,7 @@ interface LabelProps {
 function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, selected }: LabelProps) {
   const text = useMessages()
   const key = vehicleKey(vehicle)
+  const prefix = useStore((state) => state.fleet.prefix)
   const state = vehicle.headway_state ?? 'unknown'
   const timing = punctuality(vehicle.deviation_s)
   const classes = ['rung', `edge-${state}`, roomy ? 'rung--roomy' : 'rung--tight']
@@ -48,12 +50,12 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, s
       onClick={() => selectVehicle(selected ? null : key)}
       onPointerEnter={(event) => event.pointerType === 'mouse' && setState({ hoveredVehicle: key })} onPointerLeave={() => setState({ hoveredVehicle: null })}
       onFocus={() => setState({ hoveredVehicle: key })} onBlur={() => setState({ hoveredVehicle: null })}>
-      <b class="rung__id">{vehicle.vehicle_id}</b>
-      <span class="rung__leader">{vehicle.leader_id ? `›${vehicle.leader_id}` : ''}</span>
-      <span class={`rung__time time-${timing}`}>{signed(vehicle.deviation_s)}</span>
+      <b class="rung__id"><bdi>{shortId(vehicle.vehicle_id, prefix)}</bdi></b>
+      <span class="rung__leader">{vehicle.leader_id ? `›${shortId(vehicle.leader_id, prefix)}` : ''}</span>
+      <span class={`rung__time time-${timing}`}>{roomy ? signed(vehicle.deviation_s) : signedMinutes(vehicle.deviation_s)}</span>
       <span class={`rung__gap tone-${state}`}>
         <StateMark state={state} />
-        <b>{estimated ? '≈' : ''}{duration(vehicle.headway_s)}</b>
+        <b>{estimated && roomy ? '≈' : ''}{duration(vehicle.headway_s)}</b>
         <span class="rung__plan">{roomy ? '/ ' : '/'}{duration(vehicle.scheduled_headway_s)}</span>
       </span>
     </button>
@@ -73,17 +75,18 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
   const hovered = useStore((state) => state.hoveredVehicle)
   const selected = useStore((state) => state.selectedVehicle)
   const headways = useStore((state) => state.fleet.headwayByKey)
+  const prefix = useStore((state) => state.fleet.prefix)
   const onLine = direction.vehicles.filter((vehicle) => vehicle.line_m !== null)
   const away = direction.vehicles.filter((vehicle) => vehicle.line_m === null)
-  const roomy = onLine.length * ROOMY_PX <= height
+  const roomy = onLine.length * ROOMY_PX <= height * SCREENS_MAX
   const pitch = roomy ? ROOMY_PX : TIGHT_PX
-  const tall = Math.max(height, onLine.length * TIGHT_PX + 8)
+  const tall = Math.max(height, onLine.length * pitch + 8)
   const scale: Scale = { height: tall, pad: 16, lengthM: direction.length_m, upward }
   const placed = placeVehicles(direction, scale, pitch)
   const gaps = gapsBetween(placed, scale)
   const stops = markStops(direction, scale, NAME_PX)
   const leaderOfActive = placed.find(({ vehicle }) => vehicleKey(vehicle) === (hovered ?? selected))?.vehicle.leader_id
-  const namesWidth = Math.round(Math.min(140, width * (roomy ? 0.325 : 0.26)))
+  const namesWidth = Math.round(Math.min(140, width * (roomy ? 0.325 : 0.28)))
   const axis = namesWidth + 11
   const labels = axis + 18
   const x = (value: number) => (mirrored ? width - value : value)
@@ -133,7 +136,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
           <span>{text.offStrip}:</span>
           {away.map((vehicle) => (
             <button key={vehicleKey(vehicle)} type="button" class="chip" title={text.vehicleStates[vehicle.state]}
-              data-vehicle={vehicleKey(vehicle)} onClick={() => selectVehicle(vehicleKey(vehicle))}>{vehicle.vehicle_id}</button>
+              data-vehicle={vehicleKey(vehicle)} onClick={() => selectVehicle(vehicleKey(vehicle))}>{shortId(vehicle.vehicle_id, prefix)}</button>
           ))}
         </div>
       )}
