@@ -6,6 +6,7 @@ off its route does is nobody's trip: it is shown where it is, without one.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from google.protobuf.json_format import MessageToJson
 from google.transit import gtfs_realtime_pb2 as rt
 
 from dispatch.alerts import Alert
-from dispatch.network import Network
+from dispatch.network import EARTH_RADIUS_M, Network
 from dispatch.snapshot import TripUpdate, Vehicle
 
 _EFFECTS = {
@@ -31,45 +32,76 @@ _TEXTS = {
 _OCCUPANCY = dict(rt.VehiclePosition.OccupancyStatus.items())
 _INTERVALS = ("About {} min between vehicles; {} min planned.", "Інтервал близько {} хв; за розкладом {} хв.")
 _LANGUAGES = ("en", "uk")
+# Older positions are history (GTFS-Realtime best practices), and who has left the map is on nobody's trip.
+AGE_S_MAX = 90.0
+OUTSIDE_M_MAX = 1500.0
+OFF_PATH_M_MAX = 150.0
 # Vehicles whose trip is a fact: what has fallen silent or left the road is shown without.
 _WITH_TRIP = frozenset({"on_trip", "layover"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the feeds need of the network: its version, its trips without exact_times, and the bounds of its stops."""
+
+    feed_version: str = ""
+    loose: frozenset[str] = frozenset()
+    west_deg: float = -180.0
+    south_deg: float = -90.0
+    east_deg: float = 180.0
+    north_deg: float = 90.0
+
+    def holds(self, vehicle: Vehicle) -> bool:
+        """Whether a vehicle is where the feed's passengers could be."""
+        return self.west_deg <= vehicle.lon <= self.east_deg and self.south_deg <= vehicle.lat <= self.north_deg
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the entities of one moment share.
 
-    `start_times` by trip and start date are those of frequency-based trips under way, `loose` the trips without
-    exact_times, and `shared_ids` vehicle ids that several operators use: "<operator>/<vehicle>" tells those apart.
+    `start_times` by trip and start date are those of frequency-based trips under way, `shared_ids` vehicle ids that
+    several operators use: "<operator>/<vehicle>" tells those apart.
     """
 
     header_ts: int
-    feed_version: str = ""
+    place: Place
     start_times: dict[tuple[str, str], str] = field(default_factory=dict)
-    loose: frozenset[str] = frozenset()
     shared_ids: frozenset[str] = frozenset()
 
 
-def context_of(
-    vehicles: Iterable[Vehicle], updates: Iterable[TripUpdate], header_ts: int, feed_version: str, loose: frozenset[str]
-) -> Context:
+def context_of(vehicles: Iterable[Vehicle], updates: Iterable[TripUpdate], header_ts: int, place: Place) -> Context:
     """The context of a snapshot's rows."""
     counts = Counter(vehicle.vehicle_id for vehicle in vehicles)
     starts = {(u.trip_id, u.start_date): u.start_time for u in updates if u.start_time is not None}
     shared = frozenset(name for name, count in counts.items() if count > 1)
-    return Context(header_ts, feed_version, starts, loose, shared)
+    return Context(header_ts, place, starts, shared)
 
 
-def loose_trips(network: Network) -> frozenset[str]:
-    """Trips of frequencies.txt without exact_times: nobody promised their times."""
+def place_of(network: Network) -> Place:
+    """What the feeds need of a network."""
     inexact = network.frequency_trip[~network.frequency_exact]
-    return frozenset(network.trip_id[trip] for trip in inexact.tolist())
+    lat, lon = network.stop_lat_deg, network.stop_lon_deg
+    if not len(lat):
+        return Place(network.feed_version)
+    margin_deg = math.degrees(OUTSIDE_M_MAX / EARTH_RADIUS_M)
+    wide_deg = margin_deg / max(math.cos(math.radians(float(lat.mean()))), 0.01)
+    return Place(
+        network.feed_version,
+        frozenset(network.trip_id[trip] for trip in inexact.tolist()),
+        float(lon.min()) - wide_deg,
+        float(lat.min()) - margin_deg,
+        float(lon.max()) + wide_deg,
+        float(lat.max()) + margin_deg,
+    )
 
 
 def vehicle_positions(vehicles: Sequence[Vehicle], context: Context) -> bytes:
     """The VehiclePositions feed."""
     message = _message(context)
     for vehicle in vehicles:
+        if vehicle.age_s > AGE_S_MAX or not context.place.holds(vehicle):
+            continue
         entity = message.entity.add()
         entity.id = f"v:{vehicle.operator_id}/{vehicle.vehicle_id}"
         position = entity.vehicle
@@ -84,7 +116,7 @@ def vehicle_positions(vehicles: Sequence[Vehicle], context: Context) -> bytes:
         position.timestamp = min(int(vehicle.ts), context.header_ts)
         if vehicle.occupancy in _OCCUPANCY:
             position.occupancy_status = _OCCUPANCY[vehicle.occupancy]
-        if vehicle.trip_id is None or vehicle.state not in _WITH_TRIP:
+        if vehicle.trip_id is None or not _is_on_its_way(vehicle):
             continue
         _describe(
             position.trip,
@@ -107,7 +139,8 @@ def trip_updates(updates: Iterable[TripUpdate], context: Context) -> bytes:
     seen: set[str] = set()
     for update in updates:
         identity = f"t:{update.trip_id}:{update.start_date}:{update.start_time or ''}"
-        if not update.stops or identity in seen:  # two vehicles claim one trip: the first keeps it
+        # Two vehicles claim one trip: the first keeps it. A trip whose last stop is behind it is over.
+        if not update.stops or identity in seen or update.stops[-1].departure_at <= context.header_ts:
             continue
         seen.add(identity)
         entity = message.entity.add()
@@ -123,7 +156,7 @@ def trip_updates(updates: Iterable[TripUpdate], context: Context) -> bytes:
         )
         _name(trip.vehicle, update.operator_id, update.vehicle_id, context)
         trip.timestamp = min(int(update.ts), context.header_ts)
-        _add_stops(trip, update, loose=update.trip_id in context.loose)
+        _add_stops(trip, update, loose=update.trip_id in context.place.loose)
     return _bytes(message)
 
 
@@ -161,8 +194,8 @@ def _message(context: Context) -> Any:
     message.header.gtfs_realtime_version = "2.0"
     message.header.incrementality = rt.FeedHeader.FULL_DATASET
     message.header.timestamp = context.header_ts
-    if context.feed_version:
-        message.header.feed_version = context.feed_version
+    if context.place.feed_version:
+        message.header.feed_version = context.place.feed_version
     return message
 
 
@@ -176,6 +209,11 @@ def _translate(text: Any, words: Sequence[str]) -> None:
         translation = text.translation.add()
         translation.language = language
         translation.text = word
+
+
+def _is_on_its_way(vehicle: Vehicle) -> bool:
+    off_m = vehicle.off_route_m
+    return vehicle.state in _WITH_TRIP and off_m is not None and off_m <= OFF_PATH_M_MAX
 
 
 def _name(descriptor: Any, operator_id: str, vehicle_id: str, context: Context) -> None:
@@ -199,7 +237,7 @@ def _describe(
     start_time = context.start_times.get((trip_id, start_date or ""))
     if start_time is not None:
         descriptor.start_time = start_time
-    loose = trip_id in context.loose
+    loose = trip_id in context.place.loose
     descriptor.schedule_relationship = rt.TripDescriptor.UNSCHEDULED if loose else rt.TripDescriptor.SCHEDULED
     if route_id is not None:
         descriptor.route_id = route_id

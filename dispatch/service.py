@@ -60,7 +60,7 @@ class Publisher:
         self._due_s = 0.0
         self._feeds = (b"", b"", b"")
         self._network: Network | None = None
-        self._loose: frozenset[str] = frozenset()
+        self._place = realtime.Place()
         self.feeds_made = 0
 
     def publication(self, snapshot: Snapshot) -> Publication:
@@ -91,10 +91,9 @@ class Publisher:
 
     def _make_feeds(self, snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
         if snapshot.network is not self._network:
-            self._network, self._loose = snapshot.network, realtime.loose_trips(snapshot.network)
+            self._network, self._place = snapshot.network, realtime.place_of(snapshot.network)
         vehicles, updates = snapshot.vehicles, snapshot.trip_updates
-        header_ts = int(snapshot.as_of_s)
-        context = realtime.context_of(vehicles, updates, header_ts, snapshot.feed_version, self._loose)
+        context = realtime.context_of(vehicles, updates, int(snapshot.as_of_s), self._place)
         return (
             realtime.vehicle_positions(vehicles, context),
             realtime.trip_updates(updates, context),

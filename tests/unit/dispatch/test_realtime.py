@@ -121,6 +121,7 @@ ON_TRIP_UPDATE = update_of(
 FREQUENT_UPDATE = update_of(
     FREQUENT, [("s2", 2, EIGHT_S + 300, EIGHT_S + 300), ("s3", 3, EIGHT_S + 600, EIGHT_S + 600)], "08:00:00"
 )
+PLACE = realtime.Place("v1", frozenset({"f1"}), 30.48, 50.43, 30.55, 50.47)
 GAPPED = Alert(
     id="gapped.kp.101.1",
     kind="gapped",
@@ -141,7 +142,7 @@ GAPPED = Alert(
 def feeds(vehicles: list[Vehicle] | None = None, updates: list[TripUpdate] | None = None) -> dict[str, bytes]:
     vehicles = [ON_TRIP, FREQUENT, UNASSIGNED] if vehicles is None else vehicles
     updates = [ON_TRIP_UPDATE, FREQUENT_UPDATE] if updates is None else updates
-    context = realtime.context_of(vehicles, updates, NOW_S, "v1", frozenset({"f1"}))
+    context = realtime.context_of(vehicles, updates, NOW_S, PLACE)
     return {
         "tu": realtime.trip_updates(updates, context),
         "vp": realtime.vehicle_positions(vehicles, context),
@@ -220,6 +221,20 @@ def test_a_vehicle_off_its_trip_is_shown_without_one(state: str) -> None:
     assert not shown.HasField("stop_id")
 
 
+@pytest.mark.parametrize("changes", [{"off_route_m": 151.0}, {"off_route_m": None}])
+def test_a_vehicle_beside_its_path_is_shown_without_trip(changes: dict[str, object]) -> None:
+    assert not parse(feeds(vehicles=[with_changes(ON_TRIP, **changes)])["vp"]).entity[0].vehicle.HasField("trip")
+
+
+@pytest.mark.parametrize("changes", [{"age_s": 91.0}, {"lat": 50.6}, {"lon": 31.0}])
+def test_what_is_old_or_off_the_map_is_left_out(changes: dict[str, object]) -> None:
+    assert not parse(feeds(vehicles=[with_changes(ON_TRIP, **changes)])["vp"]).entity
+
+
+def test_a_trip_whose_last_stop_is_behind_it_is_over() -> None:
+    assert not parse(feeds(updates=[update_of(ON_TRIP, [("s3", 30, NOW_S - 5.0, NOW_S - 1.0)])])["tu"]).entity
+
+
 def test_times_rise_even_where_predictions_stand_still() -> None:
     at = EIGHT_S + 300.0
     update = update_of(ON_TRIP, [("s1", 10, at, at), ("s2", 20, at, at - 5), ("s3", 30, at - 9, at - 9)])
@@ -249,7 +264,7 @@ def test_drivers_alarms_and_what_is_over_are_not_for_passengers() -> None:
     found = []
     for changes in ({"kind": "alarm"}, {"state": "closed"}, {"route_id": None}):
         alert = msgspec.structs.replace(GAPPED, **changes)
-        found += parse(realtime.alerts([alert], realtime.Context(NOW_S))).entity
+        found += parse(realtime.alerts([alert], realtime.Context(NOW_S, PLACE))).entity
     assert found == []
 
 
