@@ -8,8 +8,8 @@ its connection's number and an acknowledgement for an earlier one is dropped: th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-import socket
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable
@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Any, Final, Protocol
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 
+from gateway.client import make_client
 from gateway.config import Broker
 
 PACKETS_PER_WAKE: Final = 128  # about 4 ms of paho's time: the other connections get their turn
@@ -27,7 +28,6 @@ SHORT_LIFE_S: Final = 30.0
 FLAPPING_LIVES: Final = 3
 FLAPPING_WINDOW_S: Final = 120.0
 GOODBYE_S: Final = 1.0
-RECEIVE_BYTES: Final = 65_536
 SUBACK_FAILURE: Final = 0x80
 
 OnMessage = Callable[["Message", int], None]
@@ -62,6 +62,7 @@ class SessionSettings:
 class Session:
     """A connection that keeps itself up between entering and leaving; `on_message` gets the message and `generation`.
 
+    If `on_message` raises, the session ends and `failed()` raises the same.
     Entering returns once the broker has granted the session and its subscriptions, or after `connect_timeout_s`: a
     broker that is away then is what `reasons()` says, not an exception.
     """
@@ -73,7 +74,10 @@ class Session:
         self.on_ready: Callable[[], None] = lambda: None
         self._on_message = on_message
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._client = _client(settings)
+        self._client = make_client(settings.broker, settings.client_id, settings.clean, settings.connect_timeout_s)
+        self._client.max_inflight_messages_set(settings.inflight_max)
+        self._client.max_queued_messages_set(settings.queued_max)
+        self._client.connect_async(settings.broker.host, settings.broker.port, settings.broker.keepalive_s)
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscribed
         self._client.on_message = self._received
@@ -92,6 +96,7 @@ class Session:
         self._unsent = 0
         self._watched: int | None = None  # the file descriptor on the selector
         self._refused = "not connected yet"
+        self._fault: Exception | None = None  # of who takes our messages
         self._short_lives: deque[float] = deque(maxlen=FLAPPING_LIVES)
 
     async def __aenter__(self) -> Session:
@@ -107,10 +112,13 @@ class Session:
     ) -> None:
         if self.connected:
             self._client.disconnect()  # is written behind whatever still waits to be written
-            await asyncio.wait({asyncio.ensure_future(self._closed.wait())}, timeout=GOODBYE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._closed.wait()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        self._drop()
 
     async def failed(self) -> None:
         """Return never, but raise what broke the connection's keeper: a fault of ours, not of the network."""
@@ -126,6 +134,8 @@ class Session:
         """Why this session cannot work, in sentences; empty when it can."""
         name = f"MQTT session {self.settings.client_id}"
         reasons = [] if self.connected else [f"{name}: {self._refused}"]
+        if self._paused:
+            reasons.append(f"{name}: is not read, since too much of what came waits")
         if self.flapping:
             reasons.append(
                 f"{name}: the broker ended it {FLAPPING_LIVES} times within {FLAPPING_WINDOW_S:.0f} s; "
@@ -177,6 +187,8 @@ class Session:
         while True:
             began_s = self._now()
             lived = await self._live()
+            if self._fault is not None:
+                raise self._fault
             if lived and self._now() - began_s < SHORT_LIFE_S:
                 self._short_lives.append(self._now())
                 self.counters["short_lives"] += 1
@@ -195,6 +207,7 @@ class Session:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self._refused = f"{self.settings.broker.host}:{self.settings.broker.port}: {error}"
             self.counters["connect_failures"] += 1
+            self._short_lives.clear()  # the broker itself is away: nobody took our place
             return False
         finally:
             self._connecting = False
@@ -267,7 +280,12 @@ class Session:
             if self._watched is None or self._paused:
                 return
             before = self._packets
-            client.loop_read()
+            try:
+                client.loop_read()
+            except Exception as error:
+                self._fault = error
+                self._closed.set()
+                return
             if before == self._packets and not self._hidden():
                 return
         # The selector calls again for what is in the socket, but knows nothing of what has left it.
@@ -336,64 +354,6 @@ class Session:
 
     def _now(self) -> float:
         return self._loop.time() if self._loop is not None else 0.0
-
-
-class _Client(paho.Client):
-    """paho's client with a buffer before its socket.
-
-    paho asks the socket for a packet's first byte, then for each byte of its length, then for the rest: four system
-    calls a message. Should a later paho no longer read through `_sock_recv`, this does nothing and nothing breaks.
-    """
-
-    _bytes = b""
-    _at = 0
-
-    @property
-    def holds_bytes(self) -> bool:
-        """Whether the buffer holds what paho has not yet asked for."""
-        return self._at < len(self._bytes)
-
-    def forget_bytes(self) -> None:
-        """Begin anew, with a new connection."""
-        self._bytes, self._at = b"", 0
-
-    def _create_socket_connection(self) -> socket.socket:
-        raw: socket.socket = super()._create_socket_connection()
-        # A verdict and its PUBACK are two small writes: the second must not wait 40 ms for the first's acknowledgement.
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return raw
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        begin, end = self._at, self._at + bufsize
-        if begin < len(self._bytes):
-            self._at = end
-            return self._bytes[begin:end]
-        got = super()._sock_recv(max(bufsize, RECEIVE_BYTES))
-        if len(got) <= bufsize:
-            return got
-        self._bytes, self._at = got, bufsize
-        return got[:bufsize]
-
-
-def _client(settings: SessionSettings) -> _Client:
-    broker = settings.broker
-    client = _Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=settings.client_id,
-        clean_session=settings.clean,
-        protocol=MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
-        manual_ack=True,
-    )
-    client.connect_timeout = settings.connect_timeout_s
-    client.max_inflight_messages_set(settings.inflight_max)
-    client.max_queued_messages_set(settings.queued_max)
-    if broker.user is not None:
-        client.username_pw_set(broker.user, broker.password)
-    if broker.tls is not None:
-        client.tls_set_context(broker.tls)
-    client.connect_async(broker.host, broker.port, broker.keepalive_s)
-    return client
 
 
 async def _uninterrupted(work: Any) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -221,14 +222,23 @@ async def test_two_gateways_with_one_name_are_noticed(broker: RunningBroker) -> 
         await until(lambda: any("same client id" in text for text in one.healthy() + other.healthy()), "the alarm")
 
 
-async def test_a_failing_seam_ends_the_gateway_with_its_error(broker: RunningBroker) -> None:
-    def broken(_batch: object) -> None:
+@pytest.mark.parametrize(
+    ("seam", "topic", "payload"),
+    [
+        ("on_fixes", "fleet/v1/kpt/1/position", position()),
+        ("on_event", "fleet/v1/kpt/1/event", b'{"ts": 5, "event": "alarm"}'),
+    ],
+)
+async def test_a_failing_seam_ends_the_gateway_with_its_error(
+    seam: str, topic: str, payload: bytes, tmp_path: Path
+) -> None:
+    def broken(_what: object) -> None:
         raise RuntimeError("dispatch is broken")
 
-    seams = Ear().seams()
-    seams = type(seams)(broken, seams.on_event, seams.validate, seams.store_dead_letters)
-    with device(broker, "bus") as bus, pytest.raises(ExceptionGroup) as failed:  # noqa: PT012
-        async with Gateway(GatewaySettings(broker.address), seams):
-            bus.send("fleet/v1/kpt/1/position", position())
-            await asyncio.Event().wait()
+    seams = replace(Ear().seams(), **{seam: broken})
+    with running(nats_broker(tmp_path)) as nats, device(nats, "bus") as bus:
+        with pytest.raises(ExceptionGroup) as failed:  # noqa: PT012
+            async with Gateway(GatewaySettings(nats.address), seams):
+                bus.send(topic, payload, qos=1)
+                await asyncio.Event().wait()
     assert "dispatch is broken" in str(failed.value.exceptions[0])
