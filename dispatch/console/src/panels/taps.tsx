@@ -19,6 +19,7 @@ function Chart({ minutes }: { minutes: Activity['by_minute'] }) {
   return (
     <svg class="taps__chart" width={WIDTH} height={HEIGHT} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img"
       aria-label={text.kpi.tapsChart(integer(sum('accepted')), integer(sum('refused')))}>
+      <path class="taps__base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
       {minutes.slice(-60).map((minute, index) => {
         const x = (Math.max(0, first) + index) * step
         const all = bar(minute.accepted + minute.refused)
