@@ -256,8 +256,6 @@ def _cwt_claims(payload: bytes, key: IssuerKey) -> Claims:
         device = device_key_from_cose(cnf[1]) if cnf else None
         claims = Claims(iss, UUID(bytes=cti), product, nbf, exp, tuple(nets), number, index, cls, device)
     except (ValueError, TypeError, RecursionError, MemoryError, cbor2.CBORDecodeError) as error:
-        if isinstance(error, CredentialError):
-            raise
         raise _malformed(f"claims: {error}") from None
     return _checked(claims, key)
 
@@ -333,9 +331,7 @@ def _jwt_claims(payload: bytes, key: IssuerKey) -> Claims:
         if concession is not None and not isinstance(concession, str):
             raise _malformed("a concession that is no text")
         claims = Claims(iss, UUID(jti), product, nbf, exp, tuple(nets), number, index, concession, device)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(error, CredentialError):
-            raise
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise _malformed("claims of wrong types") from None
     return _checked(claims, key)
 
@@ -376,8 +372,6 @@ def _strict_json(data: bytes) -> Mapping[str, object]:
         raise _malformed("JSON nested too deep")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=no_constant)
-    except CredentialError:
-        raise
     except (ValueError, RecursionError):
         raise _malformed("no JSON") from None
     if not isinstance(value, dict):

@@ -12,7 +12,7 @@ class Problem(Exception):  # noqa: N818  # a problem document, as the standard c
         self.detail = detail
 
 
-class TicketingError(ValueError):
+class TicketingError(Exception):
     """A file of ticketing's that cannot be used; the text is a sentence for whoever starts it."""
 
 
@@ -24,7 +24,7 @@ class KeyFileError(TicketingError):
     """A key file that is missing, readable by others or broken; the text names the file and the next step."""
 
 
-class CredentialError(ValueError):
+class CredentialError(Exception):
     """A credential that is refused; `verdict` says under which of the contract's names, `reason` why."""
 
     def __init__(self, verdict: str, reason: str) -> None:

@@ -1,0 +1,408 @@
+-- The database as it is after all migrations, for reading. It is not run by the product: migrations/ is. A test makes
+-- one database each way and compares their catalogs.
+
+-- Tickets, cards, taps, the ledger and what stands around them.
+
+-- In the order of precedence: of the verdicts that apply, least() is the one that wins (contract, section 3).
+CREATE TYPE verdict AS ENUM (
+    'malformed', 'unknown_key', 'bad_signature', 'stale_proof', 'replayed', 'unknown', 'not_yet_valid', 'expired',
+    'revoked', 'suspended', 'denied', 'wrong_service', 'used_up', 'passback', 'insufficient_funds', 'accepted'
+);
+
+-- A city card. balance_minor is the purse: the card's row is locked by its own taps alone, so it is no hot row, and it
+-- equals the sum of the purse's transfers (each changes in the same statement as its transfer; a test and the doctor compare).
+CREATE TABLE card (
+    uid bytea PRIMARY KEY CHECK (length(uid) = 7),
+    key_version integer NOT NULL,
+    status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'revoked')),
+    counter integer NOT NULL DEFAULT -1,                -- the highest read counter seen: online it must rise
+    balance_minor bigint NOT NULL DEFAULT 0 CHECK (balance_minor >= 0),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    last_used_at timestamptz,
+    last_place text,                                    -- operator/vehicle
+    last_tap uuid,
+    enrolled_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 70);
+
+-- A ticket holds what was promised when it was sold: a later tariff changes nothing about it.
+CREATE TABLE ticket (
+    id uuid PRIMARY KEY,
+    product_id text NOT NULL,
+    card_uid bytea REFERENCES card (uid),               -- null: shown as QR code
+    status text NOT NULL DEFAULT 'valid' CHECK (status IN ('valid', 'suspended', 'revoked')),
+    valid_from timestamptz NOT NULL,
+    valid_until timestamptz NOT NULL,                   -- half-open: no longer valid at this instant
+    uses_allowed integer CHECK (uses_allowed > 0),      -- null: a pass
+    uses integer NOT NULL DEFAULT 0,
+    networks text[] NOT NULL,
+    passback interval NOT NULL,
+    status_list integer NOT NULL,
+    status_index integer NOT NULL,
+    price_minor bigint NOT NULL CHECK (price_minor >= 0),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    device_key jsonb,
+    sold_by text NOT NULL,
+    sold_at timestamptz NOT NULL DEFAULT now(),
+    last_used_at timestamptz,
+    last_place text,
+    last_tap uuid,
+    reason text,                                        -- of the last revoke, suspend, resume or refund
+    CHECK (valid_from < valid_until),
+    CHECK (uses <= uses_allowed),
+    UNIQUE (status_list, status_index)
+) WITH (fillfactor = 70);
+CREATE INDEX ticket_card_uid ON ticket (card_uid) WHERE card_uid IS NOT NULL;
+
+-- Half of a list's indices are given out, at random, before the next list is begun.
+CREATE SEQUENCE status_slot;
+
+CREATE TABLE tap (
+    operator text COLLATE "C" NOT NULL,
+    device text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    boot text NOT NULL,
+    seq bigint NOT NULL,
+    taken_at timestamptz NOT NULL,                      -- by the device's clock
+    received_at timestamptz NOT NULL,                   -- by ours
+    medium text NOT NULL,
+    ticket_id uuid,
+    card_uid bytea,
+    card_counter integer,
+    vehicle text,
+    stop_id text,
+    lat double precision,
+    lon double precision,
+    offline_verdict text,
+    rules_version integer,
+    content_hash bytea NOT NULL,
+    verdict verdict NOT NULL,
+    reason text,
+    until_at timestamptz,
+    charged_minor bigint,
+    currency text,
+    conflict boolean NOT NULL DEFAULT false,            -- accepted offline, and we would have refused
+    conflict_with uuid,                                 -- the earlier tap that it conflicts with
+    clock_off boolean NOT NULL DEFAULT false,           -- the device's clock was far from ours
+    PRIMARY KEY (operator, device, id)
+);
+CREATE INDEX tap_received_at ON tap USING brin (received_at);
+
+-- A card's counter is good for one tap, wherever and whenever it comes from.
+CREATE TABLE card_use (
+    card_uid bytea NOT NULL,
+    counter integer NOT NULL,
+    tap_id uuid NOT NULL,
+    PRIMARY KEY (card_uid, counter)
+);
+
+-- Which numbers of a validator's boot have been answered; through is what its cumulative receipt says.
+CREATE TABLE validator_progress (
+    operator text COLLATE "C" NOT NULL,
+    device text COLLATE "C" NOT NULL,
+    boot text COLLATE "C" NOT NULL,
+    answered int8multirange NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (operator, device, boot)
+) WITH (fillfactor = 70);
+
+-- Double entry, append only. Accounts: cash, sales, fares, purse:<uid>; their balances are sums, never stored.
+CREATE TABLE transfer (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    kind text NOT NULL CHECK (kind IN ('sale', 'refund', 'top_up', 'fare')),
+    debit text NOT NULL,
+    credit text NOT NULL,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    ticket_id uuid,
+    card_uid bytea,
+    tap_id uuid,
+    reverses bigint UNIQUE,
+    made_by text NOT NULL,
+    CHECK (debit <> credit)
+);
+CREATE INDEX transfer_ticket_id ON transfer (ticket_id) WHERE ticket_id IS NOT NULL;
+CREATE INDEX transfer_card_uid ON transfer (card_uid) WHERE card_uid IS NOT NULL;
+
+-- Media refused everywhere, by rising number, so that validators fetch what is new. removed: allowed again.
+CREATE TABLE deny_entry (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('ticket', 'card', 'bank')),
+    medium bytea NOT NULL,
+    removed boolean NOT NULL DEFAULT false,
+    reason text NOT NULL,
+    tap_id uuid,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX deny_entry_medium ON deny_entry (medium, seq);
+
+-- What somebody tried. The same attempt again only counts: a flood of it stays one row.
+CREATE TABLE security_event (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL,
+    operator text NOT NULL,
+    device text NOT NULL,
+    subject text NOT NULL,
+    first_at timestamptz NOT NULL DEFAULT now(),
+    last_at timestamptz NOT NULL DEFAULT now(),
+    times bigint NOT NULL DEFAULT 1,
+    UNIQUE (kind, operator, device, subject)
+);
+
+CREATE TABLE dead_letter (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    operator text NOT NULL,
+    device text NOT NULL,
+    topic text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    payload bytea NOT NULL,
+    received_at timestamptz NOT NULL
+);
+CREATE INDEX dead_letter_device ON dead_letter (operator, device, received_at);
+
+-- How many dead letters a device has had on a day (UTC): beyond its quota they are counted and not kept.
+CREATE TABLE dead_letter_count (
+    operator text NOT NULL,
+    device text NOT NULL,
+    day date NOT NULL,
+    kept bigint NOT NULL,
+    dropped bigint NOT NULL,
+    PRIMARY KEY (operator, device, day)
+);
+
+-- Who did what. prev_hash and hash are for chaining the rows.
+CREATE TABLE audit (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    subject text NOT NULL,
+    action text NOT NULL,
+    object text NOT NULL,
+    details jsonb NOT NULL DEFAULT '{}',
+    prev_hash bytea,
+    hash bytea
+);
+
+-- The answer to a request that sells or charges, under the key that its client gave it.
+CREATE TABLE idempotency (
+    subject text NOT NULL,
+    key text NOT NULL,
+    request_hash bytea NOT NULL,
+    answer bytea NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (subject, key)
+);
+CREATE INDEX idempotency_at ON idempotency USING brin (at);
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append only: write a reversal, never change what was', tg_table_name
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER transfer_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- One round trip judges a batch of taps: lock the media, judge with a fresh snapshot, book, answer.
+
+-- What a ticket says to a use at an instant; networks are those of the vehicle, place is operator/vehicle.
+CREATE FUNCTION judge_ticket(t ticket, at timestamptz, networks text[], place text) RETURNS verdict
+    LANGUAGE sql STABLE RETURN CASE
+        WHEN at < t.valid_from THEN 'not_yet_valid'::verdict
+        WHEN at >= t.valid_until THEN 'expired'::verdict
+        WHEN t.status = 'revoked' THEN 'revoked'::verdict
+        WHEN t.status = 'suspended' THEN 'suspended'::verdict
+        WHEN NOT t.networks && networks THEN 'wrong_service'::verdict
+        WHEN t.uses >= t.uses_allowed THEN 'used_up'::verdict
+        WHEN t.last_place = place AND at >= t.last_used_at AND at < t.last_used_at + t.passback THEN 'passback'::verdict
+        ELSE 'accepted'::verdict
+    END;
+
+-- Whether a medium is on the deny list: its newest entry says.
+CREATE FUNCTION denied(medium_kind text, medium_key bytea) RETURNS boolean LANGUAGE sql STABLE
+    RETURN coalesce((SELECT NOT d.removed FROM deny_entry d
+                     WHERE d.medium = medium_key AND d.kind = medium_kind ORDER BY d.seq DESC LIMIT 1), false);
+
+-- Marks numbers of boots as answered and says up to where each has no gap from its first number, 0 or 1 (null: nowhere
+-- yet). A boot with 200 gaps gets no further ones: its taps are receipted one by one all the same.
+CREATE FUNCTION mark_answered(p_operator text[], p_device text[], p_boot text[], p_seq bigint[])
+RETURNS TABLE (operator text, device text, boot text, through bigint) LANGUAGE sql AS $$
+    INSERT INTO validator_progress AS v (operator, device, boot, answered)
+    SELECT n.operator, n.device, n.boot, range_agg(int8range(n.seq, n.seq, '[]'))
+    FROM unnest(p_operator, p_device, p_boot, p_seq) AS n (operator, device, boot, seq)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (operator, device, boot) DO UPDATE SET
+        updated_at = now(),
+        answered = CASE WHEN (SELECT count(*) FROM unnest(v.answered)) < 200 OR v.answered @> lower(excluded.answered) - 1
+                        THEN v.answered + excluded.answered ELSE v.answered END
+    RETURNING v.operator, v.device, v.boot,
+        (SELECT upper(r) - 1 FROM unnest(v.answered) r WHERE lower(r) <= 1 ORDER BY lower(r) LIMIT 1)
+$$;
+
+-- The taps come as columns. round numbers the taps of one medium within the batch, so that each round has every medium
+-- once and sees what the rounds before it booked; most batches have one. preset is what Python found out without the
+-- database (the credential's own faults), null where there is nothing against it. at is the instant that counts: ours
+-- while online, the device's for what was decided offline. A row of negative ord carries the cumulative receipt of the
+-- boot to which the tap of that number belongs; that comes last, so that validators' rows are locked but for a moment.
+CREATE FUNCTION judge_taps(
+    p_ord integer[], p_round integer[], p_operator text[], p_device text[], p_id uuid[], p_boot text[], p_seq bigint[],
+    p_ts float8[], p_received float8[], p_at float8[], p_medium text[], p_preset text[], p_reason text[],
+    p_ticket uuid[], p_card bytea[], p_counter integer[], p_key_version integer[], p_vehicle text[], p_stop text[],
+    p_lat float8[], p_lon float8[], p_offline text[], p_rules integer[], p_hash bytea[], p_networks text[],
+    p_fare bigint[], p_currency text, p_purse_passback interval
+) RETURNS TABLE (
+    ord integer, verdict verdict, reason text, until_s float8, charged_minor bigint, currency text, conflict boolean,
+    seq_through bigint
+) LANGUAGE plpgsql
+-- A plan made while the tables were small would be kept while they grow: only the indexes are right for every size, and
+-- planning each batch anew would cost more than judging it.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    -- Everyone locks cards by uid, then tickets by id: two batches never wait for each other in a circle.
+    PERFORM FROM card WHERE uid = ANY (p_card) ORDER BY uid FOR NO KEY UPDATE;
+    PERFORM FROM ticket WHERE id IN (
+        SELECT unnest(p_ticket) UNION SELECT t.id FROM ticket t WHERE t.card_uid = ANY (p_card)
+    ) ORDER BY id FOR NO KEY UPDATE;
+
+    FOR this_round IN 1 .. (SELECT max(r) FROM unnest(p_round) r) LOOP
+        RETURN QUERY
+        WITH given AS (
+            SELECT g.*, to_timestamp(g.at_s) AS at, g.operator || '/' || coalesce(g.vehicle, g.device) AS place
+            FROM unnest(p_ord, p_round, p_operator, p_device, p_id, p_boot, p_seq, p_ts, p_received, p_at, p_medium,
+                        p_preset, p_reason, p_ticket, p_card, p_counter, p_key_version, p_vehicle, p_stop, p_lat, p_lon,
+                        p_offline, p_rules, p_hash, p_networks, p_fare)
+                AS g (ord, round, operator, device, id, boot, seq, ts, received, at_s, medium, preset, reason, ticket_id,
+                      card_uid, counter, key_version, vehicle, stop_id, lat, lon, offline, rules, hash, networks, fare)
+            WHERE g.round = this_round
+        ), known AS (
+            SELECT g.ord, g.operator, g.device, g.id, k.verdict, k.reason, k.until_at, k.charged_minor, k.currency,
+                   k.conflict,
+                   k.content_hash = g.hash
+                       AND (k.offline_verdict IS NULL OR g.offline IS NULL OR k.offline_verdict = g.offline) AS same
+            FROM given g JOIN tap k ON k.operator = g.operator AND k.device = g.device AND k.id = g.id
+        ), facts AS MATERIALIZED (
+            SELECT g.*,
+                   c.uid IS NOT NULL AND c.key_version = g.key_version AND NOT EXISTS (
+                       SELECT FROM card_use u WHERE u.card_uid = g.card_uid AND u.counter = g.counter
+                   ) AND (g.offline IS NOT NULL OR g.counter > c.counter) AS counter_new,
+                   coalesce(q.id, h.id) AS holds,
+                   coalesce(q.valid_until, h.valid_until) AS valid_until,
+                   coalesce(q.last_tap, h.last_tap, c.last_tap) AS last_tap,
+                   CASE
+                       WHEN g.card_uid IS NULL THEN judge_ticket(q, g.at, g.networks::text[], g.place)
+                       WHEN h.says IN ('accepted', 'passback') THEN h.says
+                       WHEN c.last_place = g.place AND g.at >= c.last_used_at
+                            AND g.at < c.last_used_at + p_purse_passback THEN 'passback'::verdict
+                       WHEN c.balance_minor >= g.fare THEN 'accepted'::verdict
+                       ELSE coalesce(h.says, 'insufficient_funds'::verdict)
+                   END AS says,
+                   CASE WHEN h.says IN ('accepted', 'passback') OR g.card_uid IS NULL THEN 0 ELSE g.fare END AS price,
+                   CASE
+                       WHEN g.card_uid IS NULL AND q.id IS NULL THEN 'unknown'::verdict
+                       WHEN g.card_uid IS NOT NULL AND c.uid IS NULL THEN 'unknown'::verdict
+                       WHEN c.key_version <> g.key_version THEN 'bad_signature'::verdict
+                       WHEN c.status = 'revoked' THEN 'revoked'::verdict
+                       WHEN c.status = 'suspended' THEN 'suspended'::verdict
+                   END AS medium_says,
+                   -- denied() written out: as a function it would be called for each tap.
+                   CASE WHEN (SELECT NOT d.removed FROM deny_entry d
+                              WHERE d.medium = coalesce(g.card_uid, uuid_send(g.ticket_id))
+                                AND d.kind = CASE WHEN g.card_uid IS NULL THEN 'ticket' ELSE 'card' END
+                              ORDER BY d.seq DESC LIMIT 1) THEN 'denied'::verdict END AS list_says
+            FROM given g
+            LEFT JOIN card c ON c.uid = g.card_uid
+            LEFT JOIN ticket q ON q.id = g.ticket_id AND q.card_uid IS NULL
+            LEFT JOIN LATERAL (
+                SELECT t.id, t.valid_until, t.last_tap, judge_ticket(t, g.at, g.networks::text[], g.place) AS says
+                FROM ticket t WHERE t.card_uid = g.card_uid
+                -- What would let the rider in first; a pass before rides, what ends first before what lasts.
+                ORDER BY says DESC, t.uses_allowed NULLS FIRST, t.valid_until LIMIT 1
+            ) h ON g.card_uid IS NOT NULL
+            WHERE NOT EXISTS (SELECT FROM known k WHERE k.ord = g.ord)
+        ), judged AS MATERIALIZED (
+            SELECT f.*,
+                   coalesce(f.preset::verdict,
+                            CASE WHEN f.card_uid IS NOT NULL AND NOT f.counter_new
+                                      AND f.medium_says IS DISTINCT FROM 'unknown'::verdict
+                                      AND f.medium_says IS DISTINCT FROM 'bad_signature'::verdict
+                                 THEN 'replayed'::verdict END,
+                            -- What a validator refused by itself stays refused; nothing is booked for it.
+                            CASE WHEN f.offline <> 'accepted' THEN f.offline::verdict END,
+                            least(f.medium_says, f.list_says, f.says)) AS verdict
+            FROM facts f
+        ), booked AS (
+            SELECT j.*, j.verdict = 'accepted' AS taken, j.offline = 'accepted' AND j.verdict <> 'accepted' AS clash
+            FROM judged j
+        ), ticket_used AS (
+            UPDATE ticket t SET
+                uses = t.uses + 1,
+                last_used_at = greatest(t.last_used_at, b.at),
+                last_place = CASE WHEN t.last_used_at > b.at THEN t.last_place ELSE b.place END,
+                last_tap = CASE WHEN t.last_used_at > b.at THEN t.last_tap ELSE b.id END
+            FROM booked b WHERE t.id = b.holds AND b.taken AND b.price = 0
+        ), card_touched AS (
+            UPDATE card c SET
+                counter = greatest(c.counter, b.counter),
+                balance_minor = c.balance_minor - CASE WHEN b.taken THEN b.price ELSE 0 END,
+                last_used_at = CASE WHEN b.taken THEN greatest(c.last_used_at, b.at) ELSE c.last_used_at END,
+                last_place = CASE WHEN b.taken AND NOT coalesce(c.last_used_at > b.at, false) THEN b.place ELSE c.last_place END,
+                last_tap = CASE WHEN b.taken THEN b.id ELSE c.last_tap END
+            FROM booked b WHERE c.uid = b.card_uid AND b.counter_new AND b.preset IS NULL
+        ), counter_used AS (
+            INSERT INTO card_use (card_uid, counter, tap_id)
+            SELECT b.card_uid, b.counter, b.id FROM booked b WHERE b.counter_new AND b.preset IS NULL
+        ), fare_booked AS (
+            INSERT INTO transfer (kind, debit, credit, amount_minor, currency, card_uid, tap_id, made_by)
+            SELECT 'fare', 'purse:' || encode(b.card_uid, 'hex'), 'fares', b.price, p_currency, b.card_uid, b.id,
+                   b.operator || ':' || b.device
+            FROM booked b WHERE b.taken AND b.price > 0
+        ), denied_now AS (
+            INSERT INTO deny_entry (kind, medium, reason, tap_id)
+            SELECT CASE WHEN b.card_uid IS NULL THEN 'ticket' ELSE 'card' END,
+                   coalesce(b.card_uid, uuid_send(b.ticket_id)), 'offline_conflict', b.id
+            FROM booked b WHERE b.clash AND b.verdict IN ('revoked', 'suspended', 'used_up')
+        ), noticed AS (
+            INSERT INTO security_event AS e (kind, operator, device, subject)
+            SELECT n.kind, n.operator, n.device, n.subject FROM (
+                SELECT 'id_reused' AS kind, k.operator, k.device, k.id::text AS subject FROM known k WHERE NOT k.same
+                UNION SELECT 'replayed', b.operator, b.device, encode(b.card_uid, 'hex') || ':' || b.counter
+                FROM booked b WHERE b.verdict = 'replayed' AND b.card_uid IS NOT NULL
+                UNION SELECT 'offline_conflict', b.operator, b.device, b.id::text FROM booked b WHERE b.clash
+            ) n ORDER BY 1, 2, 3, 4
+            ON CONFLICT (kind, operator, device, subject) DO UPDATE SET times = e.times + 1, last_at = now()
+        ), stored AS (
+            INSERT INTO tap (operator, device, id, boot, seq, taken_at, received_at, medium, ticket_id, card_uid,
+                             card_counter, vehicle, stop_id, lat, lon, offline_verdict, rules_version, content_hash,
+                             verdict, reason, until_at, charged_minor, currency, conflict, conflict_with, clock_off)
+            SELECT b.operator, b.device, b.id, b.boot, b.seq, to_timestamp(b.ts), to_timestamp(b.received), b.medium,
+                   coalesce(b.holds, b.ticket_id), b.card_uid, b.counter, b.vehicle, b.stop_id, b.lat, b.lon, b.offline,
+                   b.rules, b.hash, b.verdict, b.reason, b.valid_until, CASE WHEN b.taken THEN b.price END,
+                   CASE WHEN b.taken THEN p_currency END, coalesce(b.clash, false), CASE WHEN b.clash THEN b.last_tap END,
+                   abs(b.ts - b.received) > 300 AND (b.offline IS NULL OR b.ts > b.received)
+            FROM booked b ORDER BY b.operator, b.device, b.id
+        )
+        SELECT b.ord, b.verdict, b.reason, extract(epoch FROM b.valid_until)::float8,
+               CASE WHEN b.taken THEN b.price END, CASE WHEN b.taken THEN p_currency END, coalesce(b.clash, false), NULL::bigint
+        FROM booked b
+        UNION ALL
+        SELECT k.ord, CASE WHEN k.same THEN k.verdict ELSE 'malformed' END,
+               CASE WHEN k.same THEN k.reason ELSE 'id_reused' END,
+               CASE WHEN k.same THEN extract(epoch FROM k.until_at)::float8 END,
+               CASE WHEN k.same THEN k.charged_minor END, CASE WHEN k.same THEN k.currency END, k.same AND k.conflict, NULL
+        FROM known k;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT -min(g.ord), NULL::verdict, NULL::text, NULL::float8, NULL::bigint, NULL::text, NULL::boolean, min(m.through)
+    FROM mark_answered(p_operator, p_device, p_boot, p_seq) m
+    JOIN unnest(p_ord, p_operator, p_device, p_boot) AS g (ord, operator, device, boot) USING (operator, device, boot)
+    GROUP BY m.operator, m.device, m.boot;
+END
+$$;
