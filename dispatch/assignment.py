@@ -17,8 +17,9 @@ import numpy as np
 
 from dispatch.fleet import INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.matching import Paths, match
-from dispatch.network import Floats, Ints, Network
+from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Rows
+from dispatch.passages import StopZones
 from dispatch.timetable import Runs, blocks_on, join, point_at, runs_on, scheduled_at, scheduled_place, service_date
 
 EARLY_S_MAX = 2 * 3600.0  # a claimed trip may be this long before its start
@@ -32,9 +33,18 @@ NEAR_OFFSET_M = 45.0
 END_M = 100.0  # nobody begins a trip at its end
 NEAR_RUNS = 40  # runs compared with one vehicle: those whose planned place is nearest
 PLAN_M_MAX = 9_000.0
-EARLY_S, LATE_S = 120.0, 400.0  # one standard deviation of a plausible deviation
+EARLY_S, LATE_S = 120.0, 400.0  # one standard deviation of a plausible deviation,
+WAITS_S = 300.0  # and of being early at the trip's start
 COST_MAX = 9.0
 CONFIRMATIONS = 2
+NEAR_END_M = 300.0  # a vehicle with an inferred trip that stands, or leaves the road, so near its end has ended it
+STANDS_S = 90.0
+STRAYED_S = 1500.0  # an inferred trip this far from its times was the wrong one,
+LOST_S = 180.0  # and so was one whose vehicle has been off its path for so long,
+NEVER_S = 900.0  # or that has not come to its start so long after its time,
+ELSEWHERE_M = 1500.0  # or is this far from it,
+BACK_M = 150.0  # or has driven so far against its direction,
+BEGUN_S = 300.0  # unless it is still turning to come to the trip's start
 WITH_IT_MIN = 0.5  # cosine of the turn between vehicle and path: 60 degrees; a heading that is not known is no reason
 VEHICLES_AT_ONCE = 400  # the rest waits for the next tick
 
@@ -88,6 +98,20 @@ class Timetable:
                     break
             known = self._starts[zero_s] = date.strftime("%Y%m%d")
         return known
+
+    def start_dates(self, trip: Ints, zero_s: Floats) -> list[str | None]:
+        """The service date of each run; None where there is no trip."""
+        key = np.where(trip >= 0, zero_s, -np.inf)
+        zeros, first, of = np.unique(key, return_index=True, return_inverse=True)
+        names = np.array(
+            [
+                None if zero == -np.inf else self.start_date(int(trip[i]), float(zero))
+                for zero, i in zip(zeros.tolist(), first.tolist(), strict=True)
+            ],
+            dtype=object,
+        )
+        dates: list[str | None] = names[of].tolist() if len(names) else []
+        return dates
 
     def start_time(self, trip: int, zero_s: float) -> str | None:
         """The start time of a run of frequencies.txt ("HH:MM:SS"); None for all other trips."""
@@ -250,6 +274,31 @@ def end_trips(fleet: Fleet, timetable: Timetable, rows: Rows, keep_s: float) -> 
     return ended
 
 
+def finish_inferred(fleet: Fleet, zones: StopZones, rows: Rows) -> None:
+    """End inferred trips near their last stop: no device says when a driver takes a short way to the layover."""
+    rows = rows[(fleet.assigned[rows] == INFERRED) & ~fleet.finished[rows]]
+    last_m = zones.stop_m[zones.first[fleet.pattern[rows] + 1] - 1]
+    with np.errstate(invalid="ignore"):
+        near = fleet.place_m[rows] >= last_m - NEAR_END_M
+        stands = fleet.ts_s[rows] - fleet.moved_s[rows] >= STANDS_S
+    ended = rows[near & (stands | fleet.off_route[rows])]
+    fleet.finished[ended] = True
+    fleet.finished_s[ended] = fleet.ts_s[ended]
+
+
+def is_wrong(fleet: Fleet, timetable: Timetable, rows: Rows, deviation_s: Floats) -> Flags:
+    """Which of the inferred trips of `rows` their vehicles plainly do not drive."""
+    begins_s = fleet.zero_s[rows] + timetable.first_s[fleet.trip[rows]]
+    off, now_s = fleet.off_route[rows], fleet.ts_s[rows]
+    with np.errstate(invalid="ignore"):
+        lost = off & (now_s - fleet.on_route_s[rows] > LOST_S) & (now_s > begins_s)
+        never = off & np.isnan(fleet.place_m[rows]) & (now_s > begins_s + NEVER_S)
+        elsewhere = off & (fleet.offset_m[rows] > ELSEWHERE_M)
+        back = (fleet.along_m[rows] < fleet.place_m[rows] - BACK_M) & (now_s > begins_s + BEGUN_S)
+        wrong: Flags = lost | never | elsewhere | back | (np.abs(deviation_s) > STRAYED_S)
+    return wrong & ~fleet.finished[rows]
+
+
 class Inference:
     """What is guessed about vehicles without a claimed trip: the run that won last time, and how often in a row."""
 
@@ -331,8 +380,8 @@ def _candidates(
     late_s = fleet.ts_s[vehicle] - zero_s[run] - scheduled_at(network, trip[run], place.along_m)
     first_s = network.departure_s[network.trip_time_start[trip[run]]] + zero_s[run]
     waits = (place.along_m < 60) & (fleet.ts_s[vehicle] <= first_s)
-    late_s = np.where(waits, 0.0, late_s)
-    cost = (place.offset_m / 20.0) ** 2 + np.where(late_s < 0, late_s / EARLY_S, late_s / LATE_S) ** 2
+    spread_s = np.where(late_s < 0, np.where(waits, WAITS_S, EARLY_S), LATE_S)
+    cost = (place.offset_m / 20.0) ** 2 + (late_s / spread_s) ** 2
     heading = np.radians(fleet.heading_deg[vehicle])
     with_it = paths.east[place.segment] * np.sin(heading) + paths.north[place.segment] * np.cos(heading)
     fits = (place.offset_m <= NEAR_OFFSET_M) & (cost <= COST_MAX) & ~(with_it < WITH_IT_MIN)

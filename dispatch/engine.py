@@ -11,7 +11,7 @@ import numpy as np
 
 from dispatch.alerts import Alert, AlertDesk, Condition, Sighting
 from dispatch.arrivals import Predictions, predict
-from dispatch.assignment import Inference, Timetable, assign, end_trips
+from dispatch.assignment import Inference, Timetable, assign, end_trips, finish_inferred, is_wrong
 from dispatch.config import DispatchSettings
 from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.headway import Headways, MarkMemory, find_headways
@@ -35,8 +35,6 @@ SILENT_S = 60.0  # a vehicle is shown as silent when its newest fix is older
 KEEP_TRIP_S = 120.0  # how long a vehicle keeps its trip at the end of it, when no other follows
 PASSAGES_KEPT = 500_000
 EVENTS_MAX = 10_000
-STRAYED_S = 1500.0  # an inferred trip this far from its times was the wrong one
-LOST_S = 180.0  # and so was one whose vehicle has been off its path for so long
 
 
 class LineMeasure(msgspec.Struct, frozen=True):
@@ -224,6 +222,7 @@ class Engine:
             passages, place = follow(fleet, self.roads, tracked, self.track_limits, self.tracks)
             self.passage_log.add(passages)
             offset_m[trip != NO_TRIP] = place.offset_m
+            finish_inferred(fleet, self.roads.zones, tracked)
             if fleet.finished[tracked].any():
                 self.trips_ended += end_trips(fleet, self.timetable, tracked, KEEP_TRIP_S)
         with np.errstate(invalid="ignore"):
@@ -266,20 +265,16 @@ class Engine:
         self.tracks.refused[TRACK_END] += int(max(stops - fleet.next_stop[row], 0))
 
     def _infer(self, moved: Rows, now_s: float) -> None:
-        fleet = self.fleet
+        """Give up inferred trips that have come to nothing, and look for trips for those without."""
+        fleet, timetable = self.fleet, self.timetable
         guessed = moved[fleet.assigned[moved] == INFERRED]
         if len(guessed):
-            deviation_s = self._deviations(guessed)
-            with np.errstate(invalid="ignore"):
-                lost = fleet.off_route[guessed] & (fleet.ts_s[guessed] - fleet.on_route_s[guessed] > LOST_S)
-                never = np.isnan(fleet.on_route_s[guessed]) & fleet.off_route[guessed]
-                wrong = lost | never | (np.abs(deviation_s) > STRAYED_S)
-            for row in guessed[wrong].tolist():
+            for row in guessed[is_wrong(fleet, timetable, guessed, self._deviations(guessed))].tolist():
                 self._leave_trip(row)
-                assign(fleet, self.timetable, row, NO_TRIP, np.nan, NOBODY)
+                assign(fleet, timetable, row, NO_TRIP, np.nan, NOBODY)
         # Who names a trip and has driven it to its end has none until another is named.
         free = moved[(fleet.trip[moved] == NO_TRIP) & ~fleet.claims_trip[moved]]
-        self.trips_inferred += self.inference.infer(fleet, self.timetable, self.roads.paths, now_s, free)
+        self.trips_inferred += self.inference.infer(fleet, timetable, self.roads.paths, now_s, free)
 
     def _thin_inbox(self) -> None:
         parts = []
@@ -352,10 +347,7 @@ class Engine:
         along_m = np.where(placed, fleet.along_m[listed], np.nan)
         line_m, is_main = lines.line_m_at(lines.pattern_way[pattern], along_m)
         ahead: Flags = on_trip & ~fleet.finished[listed] & ~np.isnan(fleet.place_m[listed])
-        start_date = [
-            self.timetable.start_date(i, zero_s) if i >= 0 else None
-            for i, zero_s in zip(trip.tolist(), fleet.zero_s[listed].tolist(), strict=True)
-        ]
+        start_date = self.timetable.start_dates(trip, fleet.zero_s[listed])
         return FleetView(
             listed.astype(np.int32),
             [fleet.key[i] for i in at],
@@ -377,9 +369,12 @@ class Engine:
             np.where(is_main, line_m, np.nan),
         )
 
-    def _starts(self, predictions: Predictions) -> tuple[list[str], list[str | None]]:
-        runs = list(zip(predictions.trip.tolist(), predictions.zero_s.tolist(), strict=True))
-        return [self.timetable.start_date(*run) for run in runs], [self.timetable.start_time(*run) for run in runs]
+    def _starts(self, predictions: Predictions) -> tuple[list[str | None], list[str | None]]:
+        dates = self.timetable.start_dates(predictions.trip, predictions.zero_s)
+        if not self.timetable.by_frequency:
+            return dates, [None] * len(predictions)
+        runs = zip(predictions.trip.tolist(), predictions.zero_s.tolist(), strict=True)
+        return dates, [self.timetable.start_time(*run) for run in runs]
 
     def _sightings(self, headways: Headways, strayed: Rows) -> list[Sighting]:
         """What this tick says of every cause that is not plainly off."""

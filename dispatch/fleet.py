@@ -41,6 +41,8 @@ COLUMNS: dict[str, tuple[Any, float]] = {
     "off_route": (np.bool_, False),
     "place_m": (np.float64, np.nan),
     "place_s": (np.float64, np.nan),
+    "halt_m": (np.float64, np.nan),
+    "moved_s": (np.float64, np.nan),
     "next_stop": (np.int32, 0),
     "enter_s": (np.float64, np.nan),
     "mark_row": (np.int32, -1),
@@ -58,6 +60,7 @@ class Fleet:
     claims_trip: the device names a trip of ours; claimed_route, claimed_direction: where it does not, what it names.
     along_m, offset_m: the newest fix on its path, nan before it is matched; on_route_s: when it was last on it.
     place_m, place_s: how far along the trip it has been, and when it was last there: what passages are measured from.
+    halt_m, moved_s: where it last got on by more than noise, and when.
     next_stop: position in the pattern of the first stop it has not left; enter_s: when it came near that stop.
     mark_row: the last of its way's marks that it has passed. delay_s: at the last passage seen on this trip.
     finished, finished_s: it has reached its last stop, and when.
@@ -87,6 +90,8 @@ class Fleet:
     off_route: Flags
     place_m: Floats
     place_s: Floats
+    halt_m: Floats
+    moved_s: Floats
     next_stop: Ints
     enter_s: Floats
     mark_row: Ints
@@ -138,7 +143,18 @@ class Fleet:
 
     def clear_track(self, rows: Rows) -> None:
         """Forget where on its trip each vehicle is: the next fix starts a new track."""
-        for name in ("along_m", "offset_m", "on_route_s", "place_m", "place_s", "enter_s", "delay_s", "finished_s"):
+        for name in (
+            "along_m",
+            "offset_m",
+            "on_route_s",
+            "place_m",
+            "place_s",
+            "halt_m",
+            "moved_s",
+            "enter_s",
+            "delay_s",
+            "finished_s",
+        ):
             getattr(self, name)[rows] = np.nan
         self.mark_row[rows] = -1
         self.next_stop[rows] = 0

@@ -156,7 +156,7 @@ class Snapshot:
     fleet: FleetView
     headway_columns: Headways
     predictions: Predictions
-    start_dates: list[str]  # of each trip of the predictions, "YYYYMMDD"
+    start_dates: list[str | None]  # of each trip of the predictions, "YYYYMMDD"
     start_times: list[str | None]  # "HH:MM:SS" for trips of frequencies.txt
     alerts: list[Alert]
     key_by_vehicle: list[str]

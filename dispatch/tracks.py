@@ -29,6 +29,7 @@ AHEAD_M = 40.0
 TURNED_BACK_M = 300.0  # further behind is another round of the trip, not noise
 PLAN_SPREAD_M = 3000.0  # how far the timetable's place may be wrong when there is nothing better
 FREE_MPS = 8.0
+HALT_M = 30.0  # a vehicle that gets on by less has not moved
 BEGINS_EARLY_S = 300.0  # before that a vehicle that moves along its next trip's path is on its way to its layover
 
 
@@ -104,6 +105,7 @@ def follow(
     passages = pass_stops(fleet, roads.zones, going)
     pass_marks(fleet, roads.network, roads.lines, roads.memory, going, from_m, from_s)
     _note_passages(fleet, roads.network, passages)
+    _note_halts(fleet, here[~waits])
     ended = here[~fleet.finished[here] & (fleet.next_stop[here] >= np.diff(roads.zones.first)[fleet.pattern[here]])]
     fleet.finished[ended] = True
     fleet.finished_s[ended] = fleet.ts_s[ended]
@@ -153,6 +155,15 @@ def _place(fleet: Fleet, roads: Roads, rows: Rows, last_s: Floats, limits: Track
         for column, better in ((place.along_m, again.along_m), (place.offset_m, again.offset_m)):
             column[missed] = better
     return place
+
+
+def _note_halts(fleet: Fleet, rows: Rows) -> None:
+    """Remember where and when each vehicle last got on: what stays within noise of it stands."""
+    with np.errstate(invalid="ignore"):
+        stands = np.abs(fleet.place_m[rows] - fleet.halt_m[rows]) < HALT_M
+    moved = rows[~stands]
+    fleet.halt_m[moved] = fleet.place_m[moved]
+    fleet.moved_s[moved] = fleet.ts_s[moved]
 
 
 def _note_passages(fleet: Fleet, network: Network, passages: Passages) -> None:

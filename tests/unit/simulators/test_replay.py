@@ -1,0 +1,64 @@
+"""Recordings as people have them: extra columns, any order, and a clear word about what is wrong."""
+
+import numpy as np
+import pytest
+
+from simulators.replay import RecordingError, read_recording
+
+HEAD = "timestamp,vehicle_id,latitude,longitude"
+
+
+@pytest.fixture
+def recording(tmp_path):
+    def write(text):
+        path = tmp_path / "positions.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def test_fixes_come_in_the_order_of_their_time(recording):
+    fixes = read_recording(recording(f"{HEAD},speed\n20,b,50.1,30.1,3\n10,a,50,30,\n20,a,50.2,30.2,4\n"))
+    assert fixes.vehicle_key == ["recorded/a", "recorded/b", "recorded/a"]
+    assert fixes.ts_s.tolist() == [10, 20, 20]
+    assert fixes.lat_deg.tolist() == [50, 50.1, 50.2]
+    assert np.isnan(fixes.speed_mps[0])
+    assert fixes.descriptor == [None, None, None]
+
+
+def test_what_is_known_of_the_trip_becomes_the_claim(recording):
+    text = f"{HEAD},trip_id,route_id,direction_id,start_date,start_time\n1,a,50,30,t,r,1,20260216,09:48:00\n"
+    assert read_recording(recording(text)).descriptor == [("t", "r", 1, "20260216", "09:48:00", None)]
+
+
+def test_a_byte_order_mark_and_unknown_columns_are_no_obstacle(recording):
+    fixes = read_recording(recording(b"\xef\xbb\xbf" + f"{HEAD},colour\n1,a b/c,50,30,red\n".encode()))
+    assert fixes.vehicle_key == ["recorded/a-b-c"]
+
+
+def test_a_file_of_headings_alone_is_empty(recording):
+    assert len(read_recording(recording(HEAD + "\n"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "positions.csv:1: there is no column timestamp"),
+        ("timestamp,vehicle_id,latitude\n", "positions.csv:1: there is no column longitude"),
+        (f"{HEAD}\n1,a,50,30\nx,a,50,30\n", "positions.csv:3: timestamp: 'x' is not a number"),
+        (f"{HEAD}\n1,a,,30\n", "positions.csv:2: latitude: '' is not a number"),
+        (f"{HEAD}\n1,a,nan,30\n", "positions.csv:2: latitude: 'nan' is not a number"),
+        (f"{HEAD}\n1,a,50,30,1\n", "positions.csv:2: 5 fields where the header names 4"),
+        (b"\xff\xfe\x00", "not a csv file in UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(recording, text, said):
+    with pytest.raises(RecordingError, match="positions") as error:
+        read_recording(recording(text))
+    assert said in str(error.value)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(RecordingError, match="there is no such file"):
+        read_recording(tmp_path / "none.csv")
