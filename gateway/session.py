@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable
@@ -242,10 +243,13 @@ class Session:
                 self._client.loop_misc()
 
     def _watch(self) -> None:
-        sock = self._client.socket()
+        sock: Any = self._client.socket()
         if sock is None or self._loop is None:
             self._closed.set()
             return
+        # A verdict and its PUBACK are two small writes: the second must not wait 40 ms for the first's acknowledgement.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._watched = sock.fileno()
         if not self._paused:
             self._loop.add_reader(self._watched, self._readable)

@@ -229,7 +229,7 @@ async def test_a_failing_seam_ends_the_gateway_with_its_error(seam: str, tmp_pat
 
     good = Ear().seams()
     seams = replace(good, on_fixes=broken) if seam == "on_fixes" else replace(good, on_event=broken)
-    with running(nats_broker(tmp_path)) as nats, device(nats, "bus") as bus, pytest.raises(ExceptionGroup) as failed:
+    with running(nats_broker(tmp_path)) as nats, device(nats, "bus") as bus, pytest.raises(ExceptionGroup) as failed:  # noqa: PT012
         async with Gateway(GatewaySettings(nats.address), seams):
             bus.send("fleet/v1/kpt/1/position", position())
             bus.send("fleet/v1/kpt/1/event", b'{"ts": 5, "event": "alarm"}', qos=1)
