@@ -220,7 +220,9 @@ def broker_users(internal_password: str, devices: Iterable[Device]) -> str:
     acknowledged all the same; what it may not hear is refused with 0x80 in the SUBACK.
     """
     hashed = bcrypt.hashpw(internal_password.encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
-    lines = ["# Written from devices.json; changes here are lost.", "authorization {", "  users = ["]
+    lines = ["# Written from devices.json; changes here are lost.", "authorization {"]
+    # Seconds until a login must be complete: on a busy machine the last of a fleet that comes back at once is slow.
+    lines += ["  timeout: 20", "  users = ["]
     lines.append(f'    {{user: "{INTERNAL_USER}", password: "{hashed}"}}')
     for device in devices:
         name = device.device

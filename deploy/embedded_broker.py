@@ -43,8 +43,9 @@ ATTEMPTS_MAX = 5
 LEFTOVER_S_MAX = 10.0
 DISK_BYTES_MAX = 8 << 30
 DISK_SHARE_MAX = 0.5  # of what is free
+CONSUMERS_MAX = 100_000
 MEMORY_BYTES = 64 << 20
-MEMORY_BYTES_PER_DEVICE = 96 << 10  # a session with one QoS 1 subscription takes 90 to 140 KB
+MEMORY_BYTES_PER_DEVICE = 64 << 10  # a session with one QoS 1 subscription takes 80 to 140 KB, garbage included
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ jetstream {{
   store_dir: {_quoted(instance.nats_dir)}
   max_memory_store: 64MB
   max_file_store: {disk_bytes}
+  # Each QoS 1 subscription is a consumer, and NATS since 2.15 grants a stream 1,000 of them unless told otherwise.
+  limits {{ default_max_consumers: {CONSUMERS_MAX} }}
 }}
 mqtt {{
   host: {_quoted(settings.host)}
@@ -176,7 +179,9 @@ mqtt {{
   max_ack_pending: 8192
   # Longer than the outages of the database that we mean to ride out, or every waiting tap comes twice; and no longer,
   # since what a killed gateway had not acknowledged comes again only then.
-  ack_wait: "2m"{tls}
+  ack_wait: "2m"
+  # A fleet that comes back at once on a busy machine waits for its sessions rather than being sent away.
+  js_api_timeout: "30s"{tls}
 }}
 include "users.conf"
 """

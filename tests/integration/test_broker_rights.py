@@ -358,6 +358,19 @@ async def test_positions_are_never_kept_on_disk(broker: tuple[Broker, Registry])
     vehicle.leave()
 
 
+async def test_a_fleet_of_more_than_a_thousand_may_listen_with_qos_1(broker: tuple[Broker, Registry]) -> None:
+    running, _ = broker
+    service = await Client("service", running.user, running.password).connect(running.mqtt_port)
+    client = await nats.connect(running.nats_url, user=running.user, password=running.password)
+    stream = client.jetstream()
+    # What the broker makes for each such subscription; 1,000 of them is NATS's own limit since 2.15.
+    for number in range(1_100):
+        await stream.add_consumer("$MQTT_msgs", durable_name=f"c{number}", filter_subject=f"$MQTT.msgs.x.{number}")
+    assert await service.subscribe("fleet/v1/+/+/event", 1) == 1
+    await client.close()
+    service.leave()
+
+
 async def test_a_stranger_with_a_known_session_name_hears_nothing_of_it(broker: tuple[Broker, Registry]) -> None:
     running, registry = broker
     stranger, sender = [await asyncio.to_thread(registry.add, "vehicle", "kpt", id) for id in ("1", "2")]
