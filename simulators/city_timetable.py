@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulators.city_map import CityMap, Route, travel
 
@@ -72,7 +72,8 @@ class Variant:
     way: tuple[str, ...]
     route: Route
     peak_only: bool
-    offset: float  # of its departures, as a share of the headway: branches alternate
+    offset: float  # of its times at the trunk, as a share of the headway: branches and short turns alternate
+    trunk_stop: int = 0  # its first stop that all ways of the line in this direction call at
 
     @property
     def shape_id(self) -> str:
@@ -106,7 +107,12 @@ def plan_variants(city: CityMap) -> list[Variant]:
             if way != way[::-1]:  # an out-and-back line has no other direction
                 back = way[::-1]
                 variants.append(Variant(line, 1, back, travel(city, back), peak_only, offset))
-    return variants
+    return [replace(variant, trunk_stop=_trunk_stop(variant, variants)) for variant in variants]
+
+
+def _trunk_stop(variant: Variant, variants: list[Variant]) -> int:
+    same = [v.route.stops for v in variants if (v.line, v.direction) == (variant.line, variant.direction)]
+    return next((n for n, stop in enumerate(variant.route.stops) if all(stop in stops for stops in same)), 0)
 
 
 def plan_trips(variants: list[Variant], service: str) -> list[Trip]:
@@ -122,22 +128,24 @@ def plan_trips(variants: list[Variant], service: str) -> list[Trip]:
 
 
 def departures_s(variant: Variant, service: str) -> Iterator[int]:
-    """Departures from the first stop; the headway is that of the period in which the gap begins."""
-    line = int(variant.line.number)
-    at_s = FIRST_S + line * STAGGER_S
-    until_s = LAST_S
-    headway_s = _headway_s(variant, service, at_s)
-    at_s += variant.offset * headway_s
-    while at_s <= until_s:
-        if not variant.peak_only or (_period(at_s)[1] == 1.0 and service == "weekday"):
-            yield round(at_s / 60) * 60
-        at_s += _headway_s(variant, service, at_s)
+    """Departures from the first stop, such that the line's ways share the trunk evenly.
+
+    The headway is that of the period in which the trunk is reached; all ways of the line go by the same beat there.
+    """
+    beat_s = FIRST_S + int(variant.line.number) * STAGGER_S
+    while beat_s <= LAST_S:
+        headway_s = _headway_s(variant, service, beat_s)
+        trunk_s = beat_s + variant.offset * headway_s
+        departure_s = trunk_s - run_times_s(variant, 0, _period(trunk_s)[2])[variant.trunk_stop]
+        in_its_time = not variant.peak_only or (_period(departure_s)[1] == 1.0 and service == "weekday")
+        if departure_s >= FIRST_S and in_its_time:
+            yield round(departure_s / 30) * 30
+        beat_s += headway_s
 
 
-def run_times_s(variant: Variant, departure_s: int) -> list[int]:
-    """The time at each stop: slower in the peaks."""
-    slowness = _period(departure_s)[2]
-    speed_mps = SPEED_MPS[variant.line.kind] / slowness
+def run_times_s(variant: Variant, departure_s: int, slowness: float | None = None) -> list[int]:
+    """The time at each stop: slower in the peaks, or as slow as is given."""
+    speed_mps = SPEED_MPS[variant.line.kind] / (slowness or _period(departure_s)[2])
     return [
         departure_s + round((along_m / speed_mps + nth * DWELL_S) / TIME_GRAIN_S) * TIME_GRAIN_S
         for nth, along_m in enumerate(variant.route.along_m)

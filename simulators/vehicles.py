@@ -50,8 +50,8 @@ class VehicleSettings:
     dwell_s_max: float = 75.0
     catch_up: float = 0.06  # share of the running time that a driver who is five minutes late saves
     turn_s_min: float = 45.0
-    lateness_s_mean: float = 50.0  # of vehicles that are under way when the play begins
-    lateness_s_sd: float = 80.0
+    lateness_s_mean: float = 40.0  # of vehicles that are under way when the play begins
+    lateness_s_sd: float = 50.0
     halt_spacing_m: float = 450.0
     speed_mps_max: float = 17.0  # where the timetable does not ask for more
     capacity: int = 90
