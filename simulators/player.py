@@ -22,12 +22,12 @@ import msgspec
 import numpy as np
 
 from dispatch.network import Network
-from dispatch.network_file import load_network
+from dispatch.network_file import NetworkFileError, load_network
 from simulators.duties import plan_duties
 from simulators.gates import Gates
 from simulators.journal import Journal
 from simulators.outing import Ensemble, Outing, Pace
-from simulators.provision import DeviceCredential, keep_provisioned, validator_name
+from simulators.provision import DeviceCredential, Kind, keep_provisioned, validator_name
 from simulators.riders import CityCard, Riders, RiderSettings
 from simulators.sales import Sales, SalesSettings
 from simulators.transport import Broker, Devices
@@ -191,7 +191,7 @@ class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
 class DeviceConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A device's credentials."""
 
-    kind: str
+    kind: Kind
     operator: str
     id: str
     username: str
@@ -219,15 +219,26 @@ def main(config_path: Path | None) -> None:
     """Play as a JSON file says (None: standard input) until SIGTERM or SIGINT; statistics go out as JSON lines.
 
     Raises:
-        ValueError: the file is not a PlayerConfig; says which field.
+        SystemExit: with one sentence, where the configuration or the network cannot be used.
     """
-    text = sys.stdin.buffer.read() if config_path is None else config_path.read_bytes()
-    config = msgspec.json.decode(text, type=PlayerConfig, dec_hook=_read_path)
-    network = load_network(config.network)
+    name = "standard input" if config_path is None else str(config_path)
+    try:
+        text = sys.stdin.buffer.read() if config_path is None else config_path.read_bytes()
+        config = msgspec.json.decode(text, type=PlayerConfig, dec_hook=_read_path)
+        cards = [_card(card) for card in config.cards]
+        network = load_network(config.network)
+        trust = _trust(config.mqtt_ca), _trust(config.http_ca)
+    except (OSError, ValueError, NetworkFileError) as error:
+        raise SystemExit(f"{name}: {error}") from None
     if config.shift_s is not None:
         network = replace(network, shift_s=config.shift_s)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_play(config, network))
+        asyncio.run(_play(config, network, cards, trust))
+
+
+def _card(card: CardConfig) -> CityCard:
+    read = bytes.fromhex
+    return CityCard(read(card.uid), read(card.meta_read), read(card.file_read), card.version, card.counter)
 
 
 def _read_path(kind: type, value: object) -> Path:
@@ -236,14 +247,19 @@ def _read_path(kind: type, value: object) -> Path:
     return Path(value)
 
 
-async def _play(config: PlayerConfig, network: Network) -> None:
+async def _play(
+    config: PlayerConfig,
+    network: Network,
+    cards: Sequence[CityCard],
+    trust: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await play(
         network,
-        [DeviceCredential(d.kind, d.operator, d.id, d.username, d.password) for d in config.devices],  # type: ignore[arg-type]
+        [DeviceCredential(d.kind, d.operator, d.id, d.username, d.password) for d in config.devices],
         config.settings,
         http_url=config.http_url,
         mqtt_host=config.mqtt_host,
@@ -251,12 +267,9 @@ async def _play(config: PlayerConfig, network: Network) -> None:
         kiosk_token=config.kiosk_token,
         rng=np.random.default_rng(config.seed),
         stop=stop,
-        cards=[
-            CityCard(bytes.fromhex(c.uid), bytes.fromhex(c.meta_read), bytes.fromhex(c.file_read), c.version, c.counter)
-            for c in config.cards
-        ],
-        tls=_trust(config.mqtt_ca),
-        http_tls=_trust(config.http_ca),
+        cards=cards,
+        tls=trust[0],
+        http_tls=trust[1],
         report=_print_report,
     )
 

@@ -1,4 +1,4 @@
-"""Riders' purchases: tickets bought over HTTP as a kiosk does, a few of them revoked, a few sold for days long past.
+"""Riders' purchases: tickets bought over HTTP as a kiosk does, a few of them revoked, a few sold for yesterday.
 
 Buying is slower than tapping and may fail: the stock is bounded, at most a few requests are under way, and after a
 failure there is a pause.
@@ -108,9 +108,9 @@ class Sales:
         if len(riders.passes) < settings.passes_stock:
             return self._keep(riders.passes, await self._buy(session, settings.many_rides_product))
         if len(riders.expired) < settings.expired_stock and not self._no_expired:
-            long_ago_s = time.time() - 40 * 86_400
-            ticket = await self._buy(session, settings.product_single, valid_from=long_ago_s)
-            self._no_expired = ticket is None  # a desk need not sell for the past; then nobody holds such a ticket
+            # A pass of a day ends with its service day, so one that began 23.75 hours ago is over; desks sell no older.
+            ticket = await self._buy(session, settings.many_rides_product, valid_from=time.time() - 85_500.0)
+            self._no_expired = ticket is None  # this one does not even sell that: nobody holds such a ticket
             return self._keep(riders.expired, ticket)
         if len(riders.singles) < settings.singles_stock:
             return self._keep(riders.singles, await self._buy(session, settings.product_single))
