@@ -1,8 +1,9 @@
-"""paho's client with a buffer before its socket, set up as our sessions need it."""
+"""paho's client with buffers before its socket, set up as our sessions need it."""
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -10,17 +11,20 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from gateway.config import Broker
 
 RECEIVE_BYTES: Final = 65_536
+SEND_BYTES: Final = 262_144
 
 
 class BufferedClient(paho.Client):
-    """A client that reads from its socket as much as there is.
+    """A client that reads from its socket as much as there is, and writes all it has at once.
 
-    paho asks the socket for a packet's first byte, then for each byte of its length, then for the rest: four system
-    calls a message. Should a later paho no longer read through `_sock_recv`, this does nothing and nothing breaks.
+    paho asks the socket for a packet's first byte, then for each byte of its length, then for the rest, and sends every
+    packet by itself: four system calls to read a tap and two to answer it. Should a later paho no longer go through
+    `_sock_recv` and `_sock_send`, the buffers stay empty and nothing breaks.
     """
 
     _bytes = b""
     _at = 0
+    _outgoing = bytearray()
 
     @property
     def holds_bytes(self) -> bool:
@@ -30,6 +34,29 @@ class BufferedClient(paho.Client):
     def forget_bytes(self) -> None:
         """Begin anew, with a new connection."""
         self._bytes, self._at = b"", 0
+        self._outgoing = bytearray()
+
+    def has_unwritten(self) -> bool:
+        """Whether anything waits for room in the socket."""
+        return bool(self._outgoing) or self.want_write()
+
+    def write_together(self) -> None:
+        """Write what paho has queued, in one piece, as far as the socket takes it."""
+        self.loop_write()
+        if self._outgoing:
+            try:
+                del self._outgoing[: super()._sock_send(self._outgoing)]
+            except BlockingIOError:
+                pass
+            except OSError:  # the connection broke, which reading notices
+                self._outgoing.clear()
+
+    def flush_to(self, sock: Any) -> None:
+        """Write the buffer to a socket that is about to be closed, as far as it takes it at once."""
+        with contextlib.suppress(OSError):
+            if self._outgoing:
+                sock.send(self._outgoing)
+        self._outgoing.clear()
 
     def _sock_recv(self, bufsize: int) -> bytes:
         begin, end = self._at, self._at + bufsize
@@ -41,6 +68,12 @@ class BufferedClient(paho.Client):
             return got
         self._bytes, self._at = got, bufsize
         return got[:bufsize]
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        if len(self._outgoing) >= SEND_BYTES:
+            raise BlockingIOError
+        self._outgoing += buf
+        return len(buf)
 
 
 def make_client(broker: Broker, client_id: str, clean: bool, connect_timeout_s: float) -> BufferedClient:

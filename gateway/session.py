@@ -112,9 +112,11 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.connected:
-            self._client.disconnect()  # is written behind whatever still waits to be written
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
+                    while self._client.has_unwritten():  # noqa: ASYNC110 - paho tells nobody
+                        await asyncio.sleep(0.001)
+                    self._client.disconnect()
                     await self._closed.wait()
         if self._task is not None:
             self._task.cancel()
@@ -302,7 +304,14 @@ class Session:
         return self._client.holds_bytes or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
     def _writable(self) -> None:
-        self._client.loop_write()
+        self._client.write_together()
+        if self._watched is None or self._loop is None:
+            return
+        # paho lets go of the selector when its own queue is empty, and knows nothing of our buffer.
+        if self._client.has_unwritten():
+            self._loop.add_writer(self._watched, self._writable)
+        else:
+            self._loop.remove_writer(self._watched)
 
     def _want_write(self, _client: paho.Client, _data: Any, _sock: Any) -> None:
         if not self._connecting and self._loop is not None and self._watched is not None:
@@ -312,8 +321,9 @@ class Session:
         if not self._connecting and self._loop is not None and self._watched is not None:
             self._loop.remove_writer(self._watched)
 
-    def _socket_closed(self, _client: paho.Client, _data: Any, _sock: Any) -> None:
+    def _socket_closed(self, _client: paho.Client, _data: Any, sock: Any) -> None:
         if not self._connecting:
+            self._client.flush_to(sock)  # paho closes as soon as it has handed over its DISCONNECT
             self._unwatch()
             self._closed.set()
 
