@@ -113,14 +113,13 @@ def check_rights(patient: Patient) -> list[Finding]:
     if patient.instance is None:
         return []
     folder = patient.instance.folder
-    private = [folder / name for name in ("secrets.json", "devices.json", "users.json", "runtime.json")]
-    private += [path for part in ("keys", "nats") for path in (folder / part).rglob("*") if path.is_file()]
+    private = [*folder.glob("*.json"), *folder.glob("keys/**/*.*"), *folder.glob("nats/*.conf")]
     found = []
     # 0711 is what PostgreSQL's own user needs where root has no user namespaces.
     if _mode(folder) & 0o066:
         found.append(Finding("rights", "fail", f"{folder}: others may look into it", f"chmod 700 {folder}"))
     for path in private:
-        if path.suffix in (".json", ".pem", ".conf") and path.exists() and _mode(path) & 0o077:
+        if _mode(path) & 0o077:
             found.append(Finding("rights", "fail", f"{path}: others may read it", f"chmod 600 {path}"))
     return found or [Finding("rights", "ok", "data folder, passwords and keys are the owner's alone")]
 
@@ -312,7 +311,7 @@ def check_feed(patient: Patient) -> list[Finding]:
     """A feed was read, so a start is quick."""
     if patient.instance is None:
         return []
-    cached = list(patient.instance.network_dir.glob("*.npz"))
+    cached = [path for path in patient.instance.network_dir.glob("*") if path.is_file()]
     if not cached:
         step = "takt run with feed set in the settings reads it; takt network FEED says what is in it"
         return [Finding("feed", "warn", "none was read yet", step)]
