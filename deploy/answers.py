@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from deploy.auth import NOBODY, BearerGate, Principal, demand
-from deploy.binding import Operation, convert
+from deploy.binding import Operation, Parameter, convert
 from deploy.limits import TokenBuckets, retry_after
 from deploy.problems import FieldError, Problem, field_problem, plain
 from deploy.sessions import NEW_COOKIE, Sessions, write_cookie
@@ -25,7 +25,10 @@ _PARAMETER_CHARS_MAX = 1024
 _PATH_CHARS_MAX = 256
 _COMPRESS_BYTES_MIN = 4096
 _BODY_S_MAX = 10.0
-# A table of what PostgreSQL cannot store and no client means: NUL, as itself or as JSON writes it.
+# Databases and protobuf count to 2^63; what is beyond means nothing here and fails there.
+_INTEGER_MAX = (1 << 63) - 1
+_LONG_NUMBER = re.compile(rb"\d{19}")
+# What PostgreSQL cannot store and no client means: NUL, as itself or as JSON writes it.
 _NUL_IN_JSON = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -157,11 +160,26 @@ def _check_text(text: str, field: str, chars_max: int) -> None:
         raise _wrong(field, "Expected text without NUL, in UTF-8", 400)
 
 
-def _convert(parameter: Any, text: str, field: str) -> Any:
+def _convert(parameter: Parameter, text: str, field: str) -> Any:
     try:
-        return convert(parameter, text)
+        value = convert(parameter, text)
     except (msgspec.ValidationError, OverflowError) as error:
         raise field_problem(field, error) from None
+    if isinstance(value, int) and not -_INTEGER_MAX <= value <= _INTEGER_MAX:
+        raise _wrong(field, "Expected an integer of at most 64 bits")
+    return value
+
+
+def _check_integers(value: Any, field: str) -> None:
+    """Refuse integers beyond 64 bits anywhere in a decoded body, which is looked through only where one could be."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_integers(item, f"{field}.{key}")
+    elif isinstance(value, list):
+        for nth, item in enumerate(value):
+            _check_integers(item, f"{field}[{nth}]")
+    elif isinstance(value, int) and not -_INTEGER_MAX <= value <= _INTEGER_MAX:
+        raise _wrong(field, "Expected an integer of at most 64 bits")
 
 
 def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]], Awaitable[None]]:
@@ -187,7 +205,9 @@ def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]]
         if _NUL_IN_JSON.search(raw):
             raise _wrong("body", "Expected text without NUL", 400)
         try:
-            arguments["body"] = decode(raw)
+            arguments["body"] = body = decode(raw)
+            if _LONG_NUMBER.search(raw):
+                _check_integers(msgspec.to_builtins(body), "body")
         except msgspec.ValidationError as error:
             raise field_problem("body", error) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

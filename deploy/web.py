@@ -21,7 +21,7 @@ from deploy.binding import Operation, bind_all
 from deploy.envelope import Envelope, WebSettings
 from deploy.limits import TokenBuckets
 from deploy.listening import listen_error, tls_context
-from deploy.metrics import HttpMetrics
+from deploy.metrics import HttpMetrics, expose
 from deploy.sessions import Access
 
 __all__ = ["Access", "WebServer", "WebSettings", "routes_of", "tls_context"]
@@ -92,6 +92,7 @@ class WebServer:
         self.connections = 0
         self.port = settings.port
         self._metrics = HttpMetrics(registry)
+        expose(registry, "auth", lambda: _auth_counters(access))
         description = DescriptionApi()
         own: list[Any] = [access.sessions] if access.sessions is not None else []
         self.operations = bind_all([*apis, *own, description])
@@ -191,6 +192,14 @@ def _application(
         # Assets are many and their names hold hashes: one name for all of them in the metrics.
         names[resource] = "/assets" if address.startswith("/assets/") else address
     return app, envelope
+
+
+def _auth_counters(access: Access) -> dict[str, float]:
+    """Tokens and logins that were refused, and logins that were not."""
+    counted: dict[str, float] = dict(access.sessions.counters) if access.sessions is not None else {}
+    if access.bearer is not None:
+        counted["tokens_refused"] = access.bearer.refused
+    return counted
 
 
 def _check_permissions(operations: Sequence[Operation]) -> None:

@@ -17,7 +17,7 @@ class Publication(msgspec.Struct, frozen=True, dict=True):
     """What one tick tells the world, encoded once and shared by all who ask; one message between processes.
 
     `line_m` belongs to the rows of `vehicles`, in their order: place along the main pattern of the vehicle's route and
-    direction, None where it is not there. `counters` only rise; a reason stands behind a dot ("fix_refused.stale").
+    direction, None where it is not there.
     """
 
     as_of_s: float
@@ -31,8 +31,6 @@ class Publication(msgspec.Struct, frozen=True, dict=True):
     pb_vehicle_positions: bytes
     pb_trip_updates: bytes
     pb_alerts: bytes
-    counters: dict[str, float] = {}
-    gauges: dict[str, float] = {}
 
     @cached_property
     def public_frame(self) -> bytes:
@@ -69,14 +67,6 @@ class Board:
         self.latest = publication
         self._changed.set()
         self._changed = asyncio.Event()
-
-    def counters(self) -> dict[str, float]:
-        """What the engine has counted, wherever it runs."""
-        return self.latest.counters if self.latest else {}
-
-    def gauges(self) -> dict[str, float]:
-        """How the engine was doing at the last publication."""
-        return self.latest.gauges if self.latest else {}
 
     async def newer_than(self, version: int, wait_s: float) -> bool:
         """Wait until there is something newer than `version`, `wait_s` at most; whether there is."""

@@ -15,8 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
 from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Publication
@@ -192,9 +190,7 @@ class DispatchService:
         self.gauges["lag_seconds"] = max(0.0, self._clock() - now_s)
 
     def _work(self, now_s: float) -> Publication:
-        made = self._publisher.publication(self.engine.tick(now_s))
-        counters = {**self.engine.counters, **self.counters, "feeds_made": self._publisher.feeds_made}
-        return msgspec.structs.replace(made, counters=counters, gauges=dict(self.gauges))
+        return self._publisher.publication(self.engine.tick(now_s))
 
     async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

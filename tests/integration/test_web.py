@@ -46,7 +46,7 @@ class EchoApi:
         ]
 
     async def echo(
-        self, key: str, *, body: Body, from_: float = 0.0, idempotency_key: str | None = None
+        self, key: str, *, body: Body, from_: float = 0.0, count: int = 0, idempotency_key: str | None = None
     ) -> Annotated[Body, "no-store"]:
         """Give back what came."""
         return body
@@ -117,6 +117,8 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "NUL in the path": ("GET", "/api/v1/routes/%00/line", {}, 400, "path.route_id"),
     "no UTF-8 in the path": ("GET", "/api/v1/routes/%ff/line", {}, 404, ""),
     "a query of another type": ("POST", "/test/echo/a?from=soon", {"json": {"name": "x"}}, 422, "query.from"),
+    "an integer beyond 64 bits": ("POST", "/test/echo/a", {"json": {"name": "x", "count": 1 << 63}}, 422, "body.count"),
+    "a query beyond 64 bits": ("POST", f"/test/echo/a?count={1 << 63}", {"json": {"name": "x"}}, 422, "query.count"),
     "a query that is infinite": ("POST", "/test/echo/a?from=inf", {"json": {"name": "x"}}, 422, "finite"),
     "a query given twice": ("POST", "/test/echo/a?from=1&from=2", {"json": {"name": "x"}}, 400, "more than once"),
     "a key that is too long": (
@@ -232,6 +234,15 @@ async def test_what_is_no_request_is_refused_in_words(web: Running, data: bytes,
 
 async def test_a_request_that_never_ends_is_cut_off(web: Running) -> None:
     assert await talk(web, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
+
+
+async def test_a_body_that_never_comes_is_a_problem_document(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.answers._BODY_S_MAX", 0.1)
+    answer = await talk(
+        web, b'POST /test/echo/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"na'
+    )
+    assert b" 408 " in answer.split(b"\r\n")[0]
+    assert b"application/problem+json" in answer
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_counted(web: Running) -> None:
