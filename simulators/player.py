@@ -243,7 +243,7 @@ def _card(card: CardConfig) -> CityCard:
 
 def _read_path(kind: type, value: object) -> Path:
     if kind is not Path or not isinstance(value, str):
-        raise NotImplementedError(kind)
+        raise ValueError(f"expected a path, got {value!r}")
     return Path(value)
 
 

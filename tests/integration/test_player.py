@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import msgspec
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ from deploy.devices import Registry
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.instance import Instance
 from dispatch.network import Network
+from dispatch.network_file import save_network
 from dispatch.timetable import move_to
 from gateway.refusal import Refusal
 from gateway.wire import decode_position, decode_tap, decode_vehicle_event
@@ -31,7 +34,7 @@ from simulators.checker import compare
 from simulators.faults import FaultSettings
 from simulators.journal import read_journal
 from simulators.outing import Pace
-from simulators.player import PlayerSettings, play
+from simulators.player import DeviceConfig, PlayerConfig, PlayerSettings, play
 from simulators.provision import DeviceCredential, needed_devices
 from simulators.riders import CityCard, RiderSettings
 from simulators.validators import Limits
@@ -291,3 +294,48 @@ async def test_wrong_credentials_are_refused_and_counted(tmp_path: Path, network
 
     assert statistics["refused"] >= 1
     assert stage.devices[0].id not in desk.senders("position")
+
+
+async def run_main(config: Path) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "simulators", str(config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    return process, process.stdout
+
+
+async def test_a_process_plays_as_its_file_says_and_stops_when_asked(tmp_path: Path, network: Network) -> None:
+    save_network(network, tmp_path / "network")
+    async with on_stage(tmp_path, network, share=0.0) as stage, office(stage.broker, accept) as desk:
+        config = PlayerConfig(
+            network=tmp_path / "network",
+            http_url="http://127.0.0.1:9",
+            mqtt_host=stage.broker.mqtt_host,
+            mqtt_port=stage.broker.mqtt_port,
+            kiosk_token="",
+            devices=[DeviceConfig(d.kind, d.operator, d.id, d.username, d.password) for d in stage.devices],
+            shift_s=network.shift_s,
+            settings=PlayerSettings(report_s=0.5),
+        )
+        path = tmp_path / "player.json"
+        path.write_bytes(msgspec.json.encode(config, enc_hook=str))
+        process, output = await run_main(path)
+        await desk.until(lambda: len(desk.senders("position")) == 4)
+        async with asyncio.timeout(WAIT_S):
+            report = json.loads(await output.readline())
+            process.terminate()
+            assert await process.wait() == 0
+
+    assert report["vehicles"] == 4
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"network": "x"}', '{"network": 3}'])
+async def test_a_bad_configuration_gets_one_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "player.json"
+    path.write_text(text)
+    process, _ = await run_main(path)
+    _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    assert errors.startswith(str(path).encode())
+    assert errors.count(b"\n") == 1
