@@ -294,7 +294,12 @@ async def _gateway(
         raise UserError(str(error)) from None
     senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events)]
     running = Gateway(settings, Seams(on_fixes, on_event, validate, box))
-    metrics.expose(grounds.registry, "gateway", lambda: by_label(running.stats))
+    metrics.expose(
+        grounds.registry,
+        "gateway",
+        lambda: by_label(counted(running.stats)),
+        lambda: {**gauged(running.stats), "sources_away": len(running.warnings())},
+    )
     grounds.checks.append(running.healthy)
     try:
         async with running:
@@ -472,6 +477,21 @@ def with_credentials(grounds: Grounds) -> str:
 def port_of(broker: Broker | None) -> int:
     """The backbone's port of a broker that ran before; 0 for a free one."""
     return int(broker.nats_url.rsplit(":", 1)[1]) if broker else 0
+
+
+GATEWAY_GAUGES = frozenset(
+    {"vehicles_known", "positions_queued", "taps_held", "receipts_due", "sessions_connected"}
+)  # all else that the gateway counts only rises
+
+
+def counted(stats: dict[str, float]) -> dict[str, float]:
+    """The counters among the gateway's numbers."""
+    return {name: value for name, value in stats.items() if name not in GATEWAY_GAUGES}
+
+
+def gauged(stats: dict[str, float]) -> dict[str, float]:
+    """The gauges among the gateway's numbers."""
+    return {name: value for name, value in stats.items() if name in GATEWAY_GAUGES}
 
 
 def by_label(stats: dict[str, float]) -> dict[str, float | dict[str, float]]:
