@@ -25,6 +25,7 @@ from dispatch.timetable import Runs, blocks_on, join, point_at, runs_on, schedul
 EARLY_S_MAX = 2 * 3600.0  # a claimed trip may be this long before its start
 LATE_S_MAX = 4 * 3600.0  # and this long after its end
 FOLLOWS_S_MAX = 3 * 3600.0  # a longer wait is a new sign-on, not a layover
+JUST_ENDED_S = 600.0
 CLAIMS_KEPT = 100_000
 
 # Inference.
@@ -58,6 +59,7 @@ class Claim:
     route: int = -1
     direction: int = -1
     block: int = -1
+    is_loose: bool = False  # a trip of frequencies.txt that does not say which of its departures
 
 
 NO_CLAIM = Claim()
@@ -77,26 +79,30 @@ class Timetable:
         self._claims: dict[tuple[Descriptor, int], tuple[Claim, Counter[str]]] = {}
         self._next: dict[int, dict[int, tuple[int, float]]] = {}
         self._runs: dict[dt.date, Runs] = {}
+        self._frequent: dict[tuple[int, float], float] = {}
         self._starts: dict[float, str] = {}
         self._due: tuple[float, Runs] | None = None
 
     def day_start_s(self, date: dt.date) -> float:
         """Unix time at which the times of `date` count zero; remembers the date for `start_date`."""
         start_s = self.network.day_start_s(date)
-        self._starts[start_s] = date.strftime("%Y%m%d")
-        return start_s
+        return self.note_zero(start_s, date)
+
+    def note_zero(self, zero_s: float, date: dt.date) -> float:
+        """Remember to which service day the zero of a run belongs; returns it."""
+        if len(self._starts) >= CLAIMS_KEPT:
+            self._starts.clear()
+        self._starts[zero_s] = date.strftime("%Y%m%d")
+        return zero_s
 
     def start_date(self, trip: int, zero_s: float) -> str:
-        """The service date (YYYYMMDD) of a run."""
+        """The service date (YYYYMMDD) of a run: as noted, else the day in which its first departure falls."""
         known = self._starts.get(zero_s)
         if known is None:
-            offset_s = self.first_s[trip] if trip in self.by_frequency else 0
-            date = service_date(self.network, zero_s + 43_200 + 0.0 * offset_s)
-            for candidate in (date, date - dt.timedelta(days=1), date + dt.timedelta(days=1)):
-                if 0 <= zero_s - self.day_start_s(candidate) < 86_400:
-                    date = candidate
-                    break
-            known = self._starts[zero_s] = date.strftime("%Y%m%d")
+            by_frequency = trip in self.by_frequency
+            date = service_date(self.network, zero_s + (float(self.first_s[trip]) if by_frequency else 43_200.0))
+            self.note_zero(zero_s, date)
+            known = self._starts[zero_s]
         return known
 
     def start_dates(self, trip: Ints, zero_s: Floats) -> list[str | None]:
@@ -117,9 +123,44 @@ class Timetable:
         """The start time of a run of frequencies.txt ("HH:MM:SS"); None for all other trips."""
         if trip not in self.by_frequency:
             return None
-        date = dt.datetime.strptime(self.start_date(trip, zero_s), "%Y%m%d").date()  # noqa: DTZ007
+        date = self._date_of_run(trip, zero_s)
         second = round(zero_s + float(self.first_s[trip]) - self.day_start_s(date))
         return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+    def frequent_s(self, trip: Ints, zero_s: Floats) -> Floats:
+        """Headway of the row of frequencies.txt that each run belongs to; nan for runs that keep exact times."""
+        headway_s = np.full(len(trip), np.nan)
+        if not self.by_frequency:
+            return headway_s
+        known = self._frequent
+        for i, run in enumerate(zip(trip.tolist(), zero_s.tolist(), strict=True)):
+            if run[0] in self.by_frequency:
+                if run not in known:
+                    known[run] = self._find_frequent_s(*run)
+                headway_s[i] = known[run]
+        return headway_s
+
+    def _find_frequent_s(self, trip: int, zero_s: float) -> float:
+        network = self.network
+        begins_s = zero_s + float(self.first_s[trip]) - self.day_start_s(self._date_of_run(trip, zero_s))
+        rows = np.flatnonzero((network.frequency_trip == trip) & (network.frequency_start_s <= begins_s + 1))
+        if len(self._frequent) >= CLAIMS_KEPT:
+            self._frequent.clear()
+        if not len(rows) or network.frequency_exact[rows[-1]]:
+            return float("nan")
+        return float(network.frequency_headway_s[rows[np.argmax(network.frequency_start_s[rows])]])
+
+    def nearest_zero_s(self, trip: int, zero_s: float, late_s: float) -> float:
+        """Zero of that departure of a trip of frequencies.txt by which a vehicle, now `late_s` late, is least late."""
+        date = self._date_of_run(trip, zero_s)
+        runs = self.runs_of(date)
+        zeros_s = runs.offset_s[runs.trip == trip] + self.day_start_s(date)
+        if not len(zeros_s):
+            return zero_s
+        return self.note_zero(float(zeros_s[np.argmin(np.abs(zero_s + late_s - zeros_s))]), date)
+
+    def _date_of_run(self, trip: int, zero_s: float) -> dt.date:
+        return dt.datetime.strptime(self.start_date(trip, zero_s), "%Y%m%d").date()  # noqa: DTZ007
 
     def runs_of(self, date: dt.date) -> Runs:
         """Runs of one service day; the days before yesterday are forgotten."""
@@ -143,7 +184,7 @@ class Timetable:
         """The trip after this one in its block, and its zero; None at the block's end."""
         if self.network.trip_block[trip] < 0 or trip in self.by_frequency:
             return None
-        date = dt.datetime.strptime(self.start_date(trip, zero_s), "%Y%m%d").date()  # noqa: DTZ007
+        date = self._date_of_run(trip, zero_s)
         key = date.toordinal()
         if key not in self._next:
             self._next = {day: chain for day, chain in self._next.items() if day >= key - 2}
@@ -162,7 +203,7 @@ class Timetable:
         """What a descriptor means at a time; `counts` gets the reason of what is not accepted."""
         if descriptor is None:
             return NO_CLAIM
-        key = (descriptor, int(at_s // 3600))
+        key = (descriptor, int(at_s // 300))
         known = self._claims.get(key)
         if known is None:
             reasons: Counter[str] = Counter()
@@ -188,7 +229,7 @@ class Timetable:
                 if np.isnan(zero_s):
                     counts["trip_not_due"] += 1
                 else:
-                    return Claim(trip, zero_s)
+                    return Claim(trip, zero_s, is_loose=trip in self.by_frequency and not start_time)
         block = self.block_by_id.get(block_id, -1) if block_id else -1
         if block_id and block < 0:
             counts["unknown_block"] += 1
@@ -207,24 +248,45 @@ class Timetable:
         offset_s = 0.0
         if trip in self.by_frequency:
             begun_s = _seconds_of(start_time)
-            offset_s = begun_s - float(self.first_s[trip]) if begun_s is not None else 0.0
+            if begun_s is None:
+                return self._under_way(trip, dates, at_s)
+            offset_s = begun_s - float(self.first_s[trip])
         best, best_away_s = np.nan, np.inf
         for date in dates:
             zero_s = self.day_start_s(date) + offset_s
+            if offset_s:
+                self.note_zero(zero_s, date)
             early_s, late_s = zero_s + self.first_s[trip] - at_s, at_s - zero_s - self.last_s[trip]
             away_s = max(early_s, late_s, 0.0)
             if early_s <= EARLY_S_MAX and late_s <= LATE_S_MAX and away_s < best_away_s:
                 best, best_away_s = zero_s, away_s
         return float(best)
 
+    def _under_way(self, trip: int, dates: list[dt.date], at_s: float) -> float:
+        """The departure of a trip of frequencies.txt that is nearest to the middle of its way at `at_s`."""
+        best, best_away_s = np.nan, EARLY_S_MAX
+        for date in dates:
+            runs = self.runs_of(date)
+            mine = np.flatnonzero(runs.trip == trip)
+            if len(mine):
+                away_s = np.abs((runs.start_s[mine] + runs.end_s[mine]) / 2 - at_s)
+                nearest = int(np.argmin(away_s))
+                if away_s[nearest] < best_away_s:
+                    best_away_s = float(away_s[nearest])
+                    best = self.note_zero(self.day_start_s(date) + float(runs.offset_s[mine[nearest]]), date)
+        return float(best)
+
     def _of_block(self, block: int, at_s: float) -> tuple[int, float]:
-        """The first trip of a block that has not ended by now (or ended last), today or yesterday."""
+        """The trip of a block that is under way by the timetable, else the next, else one that has just ended."""
         today = service_date(self.network, at_s)
         for date in (today - dt.timedelta(days=1), today):
             runs = self.runs_of(date)
-            mine = np.flatnonzero((self.network.trip_block[runs.trip] == block) & (runs.end_s + 600 >= at_s))
-            if len(mine) and runs.start_s[mine[0]] - at_s <= FOLLOWS_S_MAX:
-                return int(runs.trip[mine[0]]), self.day_start_s(date)
+            mine = np.flatnonzero(self.network.trip_block[runs.trip] == block)
+            ahead = mine[(runs.end_s[mine] >= at_s) & (runs.start_s[mine] - at_s <= FOLLOWS_S_MAX)]
+            ended = mine[(runs.end_s[mine] < at_s) & (runs.end_s[mine] >= at_s - JUST_ENDED_S)]
+            if len(ahead) or len(ended):
+                run = ahead[0] if len(ahead) else ended[-1]
+                return int(runs.trip[run]), self.day_start_s(date)
         return NO_TRIP, np.nan
 
 

@@ -32,6 +32,7 @@ from dispatch.timetable import scheduled_at
 from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
 
 SILENT_S = 60.0  # a vehicle is shown as silent when its newest fix is older
+CLAIM_AGAIN_S = 300.0  # a claim that came to nothing (too early, say) is looked at again so often
 KEEP_TRIP_S = 120.0  # how long a vehicle keeps its trip at the end of it, when no other follows
 PASSAGES_KEPT = 500_000
 EVENTS_MAX = 10_000
@@ -121,7 +122,8 @@ class Engine:
     def measure(self, passages: Passages) -> tuple[list[HeadwayMeasure], list[PunctualityMeasure]]:
         """The measures of some passages."""
         lines = self.roads.lines
-        pairs = pair_departures(passages, self.network, lines, self.settings.measures.headway_s_max)
+        frequent_s = self.timetable.frequent_s(passages.trip, passages.zero_s)
+        pairs = pair_departures(passages, frequent_s, self.network, lines, self.settings.measures.headway_s_max)
         return (
             measure_headways(pairs, self.network, lines, self.settings.measures),
             measure_punctuality(passages, self.network, lines, self.settings.measures),
@@ -170,7 +172,13 @@ class Engine:
         deviation_s = self._deviations(listed)
         under_way = listed[(state == ON_TRIP)]
         headways = find_headways(
-            fleet, self.network, self.roads.lines, self.roads.memory, under_way, self.settings.headway
+            fleet,
+            self.network,
+            self.roads.lines,
+            self.roads.memory,
+            under_way,
+            self.timetable.frequent_s(fleet.trip[under_way], fleet.zero_s[under_way]),
+            self.settings.headway,
         )
         predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(deviation_s)
         predictions = predict(fleet, self.network, listed[predictable], deviation_s[predictable])
@@ -208,12 +216,19 @@ class Engine:
         self._fixes += len(rows)
         fleet.fold(rows, fixes, x_m, y_m)
         held = fleet.descriptor
-        changed = [i for i, row in enumerate(rows.tolist()) if fixes.descriptor[i] != held[row]]
+        said = fixes.descriptor
+        without = (fleet.trip[rows] == NO_TRIP) & ~fleet.claims_trip[rows]
+        again = without & (fixes.ts_s - fleet.claim_s[rows] > CLAIM_AGAIN_S)
+        changed = [
+            i
+            for i, (row, look) in enumerate(zip(rows.tolist(), again.tolist(), strict=True))
+            if look or said[i] != held[row]
+        ]
         if changed:
             self._end_tracks(rows[changed])
             for i in changed:
                 row = int(rows[i])
-                held[row] = fixes.descriptor[i]
+                held[row] = said[i]
                 self._claim(row, held[row])
         tracked = rows[fleet.trip[rows] != NO_TRIP]
         offset_m = np.full(len(rows), np.nan)
@@ -222,12 +237,25 @@ class Engine:
             passages, place = follow(fleet, self.roads, tracked, self.track_limits, self.tracks)
             self.passage_log.add(passages)
             offset_m[trip != NO_TRIP] = place.offset_m
+            self._settle_departures(tracked)
             finish_inferred(fleet, self.roads.zones, tracked)
             if fleet.finished[tracked].any():
                 self.trips_ended += end_trips(fleet, self.timetable, tracked, KEEP_TRIP_S)
         with np.errstate(invalid="ignore"):
             on_route = offset_m <= self.track_limits.off_route_m
         return Folded(rows, fixes.ts_s, trip, zero_s, offset_m, on_route)
+
+    def _settle_departures(self, rows: Rows) -> None:
+        """Say which departure of their trip loose vehicles drive, as soon as they have a place on it."""
+        fleet = self.fleet
+        if not self.timetable.by_frequency:
+            return
+        loose = rows[fleet.is_loose[rows] & ~np.isnan(fleet.along_m[rows])]
+        for row, late_s in zip(loose.tolist(), self._deviations(loose).tolist(), strict=True):
+            if not np.isnan(late_s):
+                trip, zero_s = int(fleet.trip[row]), float(fleet.zero_s[row])
+                fleet.zero_s[row] = self.timetable.nearest_zero_s(trip, zero_s, late_s)
+                fleet.is_loose[row] = False
 
     def _end_tracks(self, rows: Rows) -> None:
         """Let vehicles that claim something else come to their newest fix on the trip they had: its end, mostly.
@@ -246,11 +274,13 @@ class Engine:
         claim = self.timetable.read_claim(wanted, float(fleet.ts_s[row]), self.claims)
         fleet.claimed_route[row], fleet.claimed_direction[row] = claim.route, claim.direction
         fleet.claims_trip[row] = claim.trip != NO_TRIP
+        fleet.claim_s[row] = fleet.ts_s[row]
         if claim.trip != NO_TRIP:
             if claim.trip != fleet.trip[row] or claim.zero_s != fleet.zero_s[row]:
                 self._leave_trip(row)
                 assign(fleet, self.timetable, row, claim.trip, claim.zero_s, GIVEN)
             fleet.assigned[row] = GIVEN
+            fleet.is_loose[row] = claim.is_loose
         elif fleet.assigned[row] == GIVEN:
             self._leave_trip(row)
             assign(fleet, self.timetable, row, NO_TRIP, np.nan, NOBODY)

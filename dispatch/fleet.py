@@ -33,6 +33,8 @@ COLUMNS: dict[str, tuple[Any, float]] = {
     "next_trip": (np.int32, NO_TRIP),
     "next_zero_s": (np.float64, np.nan),
     "claims_trip": (np.bool_, False),
+    "claim_s": (np.float64, -np.inf),
+    "is_loose": (np.bool_, False),
     "claimed_route": (np.int32, -1),
     "claimed_direction": (np.int32, -1),
     "along_m": (np.float64, np.nan),
@@ -57,7 +59,9 @@ class Fleet:
 
     trip, zero_s: the trip driven and the Unix time at which its own stop times count zero; pattern follows from trip.
     next_trip, next_zero_s: what follows in its block.
-    claims_trip: the device names a trip of ours; claimed_route, claimed_direction: where it does not, what it names.
+    claims_trip: the device names a trip of ours; claimed_route, claimed_direction: where it does not, what it names;
+    claim_s: when that was last looked at.
+    is_loose: which departure of its trip of frequencies.txt it drives is told by where it begins.
     along_m, offset_m: the newest fix on its path, nan before it is matched; on_route_s: when it was last on it.
     place_m, place_s: how far along the trip it has been, and when it was last there: what passages are measured from.
     halt_m, moved_s: where it last got on by more than noise, and when.
@@ -82,6 +86,8 @@ class Fleet:
     next_trip: Ints
     next_zero_s: Floats
     claims_trip: Flags
+    claim_s: Floats
+    is_loose: Flags
     claimed_route: Ints
     claimed_direction: Ints
     along_m: Floats

@@ -132,9 +132,18 @@ def pass_marks(
 
 
 def find_headways(
-    fleet: Fleet, network: Network, lines: Lines, memory: MarkMemory, rows: Rows, limits: HeadwayLimits
+    fleet: Fleet,
+    network: Network,
+    lines: Lines,
+    memory: MarkMemory,
+    rows: Rows,
+    frequent_s: Floats,
+    limits: HeadwayLimits,
 ) -> Headways:
-    """Headway now of each of `rows`: vehicles on their route, under way on a trip."""
+    """Headway now of each of `rows`: vehicles on their route, under way on a trip.
+
+    `frequent_s` is the scheduled headway of trips that are run by frequency, nan for all others.
+    """
     way = lines.pattern_way[fleet.pattern[rows]]
     place_m, at_s = fleet.along_m[rows], fleet.ts_s[rows]
     leader, passed_s, leader_due_s = _seen(lines, memory, way, place_m, rows.astype(np.int32))
@@ -151,7 +160,7 @@ def find_headways(
     headway_s = np.where(estimated, guess.headway_s, np.where(unseen, np.nan, headway_s))
     leader_due_s = np.where(estimated, guess.due_s, np.where(unseen, np.nan, leader_due_s))
     scheduled_s = due_s - leader_due_s
-    scheduled_s = _frequent(network, trip, fleet.zero_s[rows], scheduled_s)
+    scheduled_s = np.where(np.isnan(frequent_s), scheduled_s, frequent_s)
     size_s = np.abs(scheduled_s)
     ratio = np.divide(headway_s, size_s, out=np.full(len(rows), np.nan), where=size_s >= limits.scheduled_s_min)
     return Headways(
@@ -197,17 +206,6 @@ def _seen(lines: Lines, memory: MarkMemory, way: Ints, place_m: Floats, vehicle:
         passed_s = np.where(same, np.maximum(from_ahead_s, here_s), here_s + gone_m * pace)
         due_s = np.where(same, here_due_s + (there_due_s - here_due_s) * (gone_m / span_m), here_due_s + gone_m * pace)
     return who, passed_s, due_s
-
-
-def _frequent(network: Network, trip: Ints, zero_s: Floats, scheduled_s: Floats) -> Floats:
-    """For trips of frequencies.txt that keep no exact times, the headway of their row."""
-    if not len(network.frequency_trip):
-        return scheduled_s
-    headway_s = np.full(len(network.trip_id), np.nan)
-    headway_s[network.frequency_trip] = network.frequency_headway_s
-    loose = np.zeros(len(network.trip_id), dtype=np.bool_)
-    loose[network.frequency_trip] = ~network.frequency_exact
-    return np.where(loose[trip] & ~np.isnan(zero_s), headway_s[trip], scheduled_s)
 
 
 @dataclass(frozen=True, slots=True)

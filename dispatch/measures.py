@@ -125,8 +125,13 @@ def regular(headway_s: Floats, scheduled_s: Floats) -> float:
     return float(np.mean((headway_s >= 0.5 * scheduled_s) & (headway_s <= 1.5 * scheduled_s)))
 
 
-def pair_departures(passages: Passages, network: Network, lines: Lines, headway_s_max: float) -> Pairs:
-    """Consecutive departures at each stop of each line, whatever their pattern; none above `headway_s_max`."""
+def pair_departures(
+    passages: Passages, frequent_s: Floats, network: Network, lines: Lines, headway_s_max: float
+) -> Pairs:
+    """Consecutive departures at each stop of each line, whatever their pattern; none above `headway_s_max`.
+
+    `frequent_s` is the scheduled headway of passages of trips that are run by frequency, nan for all others.
+    """
     left = ~np.isnan(passages.departure_s)
     trip, position = passages.trip[left], passages.stop[left]
     at_s, zero_s = passages.departure_s[left], passages.zero_s[left]
@@ -141,9 +146,8 @@ def pair_departures(passages: Passages, network: Network, lines: Lines, headway_
     same = (line[one] == line[two]) & (stop[one] == stop[two]) & (headway_s <= headway_s_max)
     one, two, headway_s = one[same], two[same], headway_s[same]
     scheduled_s = (zero_s + own_s)[two] - (zero_s + own_s)[one]
-    loose = np.zeros(len(network.trip_id))
-    loose[network.frequency_trip] = np.where(network.frequency_exact, 0, network.frequency_headway_s)
-    scheduled_s = np.where(loose[trip[two]] > 0, loose[trip[two]], scheduled_s)
+    loose_s = frequent_s[left][two]
+    scheduled_s = np.where(np.isnan(loose_s), scheduled_s, loose_s)
     hour = own_s[two] / 3600
     is_peak = np.zeros(len(two), dtype=np.bool_)
     for from_hour, to_hour in PEAK_HOURS:

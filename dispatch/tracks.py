@@ -10,7 +10,7 @@ import numpy as np
 from dispatch.fleet import Fleet
 from dispatch.headway import MarkMemory, pass_marks
 from dispatch.lines import Lines
-from dispatch.matching import Matches, Paths, match
+from dispatch.matching import UNKNOWN_SPREAD_M, Matches, Paths, match
 from dispatch.network import Floats, Network
 from dispatch.observations import Rows
 from dispatch.passages import (
@@ -136,7 +136,8 @@ def _place(fleet: Fleet, roads: Roads, rows: Rows, last_s: Floats, limits: Track
     if unknown.any():
         at = rows[unknown]
         expected_m[unknown] = scheduled_place(roads.network, fleet.trip[at], fleet.ts_s[at] - fleet.zero_s[at])
-    spread_m = np.where(unknown, PLAN_SPREAD_M, 30.0 + 6.0 * gone_s + np.where(lost, 200.0, 0.0))
+    plan_spread_m = np.where(fleet.is_loose[rows], UNKNOWN_SPREAD_M, PLAN_SPREAD_M)
+    spread_m = np.where(unknown, plan_spread_m, 30.0 + 6.0 * gone_s + np.where(lost, 200.0, 0.0))
     place = match(roads.paths, path, x_m, y_m, from_m, to_m, expected_m, spread_m, heading_deg)
     missed = np.flatnonzero((place.offset_m > limits.off_route_m) & ~lost)
     if len(missed):

@@ -339,8 +339,7 @@ def test_events_sign_on_and_off_and_raise_an_alarm(line):
     engine = Engine(line.network)
     engine.event({"vehicle_key": "op/1", "ts_s": 0.0, "event": "sign_on", "trip_id": "a"})
     engine.ingest(line.fixes(("1", None, 3650, 500, 0)))
-    assert engine.tick(line.zero_s + 3650).vehicles[0].trip_id is None  # the claim and the fix meet in the next
-    engine.event({"vehicle_key": "op/1", "ts_s": 0.0, "event": "sign_on", "trip_id": "a"})
+    assert engine.tick(line.zero_s + 3650).vehicles[0].trip_id == "a"
     engine.event({"vehicle_key": "op/1", "ts_s": 0.0, "event": "alarm"})
     engine.ingest(line.fixes(("1", None, 3660, 600, 0)))
     snapshot = engine.tick(line.zero_s + 3660)
@@ -368,6 +367,23 @@ def test_a_vehicle_against_the_direction_is_given_no_trip(line):
     engine = Engine(line.network)
     rows = [("1", None, s, 2000 - x, y) for _, _, s, x, y in drive("1", None, 3600)]
     assert play(engine, line, rows).vehicles[0].trip_id is None
+
+
+def test_a_claim_that_came_too_early_is_looked_at_again(line):
+    engine = Engine(line.network)
+    rows = [("1", "c", second, 0, 0) for second in range(-1800, 2000, 60)]  # trip c starts at 7,200
+    early = play(engine, line, rows[:5], step_s=60).vehicles[0]
+    assert (early.trip_id, engine.counters["claim_refused.trip_not_due"]) == (None, 1)
+    assert play(engine, line, rows[5:], step_s=60).vehicles[0].trip_id == "c"
+
+
+def test_a_frequent_trip_without_a_start_time_is_the_one_it_fits_best(road, pattern):
+    frequent = road(pattern(STRAIGHT, STOPS, {"f": 0}), frequencies=[("f", 3600, 7200, 300, False)])
+    engine = Engine(frequent.network)
+    snapshot = play(engine, frequent, drive("1", "f", 4240, from_m=300, to_m=1000))
+    (vehicle,) = snapshot.vehicles
+    assert vehicle.deviation_s == pytest.approx(10, abs=1)  # the departure of 4,200, 300 m on
+    assert (vehicle.start_date, snapshot.trip_updates[0].start_time) == ("20260713", "01:10:00")
 
 
 def test_frequent_trips_are_held_to_the_headway_of_their_row(road, pattern):
