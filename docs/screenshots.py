@@ -94,8 +94,9 @@ def own_demo(at: str, vehicles: int | None) -> Iterator[Target]:
     if not takt.exists():
         raise ShotError("The takt command is not installed; run: make setup")
     with tempfile.TemporaryDirectory(prefix="takt-screenshots-") as folder:
+        data_dir = str(Path(folder) / "data")
         port = free_port()
-        command = [str(takt), "demo", "--data-dir", folder, "--at", at]
+        command = [str(takt), "demo", "--data-dir", data_dir, "--at", at]
         command += ["--http-port", str(port), "--mqtt-port", str(free_port())]
         command += ["--vehicles", str(vehicles)] if vehicles else []
         log = Path(folder) / "screenshots.log"
@@ -109,7 +110,7 @@ def own_demo(at: str, vehicles: int | None) -> Iterator[Target]:
                     raise ShotError(f"The demo did not start; it said:\n{log.read_text()[-2000:]}")
                 time.sleep(0.5)
             adding = [str(takt), "user", "add", "olena", "--role", "dispatcher", "--generate", "--json"]
-            adding += ["--data-dir", folder]
+            adding += ["--data-dir", data_dir]
             added = subprocess.run(  # noqa: S603
                 adding,
                 check=True,

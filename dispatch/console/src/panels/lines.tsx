@@ -36,8 +36,8 @@ function useOrder(sort: Sort, held: boolean): string[] {
   const made = useRef({ at: -RESORT_MS, sort, routes, order: [] as string[], live: false })
   const now = performance.now()
   const live = lines.size > 0
-  const due = !held && now - made.current.at >= RESORT_MS
-  if (due || made.current.sort !== sort || made.current.routes !== routes || made.current.live !== live) {
+  const due = !held && (now - made.current.at >= RESORT_MS || made.current.live !== live)
+  if (due || made.current.sort !== sort || made.current.routes !== routes) {
     made.current = { at: now, sort, routes, order: ordered(routes, lines, sort), live }
   }
   return made.current.order
