@@ -171,7 +171,8 @@ class DispatchApi:
 
     async def get_map(self) -> Annotated[bytes, MapReply, _CHECKED]:
         """Draw the network: a line for each route and direction and a point for each stop, as GeoJSON."""
-        return self._atlas.map_json
+        # A city's takes a tenth of a second the first time, which is too long for the loop that answers taps.
+        return await asyncio.to_thread(lambda atlas: atlas.map_json, self._atlas)
 
     async def vehicle_positions(self) -> Annotated[bytes, _PROTOBUF, _CHECKED]:
         """GTFS-Realtime VehiclePositions."""
