@@ -29,6 +29,7 @@ RAILS_AND_WIRES = (0, 1, 2, 5, 7, 11, 12)  # GTFS route types whose vehicles can
 FOLLOW_S_MIN = 15.0
 SHOWN_BEFORE_S = 120.0  # a vehicle stands at its first stop before its block begins
 SHOWN_AFTER_S = 45.0
+PAUSE_S_MAX = 3_600.0  # between two runs; who has longer goes to the depot and signs off
 SPEED_MPS_MAX = 25.0  # whatever a timetable that rounds to minutes may ask for
 DEADHEAD_MPS = 9.0
 RAMP = 0.15  # share of a leg's time spent speeding up, and as much slowing down
@@ -143,8 +144,10 @@ class Fleet:
     def shown(self, now_s: float) -> Index:
         """Vehicles that are on the road or at a terminal now, and so report."""
         out = (self.phase != HOME) & (now_s >= self.duties.start_s() - SHOWN_BEFORE_S)
-        just_home = (self.phase == HOME) & (now_s < self.since_s + SHOWN_AFTER_S)
-        return np.flatnonzero(out | just_home)
+        just_home = now_s < self.since_s + SHOWN_AFTER_S
+        long_pause = (self.phase == WAITING) & (self.until_s - self.since_s > PAUSE_S_MAX)
+        at_the_depot = long_pause & (now_s < self.until_s - SHOWN_BEFORE_S) & ~just_home
+        return np.flatnonzero((out & ~at_the_depot) | ((self.phase == HOME) & just_home))
 
     def step(self, now_s: float) -> list[Service]:
         """Let everything happen that happens up to `now_s`; returns who opened doors where, in order of time."""

@@ -142,10 +142,13 @@ async def office(broker: Broker, answer: Callable[[dict[str, Any], int], str | N
 
 
 @contextlib.asynccontextmanager
-async def playing(stage: Stage, journal: Path | None = None, **changed: Any) -> AsyncIterator[dict[str, Any]]:
+async def playing(
+    stage: Stage, journal: Path | None = None, plan_s: float = 3_600.0, **changed: Any
+) -> AsyncIterator[dict[str, Any]]:
     """A play at the side; its statistics are in the dict when it is over."""
     settings = PlayerSettings(
         journal=journal,
+        plan_s=plan_s,
         vehicles=VehicleSettings(hold_compliance=1.0, dwell_fixed_s=1.0, boarding_s=0.1),
         pace=Pace(position_interval_s=0.5, alarms_per_hour=0.0, faults=FaultSettings().none_at_all()),
         riders=RiderSettings(taps_per_s=8.0, to_reader_s_mean=0.3),
@@ -266,6 +269,19 @@ async def test_a_driver_holds_and_answers(tmp_path: Path, network: Network) -> N
     topic, payload = next(one for one in desk.heard["event"] if b"instruction_read" in one[1])
     assert topic == f"fleet/v1/city/{vehicle.id}/event"
     assert json.loads(payload)["instruction_id"] == "i-1"
+
+
+async def test_a_plan_that_runs_out_is_followed_by_another(tmp_path: Path, network: Network) -> None:
+    async with (
+        on_stage(tmp_path, network, share=0.0) as stage,
+        office(stage.broker, accept) as desk,
+        playing(stage, plan_s=2.0),
+    ):
+
+        def starts() -> set[tuple[str, str]]:
+            return {(topic, json.loads(payload)["boot"]) for topic, payload in desk.heard.get("position", [])}
+
+        await desk.until(lambda: len(starts()) >= 8)
 
 
 async def test_all_devices_come_back_to_a_broker_that_was_killed(tmp_path: Path, network: Network) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,22 @@ def test_a_vehicle_is_home_after_its_last_run(line: MakeLine) -> None:
 
     assert (fleet.phase == HOME).all()
     assert fleet.shown(now_s + 5_000).size == 0
+
+
+def test_a_long_pause_is_spent_at_the_depot(line: MakeLine) -> None:
+    network = line(blocks=False, trips=2, headway_s=7_200, spacing_m=30.0)
+    one_block = replace(network, trip_block=np.zeros(2, dtype=np.int32), block_id=["B"])
+    fleet, now_s = fleet_of(one_block, STILL)
+    seen = []
+    for at_s in np.arange(now_s, now_s + 9_000, 10.0).tolist():
+        fleet.step(at_s)
+        seen.append(fleet.shown(at_s).size)
+
+    turns = np.flatnonzero(np.diff(seen))
+    assert len(fleet.duties) == 1
+    assert seen[0] == 1
+    assert len(turns) == 3  # off to the depot, back, and home
+    assert turns[1] * 10.0 == pytest.approx(100 + 7_200 - 120, abs=20)
 
 
 def test_without_chance_the_timetable_is_kept(line: MakeLine) -> None:
