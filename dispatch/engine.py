@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -80,7 +81,8 @@ class Engine:
         self.trips_inferred = 0
         self.desk = AlertDesk(settings.alerts)
         self.track_limits = TrackLimits(settings.silent_s, settings.off_route_m)
-        self._inbox: deque[Observations] = deque()
+        self._door = Lock()  # held for an append or a swap
+        self._inbox: list[Observations] = []
         self._waiting = 0
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
         self._signed_on: dict[str, Descriptor] = {}
@@ -90,10 +92,11 @@ class Engine:
 
     def ingest(self, fixes: Observations) -> None:
         """Put fixes into the inbox; when it is full, only the newest of each vehicle stay."""
-        self._inbox.append(fixes)
-        self._waiting += len(fixes)
-        if self._waiting > self.settings.inbox_fixes_max:
-            self._thin_inbox()
+        with self._door:
+            self._inbox.append(fixes)
+            self._waiting += len(fixes)
+            if self._waiting > self.settings.inbox_fixes_max:
+                self._thin_inbox()
 
     def event(self, event: dict[str, Any]) -> None:
         """Take a vehicle's event: `sign_on` claims a trip, block or route, `sign_off` ends it, `alarm`."""
@@ -156,10 +159,8 @@ class Engine:
         """Fold the inbox into the fleet: the first half of a tick."""
         while self._events:
             self._take_event(self._events.popleft(), now_s)
-        parts = []
-        while self._inbox:
-            parts.append(self._inbox.popleft())
-        self._waiting = 0
+        with self._door:
+            parts, self._inbox, self._waiting = self._inbox, [], 0
         rounds = self._fold(join(parts), now_s) if parts else []
         return _join_folded(rounds)
 
@@ -307,15 +308,12 @@ class Engine:
         self.trips_inferred += self.inference.infer(fleet, timetable, self.roads.paths, now_s, free)
 
     def _thin_inbox(self) -> None:
-        parts = []
-        while self._inbox:
-            parts.append(self._inbox.popleft())
-        fixes = join(parts)
+        fixes = join(self._inbox)
         number: dict[str, int] = {}
         vehicle = np.array([number.setdefault(key, len(number)) for key in fixes.vehicle_key], dtype=np.intp)
         kept = newest_rows(vehicle, fixes.ts_s)[-self.settings.inbox_fixes_max :]
         self.refused["inbox_full"] += len(fixes) - len(kept)
-        self._inbox.append(fixes.take(kept))
+        self._inbox = [fixes.take(kept)]
         self._waiting = len(kept)
 
     def _take_event(self, event: dict[str, Any], now_s: float) -> None:
