@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -21,6 +21,7 @@ from ticketing.reading import Readers, Reading, read_tap
 from ticketing.store import AWAY, RETRIED, Row, Store
 from ticketing.tariff import Tariff
 from ticketing.verdict import SAY, Answer, Tap, Verdict, unavailable
+from ticketing.waiting import WaitingRoom
 
 ATTEMPTS_MAX = 4
 PROBE_S = 2.0
@@ -48,7 +49,17 @@ class _Group:
             self.future.set_result([given for given in self.answers if given is not None])
 
 
-_Waiting = tuple[Tap, _Group, int]
+class _Waiting:
+    """One tap of a group."""
+
+    __slots__ = ("device_key", "group", "index", "tap", "tap_id")
+
+    def __init__(self, tap: Tap, group: _Group, index: int) -> None:
+        self.tap = tap
+        self.group = group
+        self.index = index
+        self.device_key = (tap.operator, tap.device)
+        self.tap_id = tap.id
 
 
 class Ticketing:
@@ -81,7 +92,7 @@ class Ticketing:
         self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof)
         self._on_boardings = on_boardings
         self._read_card_keys = read_card_keys
-        self._pending: deque[_Waiting] = deque()
+        self._pending: WaitingRoom[_Waiting] = WaitingRoom()
         self._filled = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, "ticketing-read")
         self._tally = Tally()
@@ -108,8 +119,7 @@ class Ticketing:
         for task in self._workers:
             task.cancel()
         await asyncio.gather(*self._workers, self._prober, return_exceptions=True)
-        self._refuse(list(self._pending), "stopping")
-        self._pending.clear()
+        self._refuse(self._pending.take_all(), "stopping")
         self._threads.shutdown(wait=False)
 
     @property
@@ -135,13 +145,13 @@ class Ticketing:
         """
         if not taps:
             return []
-        room = self.settings.pending_max - len(self._pending)
-        if len(taps) > room or (self.degraded_since is not None and time.monotonic() < self._retry_at):
-            reason = "busy" if len(taps) > room else "database"
+        reason = self._cannot_take(len(taps))
+        if reason is not None:
             self.counters[f"unavailable_{reason}"] += len(taps)
             return [unavailable(tap.id, reason) for tap in taps]
         group = _Group(len(taps))
-        self._pending.extend((tap, group, index) for index, tap in enumerate(taps))
+        for index, tap in enumerate(taps):
+            self._pending.add(_Waiting(tap, group, index))
         self._filled.set()
         return await group.future
 
@@ -168,11 +178,12 @@ class Ticketing:
                 return
             if len(self._pending) < self.settings.batch_max and not self._stopping:
                 await asyncio.sleep(self.settings.linger_s)
-            batch = self._take()
-            if not batch:
-                continue
+            batch, devices = self._pending.take(self.settings.batch_max)
+            if not self._pending.ready and not (self._stopping and not self._pending):
+                self._filled.clear()
             try:
-                await self._judge(batch)
+                if batch:
+                    await self._judge(batch)
             except asyncio.CancelledError:
                 self._refuse(batch, "stopping")
                 raise
@@ -180,29 +191,14 @@ class Ticketing:
                 self.counters["faults"] += 1
                 self._note_failure(f"{type(error).__name__}: {error}")
                 self._refuse(batch, "fault")
-
-    def _take(self) -> list[_Waiting]:
-        """The next batch: at most batch_max taps, none under the same id as another in it."""
-        batch: list[_Waiting] = []
-        again: list[_Waiting] = []
-        ids: set[tuple[str, str, str]] = set()
-        while self._pending and len(batch) < self.settings.batch_max:
-            waiting = self._pending.popleft()
-            tap = waiting[0]
-            key = (tap.operator, tap.device, tap.id)
-            if key in ids:
-                again.append(waiting)
-                continue
-            ids.add(key)
-            batch.append(waiting)
-        self._pending.extendleft(reversed(again))
-        if not self._pending and not self._stopping:
-            self._filled.clear()
-        return batch
+            finally:
+                self._pending.done(devices)
+                if self._pending.ready or self._stopping:
+                    self._filled.set()
 
     async def _judge(self, batch: list[_Waiting]) -> None:
         readers = self._readers
-        taps = [waiting[0] for waiting in batch]
+        taps = [waiting.tap for waiting in batch]
         cost_s = sum(_QR_S if tap.medium == "qr" else _CARD_S for tap in taps)
         if cost_s > READING_INLINE_S_MAX:
             loop = asyncio.get_running_loop()
@@ -243,12 +239,12 @@ class Ticketing:
         self.counters.update({f"verdict_{verdict}": count for verdict, count in verdicts.items()})
         self.counters["batches"] += 1
         self.counters["conflicts"] += sum(row.conflict for row in rows)
-        for (tap, group, index), row, through in zip(batch, rows, receipts, strict=True):
+        for waiting, row, through in zip(batch, rows, receipts, strict=True):
             verdict = _VERDICTS[row.verdict]
-            group.answer(
-                index,
+            waiting.group.answer(
+                waiting.index,
                 Answer(
-                    tap.id,
+                    waiting.tap_id,
                     verdict,
                     False,
                     row.until_s,
@@ -261,7 +257,7 @@ class Ticketing:
             )
         if self._on_boardings is not None:
             self._tell_boardings(
-                [waiting[0] for waiting, row in zip(batch, rows, strict=True) if row.verdict == "accepted"]
+                [waiting.tap for waiting, row in zip(batch, rows, strict=True) if row.verdict == "accepted"]
             )
 
     def _tell_boardings(self, taps: list[Tap]) -> None:
@@ -272,16 +268,17 @@ class Ticketing:
 
     def _refuse(self, batch: Sequence[_Waiting], reason: str) -> None:
         self.counters[f"unavailable_{reason}"] += len(batch)
-        for tap, group, index in batch:
-            if group.answers[index] is None:
-                group.answer(index, unavailable(tap.id, reason))
+        for waiting in batch:
+            if waiting.group.answers[waiting.index] is None:
+                waiting.group.answer(waiting.index, unavailable(waiting.tap_id, reason))
 
     def _refuse_unstorable(self, waiting: _Waiting) -> None:
         """A tap that the database takes in no form: trying again cannot help, so it is told so, and counted."""
-        tap, group, index = waiting
         self.counters["unstorable"] += 1
         say = SAY[Verdict.MALFORMED]
-        group.answer(index, Answer(tap.id, Verdict.MALFORMED, False, None, None, None, say, "unstorable"))
+        waiting.group.answer(
+            waiting.index, Answer(waiting.tap_id, Verdict.MALFORMED, False, None, None, None, say, "unstorable")
+        )
 
     def _note_failure(self, reason: str) -> None:
         self.counters["failures"] += 1

@@ -1,0 +1,96 @@
+"""Taps that wait to be judged: by device, in order, each device in turn, and none of one device in two batches at once.
+
+Order matters where one device sends a card's taps one after the other: judged the other way round, the earlier counter
+would look like a replay. Turns matter where a validator comes back with a day's taps: others wait no longer for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, Protocol, TypeVar
+
+TURN_TAPS = 32
+"""So many taps of one device go into a batch before the next device has its turn."""
+
+
+class Waits(Protocol):
+    """What can wait here: it has a device and, within that, an id."""
+
+    @property
+    def device_key(self) -> tuple[str, str]:
+        """Operator and device."""
+
+    @property
+    def tap_id(self) -> str:
+        """The id that the device gave."""
+
+
+T = TypeVar("T", bound=Waits)
+Devices = set[tuple[str, str]]
+
+
+class WaitingRoom(Generic[T]):
+    """Queues by device; `len` is how many wait in all of them."""
+
+    def __init__(self) -> None:
+        self._queues: dict[tuple[str, str], deque[T]] = {}
+        self._ready: deque[tuple[str, str]] = deque()
+        self._busy: Devices = set()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def ready(self) -> bool:
+        """Whether somebody waits whose device is not being judged right now."""
+        return bool(self._ready)
+
+    def add(self, waiting: T) -> None:
+        """Let one wait, behind the others of its device."""
+        key = waiting.device_key
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+            if key not in self._busy:
+                self._ready.append(key)
+        queue.append(waiting)
+        self._count += 1
+
+    def take(self, size_max: int) -> tuple[list[T], Devices]:
+        """The next batch and its devices, which are busy until `done`; no id is twice in it."""
+        batch: list[T] = []
+        ids: set[tuple[tuple[str, str], str]] = set()
+        devices: Devices = set()
+        while self._ready and len(batch) < size_max:
+            key = self._ready.popleft()
+            devices.add(key)
+            queue = self._queues[key]
+            for _ in range(min(TURN_TAPS, size_max - len(batch), len(queue))):
+                name = (key, queue[0].tap_id)
+                if name in ids:
+                    break
+                ids.add(name)
+                batch.append(queue.popleft())
+            else:
+                if queue:
+                    self._ready.append(key)
+            if not queue:
+                del self._queues[key]
+        self._ready = deque(key for key in self._ready if key not in devices)
+        self._busy |= devices
+        self._count -= len(batch)
+        return batch, devices
+
+    def done(self, devices: Devices) -> None:
+        """Devices whose batch has been answered may have their next turn."""
+        self._busy -= devices
+        self._ready.extend(key for key in devices if key in self._queues)
+
+    def take_all(self) -> list[T]:
+        """Everybody, to be sent away."""
+        everybody = [waiting for queue in self._queues.values() for waiting in queue]
+        self._queues.clear()
+        self._ready.clear()
+        self._count = 0
+        return everybody
