@@ -198,18 +198,22 @@ def _own(folder: Path, identity: Identity) -> None:
         return
     uid, gid = (identity.uid, identity.gid) if isinstance(identity, SystemUser) else (0, 0)
     if isinstance(identity, SystemUser):
-        for parent in folder.parents:
-            if parent == folder.parent and not parent.stat().st_mode & 0o001:
-                parent.chmod(0o711)  # it may pass through, to what is its own, and see nothing
-            elif not parent.stat().st_mode & 0o001:
+        if not _others_may_pass(folder.parent):
+            folder.parent.chmod(0o711)  # it may pass through, to what is its own, and see nothing
+        for needed in (postgres_bin() / "postgres", folder):
+            if closed := next((parent for parent in needed.parents if not _others_may_pass(parent)), None):
                 raise UserError(
-                    f"{parent}: PostgreSQL does not run as root, and its user {uid} may not pass here; "
-                    "start takt as an ordinary user or choose another --data-dir"
+                    f"{closed}: PostgreSQL does not run as root, and its user {uid} may not pass here; "
+                    "start takt as an ordinary user or use another folder"
                 )
     if folder.stat().st_uid == uid:
         return
     for path in (folder, *folder.rglob("*")):
         os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def _others_may_pass(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & 0o001)
 
 
 def _check_version(folder: Path) -> None:
