@@ -27,6 +27,7 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as BrowserError
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -139,8 +140,18 @@ def open_console(browser: Browser, target: Target, *, width: int, height: int, t
         page.fill("input[name=password]", target.password)
         page.keyboard.press("Enter")
         page.wait_for_selector(".taps__chart", state="attached")
-    page.wait_for_function("window.taktMap?.loaded() && window.taktMap.queryRenderedFeatures().length > 0")
+    wait_for_map(page)
     return page
+
+
+def wait_for_map(page: Page) -> None:
+    """Waits until the map has drawn something; asked from outside, for the page's own policy forbids eval."""
+    drawn = "Boolean(window.taktMap?.loaded() && window.taktMap.queryRenderedFeatures().length > 0)"
+    deadline = time.monotonic() + READY_S
+    while not page.evaluate(drawn):
+        if time.monotonic() > deadline:
+            raise ShotError(f"The map drew nothing within {READY_S} s; does this Chromium have WebGL?")
+        page.wait_for_timeout(250)
 
 
 def choose_line(page: Page) -> None:
@@ -216,7 +227,7 @@ def main() -> int:
             browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
             take(browser, target)
             browser.close()
-    except ShotError as error:
+    except (ShotError, BrowserError) as error:
         print(f"screenshots: {error}", file=sys.stderr)
         return 1
     return 0

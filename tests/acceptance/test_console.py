@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -99,15 +100,22 @@ def visit(browser: Browser, city: object) -> Iterator[object]:
         one.context.close()
 
 
+DRAWN = """() => new Set(
+    (window.taktMap?.loaded() ? window.taktMap.queryRenderedFeatures(undefined, {layers: ['vehicles']}) : [])
+      .map((feature) => feature.properties.key)).size"""
+
+
+def until(page: Page, what: Callable[[], bool]) -> None:
+    """Asks again until it holds. Playwright's own way evaluates inside the page, where the page's policy forbids it."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        page.wait_for_timeout(200)
+
+
 def wait_until_drawn(page: Page, count: int) -> None:
     """Waits until the map draws so many vehicles, counted by their keys, for a tile's edge shows one twice."""
-    page.wait_for_function(
-        """(count) => new Set(
-            (window.taktMap?.loaded() ? window.taktMap.queryRenderedFeatures(undefined, {layers: ['vehicles']}) : [])
-              .map((feature) => feature.properties.key)).size >= count""",
-        arg=count,
-        timeout=PATIENCE_MS,
-    )
+    until(page, lambda: page.evaluate(DRAWN) >= count)
 
 
 def test_the_page_loads_lists_the_lines_and_asks_nobody_else(visit, city):
@@ -143,7 +151,7 @@ def test_the_list_keeps_its_order_under_the_pointer(visit, city):
     page.wait_for_timeout(7_000)  # nothing may happen, so there is nothing to await: longer than the list's own 5 s
     assert page.evaluate(order) == before
     page.mouse.move(640, 20)
-    page.wait_for_function(f"(before) => String(({order})()) !== String(before)", arg=before)
+    until(page, lambda: page.evaluate(order) != before)
 
 
 def test_the_ladder_shows_every_vehicle_with_its_leader_and_its_gap(visit, city):
