@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dispatch.alerts import Alert, AlertDesk, Condition, Sighting
-from dispatch.arrivals import Predictions, predict
-from dispatch.assignment import Inference, Timetable, assign, end_trips, finish_inferred, is_wrong
+from dispatch.alerts import Alert, AlertDesk
+from dispatch.arrivals import predict
+from dispatch.assignment import Inference, assign, end_trips, finish_inferred, is_wrong
+from dispatch.claims import Timetable
 from dispatch.config import DispatchSettings
 from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
-from dispatch.headway import Headways, MarkMemory, find_headways
+from dispatch.headway import MarkMemory, find_headways
 from dispatch.lines import draw_lines
 from dispatch.matching import prepare_paths
 from dispatch.measures import (
@@ -28,11 +29,11 @@ from dispatch.measures import (
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
-from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, SILENT, UNASSIGNED, FleetView, Snapshot
-from dispatch.timetable import scheduled_at
+from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, Snapshot
+from dispatch.states import deviations, states, view_fleet
 from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
+from dispatch.watch import sight, sight_alarm
 
-SILENT_S = 60.0  # a vehicle is shown as silent when its newest fix is older
 CLAIM_AGAIN_S = 300.0  # a claim that came to nothing (too early, say) is looked at again so often
 KEEP_TRIP_S = 120.0  # how long a vehicle keeps its trip at the end of it, when no other follows
 PASSAGES_KEPT = 500_000
@@ -166,27 +167,30 @@ class Engine:
 
     def look(self, now_s: float) -> Snapshot:
         """Derive headways, predictions and alerts from the state of the fleet: the second half of a tick."""
-        fleet = self.fleet
-        size = len(fleet)
-        listed = np.flatnonzero(now_s - fleet.ts_s[:size] <= self.settings.forget_s)
-        state = self._states(listed, now_s)
-        deviation_s = self._deviations(listed)
-        under_way = listed[(state == ON_TRIP)]
+        fleet, network, roads, timetable = self.fleet, self.network, self.roads, self.timetable
+        listed = np.flatnonzero(now_s - fleet.ts_s[: len(fleet)] <= self.settings.forget_s)
+        state = states(fleet, timetable, listed, now_s)
+        late_s = deviations(fleet, network, listed)
+        under_way = listed[state == ON_TRIP]
+        frequent_s = timetable.frequent_s(fleet.trip[under_way], fleet.zero_s[under_way])
         headways = find_headways(
-            fleet,
-            self.network,
-            self.roads.lines,
-            self.roads.memory,
-            under_way,
-            self.timetable.frequent_s(fleet.trip[under_way], fleet.zero_s[under_way]),
-            self.settings.headway,
+            fleet, network, roads.lines, roads.memory, under_way, frequent_s, self.settings.headway
         )
-        predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(deviation_s)
-        predictions = predict(fleet, self.network, listed[predictable], deviation_s[predictable])
-        self.desk.watch(self._sightings(headways, listed[state == OFF_ROUTE]), now_s)
-        view = self._view(listed, state, deviation_s)
-        starts = self._starts(predictions)
-        return Snapshot(now_s, self.network, view, headways, predictions, *starts, self.desk.alerts(), list(fleet.key))
+        predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(late_s)
+        predictions = predict(fleet, network, listed[predictable], late_s[predictable])
+        strayed = listed[state == OFF_ROUTE]
+        self.desk.watch(sight(fleet, network, headways, strayed, self.settings.headway, self.settings.alerts), now_s)
+        return Snapshot(
+            now_s,
+            network,
+            view_fleet(fleet, timetable, roads.lines, listed, state, late_s),
+            headways,
+            predictions,
+            timetable.start_dates(predictions.trip, predictions.zero_s),
+            timetable.start_times(predictions.trip, predictions.zero_s),
+            self.desk.alerts(),
+            list(fleet.key),
+        )
 
     # -- folding ---------------------------------------------------------------------------------------------------
 
@@ -252,7 +256,7 @@ class Engine:
         if not self.timetable.by_frequency:
             return
         loose = rows[fleet.is_loose[rows] & ~np.isnan(fleet.along_m[rows])]
-        for row, late_s in zip(loose.tolist(), self._deviations(loose).tolist(), strict=True):
+        for row, late_s in zip(loose.tolist(), deviations(fleet, self.network, loose).tolist(), strict=True):
             if not np.isnan(late_s):
                 trip, zero_s = int(fleet.trip[row]), float(fleet.zero_s[row])
                 fleet.zero_s[row] = self.timetable.nearest_zero_s(trip, zero_s, late_s)
@@ -300,7 +304,7 @@ class Engine:
         fleet, timetable = self.fleet, self.timetable
         guessed = moved[fleet.assigned[moved] == INFERRED]
         if len(guessed):
-            for row in guessed[is_wrong(fleet, timetable, guessed, self._deviations(guessed))].tolist():
+            for row in guessed[is_wrong(fleet, timetable, guessed, deviations(fleet, self.network, guessed))].tolist():
                 self._leave_trip(row)
                 assign(fleet, timetable, row, NO_TRIP, np.nan, NOBODY)
         # Who names a trip and has driven it to its end has none until another is named.
@@ -325,7 +329,7 @@ class Engine:
             case "sign_off":
                 self._signed_on.pop(key, None)
             case "alarm":
-                self.desk.alarm(self._sight_alarm(key, row), now_s)
+                self.desk.alarm(sight_alarm(self.fleet, self.network, key), now_s)
                 return
             case _:
                 return
@@ -333,120 +337,6 @@ class Engine:
             del self._signed_on[next(iter(self._signed_on))]
         if row is not None and self.fleet.descriptor[row] is None:
             self._claim(row, None)
-
-    # -- looking ---------------------------------------------------------------------------------------------------
-
-    def _states(self, listed: Rows, now_s: float) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        """Index of VEHICLE_STATES for each listed vehicle."""
-        fleet = self.fleet
-        trip = fleet.trip[listed]
-        start_s = fleet.zero_s[listed] + self.timetable.first_s[trip]
-        with np.errstate(invalid="ignore"):
-            due = fleet.ts_s[listed] > start_s + 300.0
-        waits = ((fleet.next_stop[listed] == 0) | np.isnan(fleet.place_m[listed])) & ~(fleet.off_route[listed] & due)
-        state = np.full(len(listed), ON_TRIP, dtype=np.int32)
-        state[fleet.off_route[listed]] = OFF_ROUTE
-        state[waits | fleet.finished[listed]] = LAYOVER
-        state[trip == NO_TRIP] = UNASSIGNED
-        state[now_s - fleet.ts_s[listed] > SILENT_S] = SILENT
-        return state
-
-    def _deviations(self, rows: Rows) -> Floats:
-        """Time of the newest fix minus the scheduled time at its place; nan where that is not known.
-
-        Before its first departure a vehicle is late once the departure is due, and never early.
-        """
-        fleet = self.fleet
-        trip = fleet.trip[rows]
-        known = (trip != NO_TRIP) & ~fleet.off_route[rows] & ~np.isnan(fleet.along_m[rows]) & ~fleet.finished[rows]
-        late_s = np.full(len(rows), np.nan)
-        at, trip = rows[known], trip[known]
-        due_s = fleet.zero_s[at] + scheduled_at(self.network, trip, fleet.along_m[at])
-        value = fleet.ts_s[at] - due_s
-        late_s[known] = np.where(fleet.next_stop[at] == 0, np.maximum(value, 0.0), value)
-        return late_s
-
-    def _view(self, listed: Rows, state: Any, deviation_s: Floats) -> FleetView:
-        fleet, lines = self.fleet, self.roads.lines
-        at = listed.tolist()
-        pattern, trip = fleet.pattern[listed], fleet.trip[listed]
-        on_trip = trip != NO_TRIP
-        placed = on_trip & ~fleet.off_route[listed]
-        along_m = np.where(placed, fleet.along_m[listed], np.nan)
-        line_m, is_main = lines.line_m_at(lines.pattern_way[pattern], along_m)
-        ahead: Flags = on_trip & ~fleet.finished[listed] & ~np.isnan(fleet.place_m[listed])
-        start_date = self.timetable.start_dates(trip, fleet.zero_s[listed])
-        return FleetView(
-            listed.astype(np.int32),
-            [fleet.key[i] for i in at],
-            fleet.lat_deg[listed],
-            fleet.lon_deg[listed],
-            fleet.bearing_deg[listed],
-            fleet.speed_mps[listed],
-            fleet.ts_s[listed],
-            state,
-            trip,
-            pattern,
-            start_date,
-            along_m,
-            np.where(on_trip, fleet.offset_m[listed], np.nan),
-            deviation_s,
-            np.where(ahead, fleet.next_stop[listed], -1).astype(np.int32),
-            [fleet.occupancy[i] for i in at],
-            fleet.assigned[listed],
-            np.where(is_main, line_m, np.nan),
-        )
-
-    def _starts(self, predictions: Predictions) -> tuple[list[str | None], list[str | None]]:
-        dates = self.timetable.start_dates(predictions.trip, predictions.zero_s)
-        if not self.timetable.by_frequency:
-            return dates, [None] * len(predictions)
-        runs = zip(predictions.trip.tolist(), predictions.zero_s.tolist(), strict=True)
-        return dates, [self.timetable.start_time(*run) for run in runs]
-
-    def _sightings(self, headways: Headways, strayed: Rows) -> list[Sighting]:
-        """What this tick says of every cause that is not plainly off."""
-        limits, bounds = self.desk.limits, self.settings.headway
-        seen = ~headways.estimated
-        with np.errstate(invalid="ignore"):
-            near = seen & (headways.ratio < limits.bunched_hold_ratio)
-            far = seen & (headways.ratio > limits.gapped_hold_ratio)
-            bunched, gapped = headways.ratio < bounds.bunched_ratio, headways.ratio > bounds.gapped_ratio
-        sightings = []
-        for kind, rows, on in (("bunched", near, bunched), ("gapped", far, gapped)):
-            for i in np.flatnonzero(rows).tolist():
-                sightings.append(self._sight_headway(kind, headways, i, Condition.ON if on[i] else Condition.HOLD))
-        for row in strayed.tolist():
-            route, direction = self._line_of(row)
-            sightings.append(Sighting("off_route", self.fleet.key[row], Condition.ON, route, direction))
-        return sightings
-
-    def _sight_headway(self, kind: str, headways: Headways, i: int, condition: Condition) -> Sighting:
-        network, fleet = self.network, self.fleet
-        row, leader = int(headways.vehicle[i]), int(headways.leader[i])
-        pattern = int(fleet.pattern[row])
-        stop = network.pattern_stop[network.pattern_stop_start[pattern] + int(headways.next_stop[i])]
-        return Sighting(
-            kind,
-            fleet.key[row],
-            condition,
-            *self._line_of(row),
-            fleet.key[leader].partition("/")[2] if leader >= 0 else None,
-            network.stop_id[stop],
-            round(float(headways.headway_s[i]), 1),
-            round(float(headways.scheduled_s[i]), 1),
-            round(float(headways.ratio[i]), 3),
-        )
-
-    def _sight_alarm(self, key: str, row: int | None) -> Sighting:
-        line = self._line_of(row) if row is not None else (None, None)
-        return Sighting("alarm", key, Condition.ON, *line)
-
-    def _line_of(self, row: int) -> tuple[str | None, int | None]:
-        if self.fleet.trip[row] == NO_TRIP:
-            return None, None
-        pattern = int(self.fleet.pattern[row])
-        return self.network.route_id[self.network.pattern_route[pattern]], int(self.network.pattern_direction[pattern])
 
 
 def _join_folded(rounds: list[Folded]) -> Folded:
