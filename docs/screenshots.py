@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -32,6 +33,7 @@ from playwright.sync_api import Error as BrowserError
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 BYTES_MAX = 400_000
+Theme = Literal["light", "dark"]
 READY_S = 60
 # The map needs WebGL, which SwiftShader draws without a graphics card; the rest keeps Chromium off the network.
 CHROMIUM_ARGS = [
@@ -128,9 +130,11 @@ def own_demo(at: str, vehicles: int | None) -> Iterator[Target]:
                 demo.kill()
 
 
-def open_console(browser: Browser, target: Target, *, width: int, height: int, theme: str, locale: str) -> Page:
+def open_console(browser: Browser, target: Target, *, width: int, height: int, theme: Theme, locale: str) -> Page:
     """The console in a fresh window, signed in where a login is known."""
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, locale=locale)  # type: ignore[arg-type]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=theme, locale=locale, reduced_motion="reduce"
+    )
     page = context.new_page()
     page.goto(target.url)
     page.wait_for_selector("#lines .line", state="attached")

@@ -113,7 +113,7 @@ export function Header() {
             )}
           </svg>
         </button>
-        <button type="button" class="button button--icon" aria-label={text.help} title={`${text.help} (?)`} onClick={() => setState({ dialog: 'help' })}>?</button>
+        <button type="button" class="button button--icon keyboard" aria-label={text.help} title={`${text.help} (?)`} onClick={() => setState({ dialog: 'help' })}>?</button>
         <User />
       </div>
     </header>
