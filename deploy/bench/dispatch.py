@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.engine import Engine
+from dispatch.fleet import Fleet
 from dispatch.matching import match, prepare_paths
 from dispatch.network import Network
 from dispatch.observations import Descriptor, Observations
@@ -92,12 +94,21 @@ def measure_ticks(vehicles: int, ticks: int, rng: np.random.Generator) -> dict[s
         snapshot.vehicles_json(), snapshot.headways_json(), snapshot.alerts_json()
         tick_s.append(ended - began)
         encode_s.append(time.perf_counter() - ended)
-    columns = engine.fleet.nbytes_per_vehicle()
     return {
         f"tick_{vehicles}_vehicles_ms": round(1e3 * statistics.median(tick_s[3:]), 1),
         f"encode_{vehicles}_vehicles_ms": round(1e3 * statistics.median(encode_s[3:]), 1),
-        "bytes_per_vehicle": columns,
+        "bytes_per_vehicle": round(_bytes_of(engine.fleet) / vehicles),
     }
+
+
+def _bytes_of(fleet: Fleet) -> int:
+    """All that the fleet holds: columns with their room to grow, and the objects of keys and claims."""
+    columns = fleet.nbytes_per_vehicle() * len(fleet.ts_s)
+    lists = sum(sys.getsizeof(held) for held in (fleet.key, fleet.index, fleet.descriptor, fleet.occupancy))
+    objects = sum(map(sys.getsizeof, fleet.key))
+    for claim in fleet.descriptor:
+        objects += sys.getsizeof(claim) + sum(sys.getsizeof(text) for text in claim or () if text is not None)
+    return columns + lists + objects
 
 
 def _best_of(times: int, work: Any) -> float:
