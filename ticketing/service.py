@@ -15,7 +15,7 @@ import asyncpg
 from ticketing.activity import Activity, Tally
 from ticketing.card import CardKeys
 from ticketing.config import TicketingSettings
-from ticketing.errors import Problem
+from ticketing.errors import KeyFileError, Problem
 from ticketing.keys import IssuerKeys
 from ticketing.reading import Readers, Reading, read_tap
 from ticketing.store import AWAY, RETRIED, Row, Store
@@ -66,7 +66,8 @@ class Ticketing:
     """The judge of taps: `async with Ticketing(...) as ticketing: await ticketing.validate(taps)`.
 
     on_boardings is called with (operator/vehicle, Unix seconds, riders) for what was accepted on vehicles;
-    read_card_keys reads the card keys again after an import.
+    read_card_keys reads the card keys' file, asked every PROBE_S
+    seconds, so that every process takes up what was imported.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Ticketing:
         """Read the card keys again, after an import; Problem 409 where nobody said from where."""
         if self._read_card_keys is None:
             raise Problem(409, "Restart needed", "this process was given its card keys at the start: restart it")
-        self._readers = Readers(self.keys.key_set, self._read_card_keys(), self.tariff, self.settings.proof)
+        self._refresh_card_keys()
 
     async def validate(self, taps: Sequence[Tap]) -> list[Answer]:
         """One answer for each tap, in order, after it is committed; `unavailable` where nothing was decided.
@@ -290,10 +291,21 @@ class Ticketing:
         self._last_success = time.monotonic()
         self.degraded_since = self.degraded_reason = None
 
+    def _refresh_card_keys(self) -> None:
+        """Take up what was imported; a file that cannot be read now leaves the keys as they are."""
+        try:
+            keys = self._read_card_keys() if self._read_card_keys else self.card_keys
+        except KeyFileError:
+            self.counters["card_key_file_errors"] += 1
+            return
+        if keys != self.card_keys:
+            self._readers = Readers(self.keys.key_set, keys, self.tariff, self.settings.proof)
+
     async def _probe(self) -> None:
-        """Notices that the database is away, or back, also while nobody taps."""
+        """Notices that the database is away, or back, also while nobody taps; and that card keys were imported."""
         while True:
             await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
+            self._refresh_card_keys()
             if time.monotonic() - self._last_success < PROBE_S:
                 continue
             try:
