@@ -75,7 +75,7 @@ class Child:
             on_restart()
 
     async def _run(self) -> int:
-        with self._log_path.open("ab") as output:
+        with os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",

@@ -18,8 +18,8 @@ from pydantic_settings import (
 
 from deploy.errors import UserError
 
-# Variables that start with TAKT_ and are no settings: where the settings are, and where tests find real feeds.
-NOT_SETTINGS = frozenset({"TAKT_CONFIG", "TAKT_SHARED"})
+# Variables that start with TAKT_ and are no settings: where the settings are, a backup's passphrase, tests' feeds.
+NOT_SETTINGS = frozenset({"TAKT_CONFIG", "TAKT_SHARED", "TAKT_PASSPHRASE"})
 
 
 class _Section(BaseModel):

@@ -138,6 +138,7 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
             cards=cards,
             shift_s=play.network.shift_s,
             mqtt_ca=grounds.settings.mqtt.tls_certificate,
+            http_ca=grounds.settings.http.tls_certificate,
             settings=PlayerSettings(journal=instance.logs_dir / "validators.jsonl"),
         )
         path = instance.folder / "player.json"

@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from deploy import logs, wiring
+from deploy.addresses import credentials_of, port_of, with_credentials
 from deploy.children import Child, kept_running
 from deploy.config import Settings
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
@@ -156,7 +157,7 @@ async def _stand_up(stack: AsyncExitStack, settings: Settings, instance: Instanc
     except OSError as error:
         raise UserError(f"the database named by database_url cannot be reached: {error}") from None
     if settings.nats_url is not None:
-        user, password = wiring.credentials_of(settings.nats_url)
+        user, password = credentials_of(settings.nats_url)
         return Grounds(instance, settings, dsn, settings.nats_url, user, password, checks=down)
     say("starting the broker")
 
@@ -166,7 +167,7 @@ async def _stand_up(stack: AsyncExitStack, settings: Settings, instance: Instanc
         if settings.broker_url is not None:  # devices have a broker of their own; this one joins our processes
             mqtt, port = type(mqtt)(), last.mqtt_port if last else 0
         options = BrokerSettings(mqtt.host, port, mqtt.tls_certificate, mqtt.tls_key)
-        return embedded_broker(instance, options, nats_port=wiring.port_of(last), on_died=on_died)
+        return embedded_broker(instance, options, nats_port=port_of(last), on_died=on_died)
 
     keeper = Kept("broker", broker, stop.failed)
     running = await stack.enter_async_context(keeper)
@@ -181,7 +182,7 @@ async def _dispatch_child(grounds: Grounds, stop: Stop) -> AsyncIterator[Child]:
     """Dispatch in a process of its own, with these very settings."""
     instance = grounds.instance
     path = instance.folder / "dispatch.json"
-    settings = grounds.settings.model_copy(update={"nats_url": wiring.with_credentials(grounds)})
+    settings = grounds.settings.model_copy(update={"nats_url": with_credentials(grounds)})
     write_private(path, settings.model_dump_json(exclude_none=True).encode())
     child = Child("dispatch", ["deploy", "run", "dispatch", "--config", str(path)], instance.logs_dir / "dispatch.err")
     try:
@@ -197,7 +198,7 @@ def _write_runtime(stack: AsyncExitStack, grounds: Grounds, url: str) -> None:
     broker = grounds.broker
     mqtt_port = broker.mqtt_port if broker else grounds.settings.mqtt.port
     mqtt_host = broker.mqtt_host if broker else grounds.settings.mqtt.host
-    runtime = Runtime(os.getpid(), url, mqtt_port, grounds.dsn, wiring.with_credentials(grounds), mqtt_host)
+    runtime = Runtime(os.getpid(), url, mqtt_port, grounds.dsn, with_credentials(grounds), mqtt_host)
     grounds.instance.write_runtime(runtime)
     stack.callback(grounds.instance.clear_runtime)
 
@@ -254,7 +255,7 @@ async def _joined(instance: Instance, settings: Settings) -> Grounds:
         raise UserError(
             "there is no backbone to join: name one with TAKT_NATS_URL, or start this folder's `takt run` first"
         )
-    user, password = wiring.credentials_of(nats_url)
+    user, password = credentials_of(nats_url)
     return Grounds(instance, settings, dsn, nats_url, user, password)
 
 

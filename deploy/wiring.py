@@ -12,22 +12,20 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 import structlog
 
 from deploy import mapping, metrics
+from deploy.addresses import public_url
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
 from deploy.desk import RemoteDesk, serve_desk
-from deploy.embedded_broker import Broker
 from deploy.embedded_process import check_port
 from deploy.errors import UserError
 from deploy.instance import Instance, takt_version
 from deploy.links import (
     BOARDINGS,
-    DISPATCH_NUMBERS,
     EVENTS,
     FIXES,
     INSTRUCTIONS,
@@ -36,6 +34,7 @@ from deploy.links import (
     Links,
     Outgoing,
 )
+from deploy.numbers import counted, gauged, hear_numbers, tell_numbers
 from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
 from deploy.users import Users
@@ -53,18 +52,15 @@ from gateway.service import Gateway, Seams
 
 if TYPE_CHECKING:
     from deploy.serving import Grounds
-    from dispatch.service import DispatchService
     from ticketing.service import Ticketing
 
 FIX_BATCHES_WAITING_MAX = 500  # five seconds of the gateway's batches
 VALIDATE_S_MAX = 8.0
-NUMBERS_EVERY_S = 5.0
 
 log = structlog.get_logger("wiring")
 _ENCODE = msgspec.msgpack.Encoder().encode
 _PUBLICATION = msgspec.msgpack.Decoder(Publication)
 _BOARDINGS = msgspec.msgpack.Decoder(list[tuple[str, float, int]])
-_NUMBERS = msgspec.msgpack.Decoder(tuple[dict[str, float], dict[str, float]])
 _INSTRUCTION = msgspec.msgpack.Decoder(tuple[str, wire.Instruction])
 
 
@@ -177,30 +173,9 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
     board = Board()
     await links.receive(PUBLICATION, lambda data: board.publish(_PUBLICATION.decode(data)))
     grounds.checks.append(lambda: board.reasons(time.time()))
-    numbers = DispatchNumbers()
-
-    def take_numbers(data: bytes) -> None:
-        numbers.counters, numbers.gauges = _NUMBERS.decode(data)
-
-    await links.receive(DISPATCH_NUMBERS, take_numbers)
-    metrics.expose(grounds.registry, "dispatch", lambda: by_label(numbers.counters), lambda: numbers.gauges)
+    numbers = await hear_numbers(links)
+    metrics.expose(grounds.registry, "dispatch", lambda: numbers.counters, lambda: numbers.gauges)
     return board
-
-
-@dataclasses.dataclass
-class DispatchNumbers:
-    """What the dispatch process last said that it counts."""
-
-    counters: dict[str, float] = dataclasses.field(default_factory=dict)
-    gauges: dict[str, float] = dataclasses.field(default_factory=dict)
-
-
-async def _tell_numbers(links: Links, service: DispatchService) -> None:
-    """Send the engine's counters to whoever shows /metrics, every few seconds."""
-    while True:
-        counters = {**service.engine.counters, **service.counters}
-        await links.send(DISPATCH_NUMBERS, _ENCODE((counters, service.gauges)))
-        await asyncio.sleep(NUMBERS_EVERY_S)
 
 
 @asynccontextmanager
@@ -233,7 +208,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
             await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
             await links.receive(EVENTS, take_event)
             await serve_desk(links, service)
-            teller = asyncio.create_task(_tell_numbers(links, service), name="dispatch numbers")
+            teller = asyncio.create_task(tell_numbers(links, service), name="dispatch numbers")
             try:
                 yield
             finally:
@@ -297,7 +272,7 @@ async def _gateway(
     metrics.expose(
         grounds.registry,
         "gateway",
-        lambda: by_label(counted(running.stats)),
+        lambda: counted(running.stats),
         lambda: {**gauged(running.stats), "sources_away": len(running.warnings())},
     )
     grounds.checks.append(running.healthy)
@@ -419,7 +394,9 @@ async def _web(
         grounds.registry,
         lambda: describe(settings, network, service.tariff.currency),
     )
-    apis = [status, DispatchApi(board, network, RemoteDesk(links, send)), TicketingApi(service)]
+    fleet = DispatchApi(board, network, RemoteDesk(links, send))
+    streams = fleet.streams
+    metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
     options = WebSettings(
         host=settings.http.host,
         port=settings.http.port,
@@ -429,7 +406,12 @@ async def _web(
         tile_url=settings.tile_url,
     )
     metrics.expose(grounds.registry, "links", lambda: links.counters)
-    async with WebServer(apis, options, Access(BearerGate(tokens, time.time), sessions), grounds.registry) as server:
+    async with WebServer(
+        [status, fleet, TicketingApi(service)],
+        options,
+        Access(BearerGate(tokens, time.time), sessions),
+        grounds.registry,
+    ) as server:
         yield server
 
 
@@ -449,61 +431,3 @@ def describe(settings: Settings, network: Network, currency: str) -> InstanceInf
         currency=currency,
         tile_url=settings.tile_url,
     )
-
-
-# --- addresses -------------------------------------------------------------------------------------------------------
-
-
-def public_url(settings: Settings) -> str:
-    """Where others find this instance, as it stands in tickets."""
-    scheme = "https" if settings.http.tls_certificate else "http"
-    return f"{scheme}://{settings.http.host}:{settings.http.port}"
-
-
-def credentials_of(url: str) -> tuple[str, str]:
-    """User and password in an address; empty where there are none."""
-    parts = urlsplit(url)
-    return unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def with_credentials(grounds: Grounds) -> str:
-    """The backbone's address with the credentials in it, for a file of the owner's."""
-    if not grounds.nats_user or "@" in grounds.nats_url:
-        return grounds.nats_url
-    scheme, _, place = grounds.nats_url.partition("://")
-    return f"{scheme}://{quote(grounds.nats_user)}:{quote(grounds.nats_password, safe='')}@{place}"
-
-
-def port_of(broker: Broker | None) -> int:
-    """The backbone's port of a broker that ran before; 0 for a free one."""
-    return int(broker.nats_url.rsplit(":", 1)[1]) if broker else 0
-
-
-GATEWAY_GAUGES = frozenset(
-    {"vehicles_known", "positions_queued", "taps_held", "receipts_due", "sessions_connected"}
-)  # all else that the gateway counts only rises
-
-
-def counted(stats: dict[str, float]) -> dict[str, float]:
-    """The counters among the gateway's numbers."""
-    return {name: value for name, value in stats.items() if name not in GATEWAY_GAUGES}
-
-
-def gauged(stats: dict[str, float]) -> dict[str, float]:
-    """The gauges among the gateway's numbers."""
-    return {name: value for name, value in stats.items() if name in GATEWAY_GAUGES}
-
-
-def by_label(stats: dict[str, float]) -> dict[str, float | dict[str, float]]:
-    """{"rejected.stale": 2} to {"rejected": {"stale": 2}}, as metrics want it."""
-    shown: dict[str, float | dict[str, float]] = {}
-    for name, value in stats.items():
-        base, _, label = name.partition(".")
-        if not label:
-            shown.setdefault(base, value)
-            continue
-        shares = shown.get(base)
-        if not isinstance(shares, dict):
-            shares = shown[base] = {}
-        shares[label] = value
-    return shown

@@ -1,0 +1,144 @@
+"""Gateway, dispatch, ticketing and web as four processes joined over NATS: a position and a tap find their way."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from deploy.addresses import with_credentials
+from deploy.config import Settings
+from deploy.devices import Registry
+from deploy.embedded_broker import BrokerSettings, embedded_broker
+from deploy.embedded_postgres import embedded_postgres
+from deploy.embedded_process import free_port
+from deploy.instance import Instance
+from deploy.serving import Grounds
+from simulators.city import make_city
+from sql.migrate import migrate
+
+PARTS = ("dispatch", "ticketing", "gateway", "web")
+
+
+def ask(port: int, path: str, body: Any = None, token: str = "") -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", None if body is None else json.dumps(body).encode()
+    )
+    request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        return json.loads(reply.read())
+
+
+async def until(holds, seconds: float = 40) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if value := await asyncio.to_thread(holds):
+                return value
+        except (OSError, urllib.error.HTTPError, KeyError):
+            pass
+        await asyncio.sleep(0.1)
+    pytest.fail("not in time")
+
+
+def takt(*words: str) -> str:
+    program = Path(sys.executable).parent / "takt"
+    return subprocess.run([program, *words], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+async def test_four_processes_do_the_work_of_one(tmp_path):
+    instance = Instance.open(tmp_path / "data")
+    feed = tmp_path / "city.zip"
+    feed.write_bytes(make_city(3, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)))
+    with instance.locked():
+        async with (
+            embedded_postgres(instance) as dsn,
+            embedded_broker(instance, BrokerSettings(mqtt_port=0)) as broker,
+        ):
+            await migrate(dsn)
+            port = free_port()
+            grounds = Grounds(instance, Settings(), dsn, broker.nats_url, broker.user, broker.password)
+            environment = {
+                **{name: value for name, value in os.environ.items() if not name.startswith("TAKT_")},
+                "TAKT_DATA_DIR": str(instance.folder),
+                "TAKT_FEED": str(feed),
+                "TAKT_DATABASE_URL": dsn,
+                "TAKT_NATS_URL": with_credentials(grounds),
+                "TAKT_BROKER_URL": f"mqtt://{broker.user}:{broker.password}@127.0.0.1:{broker.mqtt_port}",
+                "TAKT_HTTP__PORT": str(port),
+            }
+            command = [sys.executable, "-m", "deploy", "run"]
+            processes = [
+                subprocess.Popen([*command, part], env=environment, stderr=(tmp_path / f"{part}.err").open("wb"))
+                for part in PARTS
+            ]
+            try:
+                await until(lambda: ask(port, "/readyz")["ready"])
+                await _position_and_tap(instance, broker, port)
+            finally:
+                for process in processes:
+                    process.terminate()
+                statuses = [await asyncio.to_thread(process.wait, 10) for process in processes]
+    errors = {part: (tmp_path / f"{part}.err").read_text() for part in PARTS}
+    assert statuses == [0, 0, 0, 0], errors
+    assert not any("Traceback" in text for text in errors.values()), errors
+
+
+async def _position_and_tap(instance: Instance, broker: Any, port: int) -> None:
+    registry = Registry(instance)
+    vehicle = registry.add("vehicle", "town", "v1")
+    validator = registry.add("validator", "town", "d1")
+    await broker.reload()
+    moving = _client(vehicle, broker.mqtt_port)
+
+    def seen() -> bool:
+        position = {"ts": time.time(), "lat": 50.45, "lon": 30.52}
+        moving.publish("fleet/v1/town/v1/position", json.dumps(position), qos=0)
+        return any(v["vehicle_id"] == "v1" for v in ask(port, "/api/v1/vehicles")["vehicles"])
+
+    await until(seen)
+
+    token = takt("token", "--role", "cashier", "--data-dir", str(instance.folder)).strip()
+    ticket = await asyncio.to_thread(ask, port, "/api/v1/tickets", {"product_id": "single"}, token)
+    answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    door = _client(validator, broker.mqtt_port)
+    door.on_message = lambda _c, _u, m: loop.call_soon_threadsafe(answers.put_nowait, json.loads(m.payload))
+    subscribed = asyncio.Event()
+    door.on_subscribe = lambda *_: loop.call_soon_threadsafe(subscribed.set)
+    door.subscribe("validator/v1/town/d1/verdict", 0)
+    async with asyncio.timeout(20):
+        await subscribed.wait()
+        for seq, verdict in ((1, "accepted"), (2, "used_up")):
+            tap = {"id": str(uuid.uuid4()), "boot": "a", "seq": seq, "ts": time.time(), "medium": "qr"}
+            door.publish("validator/v1/town/d1/tap", json.dumps(tap | {"token": ticket["token"]}), qos=1)
+            assert (await answers.get())["verdict"] == verdict
+    for client in (moving, door):
+        client.disconnect()
+        client.loop_stop()
+
+
+def _client(credential: Any, port: int) -> mqtt.Client:
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=credential.username.replace(".", "-"))
+    client.username_pw_set(credential.username, credential.password)
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    assert connected.wait(10)
+    return client
