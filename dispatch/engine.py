@@ -35,6 +35,8 @@ from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
 from dispatch.watch import sight, sight_alarm
 
 CLAIM_AGAIN_S = 300.0  # a claim that came to nothing (too early, say) is looked at again so often
+PAST_S_MAX = 86_400.0
+FUTURE_S_MAX = 120.0  # a vehicle whose clock is further ahead would shut out its own true fixes
 KEEP_TRIP_S = 120.0  # how long a vehicle keeps its trip at the end of it, when no other follows
 PASSAGES_KEPT = 500_000
 EVENTS_MAX = 10_000
@@ -196,6 +198,10 @@ class Engine:
 
     def _fold(self, fixes: Observations, now_s: float) -> list[Folded]:
         fleet = self.fleet
+        sane = _sane(fixes, now_s)
+        if not sane.all():
+            self.refused["implausible"] += int(np.count_nonzero(~sane))
+            fixes = fixes.take(np.flatnonzero(sane))
         rows = fleet.rows_of(fixes.vehicle_key, self.settings.vehicles_max)
         known = rows >= 0
         if not known.all():
@@ -323,6 +329,9 @@ class Engine:
     def _take_event(self, event: dict[str, Any], now_s: float) -> None:
         key, kind = str(event.get("vehicle_key", "")), event.get("event")
         row = self.fleet.index.get(key)
+        if "/" not in key:
+            self.refused["event_without_vehicle"] += 1
+            return
         match kind:
             case "sign_on":
                 self._signed_on[key] = _descriptor_of(event)
@@ -337,6 +346,14 @@ class Engine:
             del self._signed_on[next(iter(self._signed_on))]
         if row is not None and self.fleet.descriptor[row] is None:
             self._claim(row, None)
+
+
+def _sane(fixes: Observations, now_s: float) -> Flags:
+    """Fixes that can be computed with at all; admission at the gateway judges much more narrowly."""
+    with np.errstate(invalid="ignore"):
+        timely = (fixes.ts_s >= now_s - PAST_S_MAX) & (fixes.ts_s <= now_s + FUTURE_S_MAX)
+        on_earth: Flags = (np.abs(fixes.lat_deg) <= 90) & (np.abs(fixes.lon_deg) <= 180)
+    return timely & on_earth
 
 
 def _join_folded(rounds: list[Folded]) -> Folded:

@@ -15,6 +15,8 @@ NO_TRIP = -1
 MOVED_M = 15.0  # a shorter way says nothing about the heading
 NOBODY, GIVEN, INFERRED = 0, 1, 2  # who assigned the trip: indices of snapshot.ASSIGNED
 
+SPEED_MPS_MAX = 100.0  # 360 km/h
+
 # Column: (dtype, value of a new row). nan: not known.
 COLUMNS: dict[str, tuple[Any, float]] = {
     "ts_s": (np.float64, -np.inf),
@@ -127,15 +129,17 @@ class Fleet:
 
     def fold(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> None:
         """Take over one fix for each of `rows`, each newer than what the row holds."""
-        self._turn(rows, fixes.bearing_deg, x_m, y_m)
+        speed_mps = _within(fixes.speed_mps, 0.0, SPEED_MPS_MAX)
+        bearing_deg = _within(fixes.bearing_deg, 0.0, 360.0)
+        self._turn(rows, bearing_deg, x_m, y_m)
         self.ts_s[rows] = fixes.ts_s
         self.received_s[rows] = fixes.received_s
         self.lat_deg[rows] = fixes.lat_deg
         self.lon_deg[rows] = fixes.lon_deg
         self.x_m[rows] = x_m
         self.y_m[rows] = y_m
-        self.speed_mps[rows] = fixes.speed_mps
-        self.bearing_deg[rows] = fixes.bearing_deg
+        self.speed_mps[rows] = speed_mps
+        self.bearing_deg[rows] = bearing_deg
         occupancy = self.occupancy
         for row, level in zip(rows.tolist(), fixes.occupancy, strict=True):
             occupancy[row] = level
@@ -189,3 +193,9 @@ class Fleet:
             grown = np.full(wanted, value, dtype=dtype)
             grown[:room] = getattr(self, name)
             setattr(self, name, grown)
+
+
+def _within(column: Floats, least: float, most: float) -> Floats:
+    """The column with nan in place of what cannot be true."""
+    with np.errstate(invalid="ignore"):
+        return np.where((column >= least) & (column <= most), column, np.nan)

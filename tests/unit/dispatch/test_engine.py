@@ -398,6 +398,55 @@ def test_frequent_trips_are_held_to_the_headway_of_their_row(road, pattern):
     assert {update.start_time for update in snapshot.trip_updates} >= {"01:05:00"}
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e308, -1e308])
+@pytest.mark.parametrize("column", ["ts_s", "lat_deg", "lon_deg"])
+def test_a_fix_that_is_no_fix_is_refused_and_counted(line, column, bad):
+    engine = Engine(line.network)
+    fixes = line.fixes(("1", "a", 3650, 500, 0), ("2", "b", 3950, 500, 0))
+    getattr(fixes, column)[0] = bad
+    engine.ingest(fixes)
+    snapshot = engine.tick(line.zero_s + 3950)
+    assert [row.vehicle_id for row in snapshot.vehicles] == ["2"]
+    assert engine.counters["fix_refused.implausible"] == 1
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, 1e308, -1.0])
+def test_a_speed_or_bearing_that_is_none_does_not_move_anything(line, bad):
+    engine = Engine(line.network)
+    fixes = line.fixes(("1", "a", 3640, 400, 0), ("1", "a", 3650, 500, 0))
+    fixes.speed_mps[:], fixes.bearing_deg[:] = bad, bad
+    engine.ingest(fixes)
+    assert engine.tick(line.zero_s + 3650).vehicles[0].distance_m == pytest.approx(500)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        ("", "", 7, "", "", ""),
+        ("a", None, None, "99999999", "xx:yy", None),
+        ("a", "r" * 10_000, -5, "20260230", "1:2", "b"),
+        (None, "R", 1, None, None, "no such block"),
+    ],
+)
+def test_a_claim_of_nonsense_is_no_obstacle(line, claim):
+    engine = Engine(line.network)
+    engine.ingest(line.fixes(("1", claim, 3650, 500, 0)))
+    assert len(engine.tick(line.zero_s + 3650).vehicles) == 1
+
+
+def test_events_of_nobody_are_counted(line):
+    engine = Engine(line.network)
+    for event in (
+        {},
+        {"event": "alarm"},
+        {"vehicle_key": None, "event": "alarm"},
+        {"vehicle_key": "op/1", "event": []},
+    ):
+        engine.event(event)
+    assert engine.tick(line.zero_s).alerts == []
+    assert engine.counters["fix_refused.event_without_vehicle"] == 3
+
+
 def test_joined_batches_keep_their_order(line):
     one, two = line.fixes(("1", "a", 1, 0, 0)), line.fixes(("2", "b", 2, 5, 0))
     both = join([one, two])
