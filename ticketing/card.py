@@ -27,6 +27,31 @@ _SV2 = bytes.fromhex("3cc300010080")
 _BLOCK = 16
 
 
+class Diversifier:
+    """Makes cards' keys of a master key: CMAC over 01 | input, padded to 32 bytes always (AN10922 section 2.2).
+
+    A plain CMAC pads to 16 bytes where the input has 15 or fewer, which is another key. The cipher and its subkeys are
+    kept, since setting them up costs more than using them, and every tap uses them.
+    """
+
+    def __init__(self, master: bytes) -> None:
+        """`master` is an AES-128 key."""
+        self._encrypt = Cipher(algorithms.AES(master), modes.ECB()).encryptor().update  # noqa: S305
+        self._subkey1 = _double(int.from_bytes(self._encrypt(bytes(_BLOCK))))
+        self._subkey2 = _double(self._subkey1)
+
+    def key(self, diversification_input: bytes) -> bytes:
+        """The key of one card; the input (its UID, mostly) has 1 to 31 bytes."""
+        if not 1 <= len(diversification_input) <= 31:
+            raise ValueError("a diversification input has 1 to 31 bytes")
+        message = b"\x01" + diversification_input
+        whole = len(message) == 2 * _BLOCK
+        padded = message if whole else (message + b"\x80").ljust(2 * _BLOCK, b"\x00")
+        # CBC over the two blocks by hand; the last one is combined with a subkey, as RFC 4493 section 2.4 has it.
+        last = int.from_bytes(padded[_BLOCK:]) ^ (self._subkey1 if whole else self._subkey2)
+        return self._encrypt((int.from_bytes(self._encrypt(padded[:_BLOCK])) ^ last).to_bytes(_BLOCK))
+
+
 @dataclass(frozen=True, slots=True)
 class CardKeys:
     """The keys of one version: meta-read, and the file-read master (or, undiversified, the file-read key itself)."""
@@ -36,6 +61,7 @@ class CardKeys:
     file_read: bytes
     diversified: bool = True
     _picc: CipherContext = field(init=False, repr=False, compare=False)
+    _diversifier: Diversifier = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuses keys that are not AES-128; prepares the cipher, since setting it up costs more than using it."""
@@ -43,6 +69,7 @@ class CardKeys:
             raise ValueError(f"card key version {self.version}: meta-read and file-read keys are 16 bytes each")
         # One block with IV 0 is the bare block cipher, so ECB on one block is CBC as AN12196 means it.
         object.__setattr__(self, "_picc", Cipher(algorithms.AES(self.meta_read), modes.ECB()).decryptor())  # noqa: S305
+        object.__setattr__(self, "_diversifier", Diversifier(self.file_read))
 
     def decrypt_picc(self, block: bytes) -> bytes:
         """The 16 bytes of plain PICC data."""
@@ -50,7 +77,7 @@ class CardKeys:
 
     def file_read_key(self, uid: bytes) -> bytes:
         """The file-read key of one card."""
-        return diversify(self.file_read, uid) if self.diversified else self.file_read
+        return self._diversifier.key(uid) if self.diversified else self.file_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +90,8 @@ class CardTap:
 
 
 def diversify(master: bytes, diversification_input: bytes) -> bytes:
-    """The AES-128 key of one card (AN10922 section 2.2): CMAC over 01 | input, padded to 32 bytes always.
-
-    A plain CMAC pads to 16 bytes where the input has 15 or fewer, which is another key.
-    """
-    if not 1 <= len(diversification_input) <= 31:
-        raise ValueError("a diversification input has 1 to 31 bytes")
-    message = b"\x01" + diversification_input
-    if len(message) == 2 * _BLOCK:
-        return cmac(master, message)
-    # CMAC's last block is combined with K2 when padded; we pad ourselves, so we must combine ourselves.
-    padded = (message + b"\x80").ljust(2 * _BLOCK, b"\x00")
-    last = bytes(a ^ b for a, b in zip(padded[_BLOCK:], _subkey2(master), strict=True))
-    encryptor = Cipher(algorithms.AES(master), modes.CBC(bytes(_BLOCK))).encryptor()
-    return encryptor.update(padded[:_BLOCK] + last)[_BLOCK:]
+    """The AES-128 key of one card (AN10922 section 2.2); see Diversifier."""
+    return Diversifier(master).key(diversification_input)
 
 
 def cmac(key: bytes, message: bytes) -> bytes:
@@ -157,10 +172,6 @@ def parse_uid(text: str) -> bytes:
     return uid
 
 
-def _subkey2(key: bytes) -> bytes:
-    """K2 of RFC 4493 section 2.3: AES of zero, doubled twice in GF(2^128)."""
-    value = int.from_bytes(Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(bytes(_BLOCK)))  # noqa: S305
-    for _ in range(2):
-        value = (value << 1) ^ (0x87 if value >> 127 else 0)
-        value &= (1 << 128) - 1
-    return value.to_bytes(_BLOCK)
+def _double(value: int) -> int:
+    """Twice a value in GF(2^128) (RFC 4493 section 2.3)."""
+    return (value << 1) & ((1 << 128) - 1) ^ (0x87 if value >> 127 else 0)
