@@ -240,23 +240,16 @@ def _cwt_claims(payload: bytes, key: IssuerKey) -> Claims:
         # Writing it again must give the same bytes: no doubled key, no long form, nothing after the end.
         if cbor2.dumps(body) != payload:
             raise _malformed("claims that are not in the shortest CBOR")
-        match body:
-            case {
-                1: str(iss),
-                4: int(exp),
-                5: int(nbf),
-                7: bytes(cti),
-                -65537: [product, number, index, list(nets), cls],
-            }:
-                cnf = body.get(8)
-            case _:
-                raise _malformed("claims are missing")
+        iss, exp, nbf, cti, (product, number, index, nets, cls) = body[1], body[4], body[5], body[7], body[_PRIVATE]
+        cnf = body.get(8)
         if len(body) != (6 if cnf else 5) or (cnf is not None and (type(cnf) is not dict or list(cnf) != [1])):
             raise _malformed("claims that no ticket has")
+        if type(iss) is not str or type(cti) is not bytes or type(nets) is not list:
+            raise _malformed("claims of wrong types")
         device = device_key_from_cose(cnf[1]) if cnf else None
         claims = Claims(iss, UUID(bytes=cti), product, nbf, exp, tuple(nets), number, index, cls, device)
-    except (ValueError, TypeError, RecursionError, MemoryError, cbor2.CBORDecodeError) as error:
-        raise _malformed(f"claims: {error}") from None
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, MemoryError, cbor2.CBORError) as error:
+        raise _malformed(f"claims: {error}"[:80]) from None
     return _checked(claims, key)
 
 

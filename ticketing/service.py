@@ -95,7 +95,8 @@ class Ticketing:
         self._read_card_keys = read_card_keys
         self._pending: WaitingRoom[_Waiting] = WaitingRoom()
         self._filled = asyncio.Event()
-        self._threads = ThreadPoolExecutor(2, "ticketing-read")
+        # One: a second was measured to cost more in waiting for each other than it brings.
+        self._threads = ThreadPoolExecutor(1, "ticketing-read")
         self._tally = Tally()
         self._retry_at = 0.0
         self._last_success = 0.0
