@@ -88,11 +88,13 @@ class Gates:
         rng: np.random.Generator,
         clock: Callable[[], float],
         leftover: Mapping[str, Sequence[tuple[float, bytes]]] | None = None,
+        open_max: int = OPEN_MAX,
     ) -> None:
         self.statistics = TapStatistics()
         self._devices = devices
         self._journal = journal
         self._clock = clock
+        self._open_max = open_max
         self._gates = {
             vehicle: self._make(vehicle, credential, Validator(rng.bytes(4).hex(), rng, limits))
             for vehicle, credential in credentials.items()
@@ -115,7 +117,7 @@ class Gates:
         count = sum(gate.is_open for gate in self._gates.values())
         for vehicle, gate in self._gates.items():
             wanted = vehicle in on_the_road or bool(gate.validator.kept)
-            if wanted and not gate.is_open and count < OPEN_MAX:
+            if wanted and not gate.is_open and count < self._open_max:
                 self._open(gate)
                 count += 1
             elif not wanted and gate.is_open:
