@@ -103,6 +103,8 @@ class TapIntake:
         known = self._in_hand.get((topic, payload))
         if known is not None:
             self._counts["taps_received_again"] += 1
+            # The broker's own repeat carries the same message id; ids of an ended connection are good for nothing.
+            known.deliveries = [d for d in known.deliveries if d[1] == generation and d[0] != message.mid]
             known.deliveries.append((message.mid, generation))
             return
         deliveries = [(message.mid, generation)]
