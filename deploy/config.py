@@ -69,6 +69,8 @@ class Dispatch(_Section):
     tick_s: float = Field(default=1.0, ge=0.2, le=10)
     bunched_ratio: float = Field(default=0.25, gt=0, lt=1)
     gapped_ratio: float = Field(default=2.0, gt=1)
+    history_days: int = Field(default=92, ge=1, le=3660)
+    fixes_days: int = Field(default=3, ge=1, le=366)
 
 
 class Ticketing(_Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,10 +28,10 @@ class DispatchNumbers:
     gauges: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-async def tell_numbers(links: Links, service: DispatchService) -> None:
-    """Send the engine's counters to whoever shows /metrics, every few seconds."""
+async def tell_numbers(links: Links, service: DispatchService, history: Callable[[], dict[str, float]] = dict) -> None:
+    """Send the counters of engine, service and history to whoever shows /metrics, every few seconds."""
     while True:
-        counters = {**service.engine.counters, **service.counters}
+        counters = {**service.engine.counters, **service.counters, **history()}
         await links.send(DISPATCH_NUMBERS, _ENCODE((counters, service.gauges)))
         await asyncio.sleep(NUMBERS_EVERY_S)
 

@@ -182,7 +182,7 @@ async def _dispatch_child(grounds: Grounds, stop: Stop) -> AsyncIterator[Child]:
     """Dispatch in a process of its own, with these very settings."""
     instance = grounds.instance
     path = instance.folder / "dispatch.json"
-    settings = grounds.settings.model_copy(update={"nats_url": with_credentials(grounds)})
+    settings = grounds.settings.model_copy(update={"nats_url": with_credentials(grounds), "database_url": grounds.dsn})
     write_private(path, settings.model_dump_json(exclude_none=True).encode())
     child = Child("dispatch", ["deploy", "run", "dispatch", "--config", str(path)], instance.logs_dir / "dispatch.err")
     try:

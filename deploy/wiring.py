@@ -6,12 +6,14 @@ Every function here makes one part ready to be entered; `deploy.serving` says in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -184,6 +186,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     from dispatch.config import DispatchSettings
     from dispatch.engine import Engine
     from dispatch.headway import HeadwayLimits
+    from dispatch.history import History, HistorySettings
     from dispatch.service import DispatchService
 
     settings = grounds.settings
@@ -192,9 +195,16 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
     options = DispatchSettings(tick_s=chosen.tick_s, headway=headway)
     engine = Engine(network, options)
+    kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
     outgoing = Outgoing(links, PUBLICATION, size=3)
     sender = asyncio.create_task(outgoing.run(), name="link publications")
-    service = DispatchService(engine, lambda publication: outgoing.put(_ENCODE(publication)), tick_s=chosen.tick_s)
+    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept)
+    service = DispatchService(
+        engine,
+        lambda publication: outgoing.put(_ENCODE(publication)),
+        tick_s=chosen.tick_s,
+        observe=(lambda snapshot: history.take(engine, snapshot)) if grounds.dsn else None,
+    )
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -204,11 +214,13 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
         task.add_done_callback(tasks.discard)
 
     try:
-        async with service:
+        async with history if grounds.dsn else contextlib.nullcontext(), service:
             await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
             await links.receive(EVENTS, take_event)
             await serve_desk(links, service)
-            teller = asyncio.create_task(tell_numbers(links, service), name="dispatch numbers")
+            teller = asyncio.create_task(
+                tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
+            )
             try:
                 yield
             finally:

@@ -137,7 +137,7 @@ def pair_departures(
     at_s, zero_s = passages.departure_s[left], passages.zero_s[left]
     pattern = network.trip_pattern[trip]
     line = lines.pattern_line[pattern]
-    visit = _visits(network)[network.pattern_stop_start[pattern] + position]
+    visit = stop_visits(network)[network.pattern_stop_start[pattern] + position]
     stop = network.pattern_stop[network.pattern_stop_start[pattern] + position].astype(np.int64) * 64 + visit
     own_s = network.departure_s[network.trip_time_start[trip] + position]
     order = np.lexsort((at_s, stop, line))
@@ -148,11 +148,16 @@ def pair_departures(
     scheduled_s = (zero_s + own_s)[two] - (zero_s + own_s)[one]
     loose_s = frequent_s[left][two]
     scheduled_s = np.where(np.isnan(loose_s), scheduled_s, loose_s)
-    hour = own_s[two] / 3600
-    is_peak = np.zeros(len(two), dtype=np.bool_)
+    return Pairs(line[two], stop[two], headway_s, scheduled_s, in_peak(own_s[two]), at_s[two])
+
+
+def in_peak(own_s: Ints) -> NDArray[np.bool_]:
+    """Whether scheduled times (seconds after the service day's start) lie in the peak."""
+    hour = own_s / 3600
+    is_peak = np.zeros(len(own_s), dtype=np.bool_)
     for from_hour, to_hour in PEAK_HOURS:
         is_peak |= (hour >= from_hour) & (hour < to_hour)
-    return Pairs(line[two], stop[two], headway_s, scheduled_s, is_peak, at_s[two])
+    return is_peak
 
 
 def measure_headways(pairs: Pairs, network: Network, lines: Lines, limits: MeasureLimits) -> list[HeadwayMeasure]:
@@ -209,7 +214,7 @@ def measure_punctuality(
     return measures
 
 
-def _visits(network: Network) -> Ints:
+def stop_visits(network: Network) -> Ints:
     """For each stop of each pattern how often the pattern was there before: 0 except on loops."""
     of = np.repeat(np.arange(len(network.pattern_id)), np.diff(network.pattern_stop_start))
     key = of.astype(np.int64) * (len(network.stop_id) + 1) + network.pattern_stop

@@ -193,6 +193,15 @@ class PassageLog:
         rows = order[first]
         return Passages(vehicle[rows], trip[rows], zero_s[rows], stop[rows], arrival_s[rows], departure_s[rows])
 
+    def since(self, written: int) -> Passages:
+        """What was added after the first `written`, in the order in which it came; of too many the newest."""
+        size = self._ints.shape[1]
+        count = min(self.written - written, size)
+        at = (self.written - count + np.arange(count)) % max(size, 1)
+        vehicle, trip, stop = self._ints[:, at]
+        zero_s, arrival_s, departure_s = self._floats[:, at]
+        return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
+
     def _grow(self, count: int) -> None:
         size = self._ints.shape[1]
         if size >= self.room or self.written + count <= size:

@@ -111,11 +111,13 @@ class DispatchService:
         publish: Callable[[Publication], None],
         clock: Callable[[], float] = time.time,
         tick_s: float = 1.0,
+        observe: Callable[[Snapshot], None] | None = None,
     ) -> None:
         self.engine = engine
         self._publish = publish
         self._clock = clock
         self._tick_s = tick_s
+        self._observe = observe  # called after each tick by the thread that ticks; it must not wait for anything
         self._publisher = Publisher()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
         self._stop = asyncio.Event()
@@ -190,7 +192,10 @@ class DispatchService:
         self.gauges["lag_seconds"] = max(0.0, self._clock() - now_s)
 
     def _work(self, now_s: float) -> Publication:
-        return self._publisher.publication(self.engine.tick(now_s))
+        snapshot = self.engine.tick(now_s)
+        if self._observe is not None:
+            self._observe(snapshot)
+        return self._publisher.publication(snapshot)
 
     async def _call(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -14,7 +14,7 @@ SELECT DISTINCT ON (service_date, trip_id, zero_s, vehicle, stop_sequence)
        service_date, trip_id, to_timestamp(zero_s), vehicle, stop_sequence, start_date, route_id, direction_id,
        stop_id, visit, to_timestamp(arrival_s), to_timestamp(departure_s), to_timestamp(due_s), frequent_s, is_peak
 FROM passage_incoming
-ORDER BY service_date, trip_id, zero_s, vehicle, stop_sequence, coalesce(departure_s, arrival_s) DESC
+ORDER BY service_date, trip_id, zero_s, vehicle, stop_sequence, coalesce(departure_s, arrival_s) DESC NULLS LAST
 ON CONFLICT (service_date, trip_id, zero_at, vehicle, stop_sequence) DO UPDATE
 SET arrival_at = excluded.arrival_at, departure_at = excluded.departure_at
 WHERE coalesce(excluded.departure_at, excluded.arrival_at) > coalesce(p.departure_at, p.arrival_at);
