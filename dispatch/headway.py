@@ -48,8 +48,8 @@ class Headways:
     leader: Ints
     next_stop: Ints  # position in the pattern
     headway_s: Floats
-    scheduled_s: Floats  # of the same two trips; below 0 where the leader is due after its follower
-    ratio: Floats  # to the size of the scheduled headway
+    scheduled_s: Floats  # of the same two trips, whichever of them is due first
+    ratio: Floats
     estimated: Flags
     state: Ints  # index of HEADWAY_STATES
     gap_m: Floats  # road between the two, while the leader is ahead on the same line
@@ -160,9 +160,10 @@ def find_headways(
     headway_s = np.where(estimated, guess.headway_s, np.where(unseen, np.nan, headway_s))
     leader_due_s = np.where(estimated, guess.due_s, np.where(unseen, np.nan, leader_due_s))
     scheduled_s = due_s - leader_due_s
-    scheduled_s = np.where(np.isnan(frequent_s), scheduled_s, frequent_s)
-    size_s = np.abs(scheduled_s)
-    ratio = np.divide(headway_s, size_s, out=np.full(len(rows), np.nan), where=size_s >= limits.scheduled_s_min)
+    # One that has overtaken its leader-to-be is still meant to keep the distance that the two were given.
+    scheduled_s = np.abs(np.where(np.isnan(frequent_s), scheduled_s, frequent_s))
+    known = scheduled_s >= limits.scheduled_s_min
+    ratio = np.divide(headway_s, scheduled_s, out=np.full(len(rows), np.nan), where=known)
     return Headways(
         rows.astype(np.int32),
         trip,

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.timetable import point_at
@@ -174,6 +173,8 @@ def _offer(
     count = [len(rows) for rows in open_rows]
     if not sum(count):
         return
+    from scipy.spatial import KDTree  # here: who only reads lines should not carry it
+
     wanted = np.concatenate([sample[rows] for (_, sample), rows in zip(samples, open_rows, strict=True)])
     distance_m, nearest = KDTree(place).query(wanted, distance_upper_bound=SHARED_M)
     near = np.isfinite(distance_m)

@@ -155,6 +155,16 @@ def test_shuffled_and_repeated_input_ends_in_the_same_state(line):
     assert passages(mixed, line) == passages(clean, line)
 
 
+def test_who_has_overtaken_keeps_the_distance_the_two_were_given(line):
+    engine = Engine(line.network)
+    rows = drive("2", "b", 3780) + drive("1", "a", 3794, to_m=1900)  # "a" is due 300 s before "b"
+    overtaken = next(row for row in play(engine, line, rows).headways if row.vehicle_id == "1")
+    assert (overtaken.leader_id, overtaken.state) == ("2", "bunched")
+    assert overtaken.headway_s == pytest.approx(14, abs=1)
+    assert overtaken.scheduled_headway_s == pytest.approx(300, abs=1)
+    assert overtaken.deviation_s == pytest.approx(-286, abs=1)
+
+
 def test_an_unseen_leader_is_estimated_by_the_timetable_and_said_so(line):
     engine = Engine(line.network)
     engine.ingest(line.fixes(("1", "a", 3960, 1600, 0), ("2", "b", 3960, 600, 0)))
