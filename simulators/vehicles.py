@@ -43,11 +43,11 @@ CROWDING = np.array([0.03, 0.35, 0.55, 0.85])  # load over capacity at which the
 class VehicleSettings:
     """How the fleet behaves. Variations are coefficients of variation of factors whose mean is 1."""
 
-    running_variation: float = 0.15  # of one leg between two halts
-    traffic_variation: float = 0.12  # shared by a district for a quarter of an hour
+    running_variation: float = 0.1  # of one leg between two halts
+    traffic_variation: float = 0.1  # shared by a district for a quarter of an hour
     dwell_fixed_s: float = 8.0
     boarding_s: float = 2.0  # a rider, as in the pinned scenario `frequent`
-    boardings_mean: float = 5.0  # at one halt by a vehicle that comes on headway
+    boardings_mean: float = 3.5  # at one halt by a vehicle that comes on headway
     dwell_s_max: float = 75.0
     catch_up: float = 0.06  # share of the running time that a driver who is five minutes late saves
     turn_s_min: float = 45.0
@@ -223,7 +223,7 @@ class Fleet:
         """Put every vehicle where its schedule, less its lateness, has it; some are late by most of a headway."""
         settings, size = self.settings, len(self.duties)
         late_s = np.clip(self.rng.normal(settings.lateness_s_mean, settings.lateness_s_sd, size), -30.0, 480.0)
-        badly = self.rng.random(size) < 0.08
+        badly = self.rng.random(size) < 0.04
         runs = self.duties.runs
         for v in range(size):
             first, end = int(self.duties.first[v]), int(self.duties.first[v + 1])
