@@ -25,6 +25,7 @@ from ticketing.waiting import WaitingRoom
 
 ATTEMPTS_MAX = 4
 PROBE_S = 2.0
+TIDY_S = 3600.0
 READING_INLINE_S_MAX = 0.002
 """Reading tokens for longer than this is done off the loop, which has others to serve."""
 _QR_S, _CARD_S = 0.00014, 0.00002
@@ -100,6 +101,7 @@ class Ticketing:
         self._tally = Tally()
         self._retry_at = 0.0
         self._last_success = 0.0
+        self._tidy_at = 0.0
         self._stopping = False
         self._workers: list[asyncio.Task[None]] = []
         self._prober: asyncio.Task[None]
@@ -292,6 +294,14 @@ class Ticketing:
         self._last_success = time.monotonic()
         self.degraded_since = self.degraded_reason = None
 
+    async def _tidy(self) -> None:
+        """Ask for a sign of life, or once in TIDY_S drop the answers that no client will ask for again."""
+        if time.monotonic() < self._tidy_at:
+            await self.store.ping()
+        else:
+            await self.store.forget_answers()
+            self._tidy_at = time.monotonic() + TIDY_S
+
     def _refresh_card_keys(self) -> None:
         """Take up what was imported; a file that cannot be read now leaves the keys as they are."""
         try:
@@ -307,10 +317,10 @@ class Ticketing:
         while True:
             await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
             self._refresh_card_keys()
-            if time.monotonic() - self._last_success < PROBE_S:
+            if time.monotonic() - self._last_success < PROBE_S and time.monotonic() < self._tidy_at:
                 continue
             try:
-                await self.store.ping()
+                await self._tidy()
             except (asyncpg.PostgresError, *AWAY) as error:
                 self._note_failure(_sentence(error))
             else:

@@ -87,6 +87,11 @@ class Store:
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1", timeout=self._statement_s_max)
 
+    async def forget_answers(self) -> None:
+        """Drop the answers kept for retries of sales that are two days old."""
+        async with self.connection() as connection:
+            await connection.execute(query("desk.forget"), timeout=self._statement_s_max)
+
     async def judge(self, readings: Sequence[Reading], tariff: Tariff) -> tuple[list[Row], list[int | None]]:
         """Judge and book a batch in one round trip: what is said to each tap, and its boot's cumulative receipt."""
         columns = _columns(readings, tariff)
