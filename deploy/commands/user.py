@@ -35,7 +35,7 @@ def add(
 ) -> None:
     """Add a login; the password is asked for, read from a pipe, or made with --generate.
 
-    Example: takt user add olena --role dispatcher --generate
+    Example: takt user add desk1 --role dispatcher --generate
     """
     from deploy.instance import Instance
     from deploy.users import Users
@@ -75,7 +75,7 @@ def remove(
 ) -> None:
     """Take a login away; whoever is logged in with it is logged out.
 
-    Example: takt user remove olena
+    Example: takt user remove desk1
     """
     from deploy.instance import Instance
     from deploy.users import Users

@@ -203,21 +203,21 @@ def test_an_alert_is_acknowledged_after_signing_in(visit, city):
     first.get_by_role("button", name="Acknowledge").click()  # not signed in: asks who it is
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
-    open_page.sign_in("olena", "wrong")
+    open_page.sign_in("desk1", "wrong")
     expect(page.get_by_role("alert")).to_have_text("User or password is wrong.")
     page.fill("input[name=password]", "correct horse")
     page.keyboard.press("Enter")
     expect(page.locator(".taps__chart")).to_be_visible()
     page.locator(f'.alert[data-alert="{alert_id}"]').get_by_role("button", name="Acknowledge").click()
-    expect(page.locator(f'.alert[data-alert="{alert_id}"]')).to_contain_text("Acknowledged by olena")
+    expect(page.locator(f'.alert[data-alert="{alert_id}"]')).to_contain_text("Acknowledged by desk1")
     expect(page).to_have_title(f"({before - 1}) Made-up City · Dispatch console")
-    assert city.city.alerts[alert_id]["acknowledged_by"] == "olena"
+    assert city.city.alerts[alert_id]["acknowledged_by"] == "desk1"
 
 
 def test_an_instruction_reaches_the_server(visit, city):
     open_page = visit()
     page = open_page.page
-    open_page.sign_in("olena", "correct horse")
+    open_page.sign_in("desk1", "correct horse")
     expect(page.locator(".taps__chart")).to_be_visible()
     page.locator("#lines .line").first.click()
     page.locator(".rung").first.click()
@@ -271,7 +271,7 @@ def test_a_hidden_page_lets_go_of_the_stream(visit, city):
 def test_degraded_ticketing_is_said_in_words(visit, city):
     city.degraded = True
     open_page = visit()
-    open_page.sign_in("olena", "correct horse")
+    open_page.sign_in("desk1", "correct horse")
     expect(open_page.page.locator(".banner")).to_contain_text("Ticketing degraded since")
 
 

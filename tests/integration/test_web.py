@@ -337,28 +337,28 @@ async def test_a_flood_is_told_when_to_come_back(tmp_path: Path) -> None:
 
 # --- the console's login ---------------------------------------------------------------------------------------------
 
-LOGIN = {"user": "olena", "password": "correct horse"}
+LOGIN = {"user": "desk1", "password": "correct horse"}
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def olena(web: Running) -> Running:
-    await asyncio.to_thread(web.sessions._users.add, "olena", "dispatcher", LOGIN["password"])
+async def desk1(web: Running) -> Running:
+    await asyncio.to_thread(web.sessions._users.add, "desk1", "dispatcher", LOGIN["password"])
     return web
 
 
-async def test_a_login_sets_a_cookie_that_scripts_cannot_read(olena: Running) -> None:
-    async with olena.client() as client:
+async def test_a_login_sets_a_cookie_that_scripts_cannot_read(desk1: Running) -> None:
+    async with desk1.client() as client:
         async with client.get("/api/v1/session") as response:
             await problem_of(response, 401)
         async with client.post("/api/v1/session", json=LOGIN) as response:
-            assert await response.json() == {"user": "olena", "role": "dispatcher"}
+            assert await response.json() == {"user": "desk1", "role": "dispatcher"}
             cookie = response.headers["Set-Cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=Strict" in cookie
             assert "Secure" not in cookie
         jar = {COOKIE: response.cookies[COOKIE].value}
         async with client.get("/api/v1/session", cookies=jar) as response:
-            assert await response.json() == {"user": "olena", "role": "dispatcher"}
+            assert await response.json() == {"user": "desk1", "role": "dispatcher"}
 
 
 async def log_in(running: Running, client: aiohttp.ClientSession) -> dict[str, str]:
@@ -370,21 +370,21 @@ async def log_in(running: Running, client: aiohttp.ClientSession) -> dict[str, s
 @pytest.mark.parametrize(
     "body",
     [
-        {"user": "olena", "password": "wrong horses"},
+        {"user": "desk1", "password": "wrong horses"},
         {"user": "nobody", "password": "correct horse"},
         {"user": "", "password": ""},
         {"user": "o" * 1000, "password": "p" * 10_000},
     ],
 )
-async def test_a_wrong_login_says_no_more_than_that(olena: Running, body: dict[str, str]) -> None:
-    async with olena.client() as client, client.post("/api/v1/session", json=body) as response:
+async def test_a_wrong_login_says_no_more_than_that(desk1: Running, body: dict[str, str]) -> None:
+    async with desk1.client() as client, client.post("/api/v1/session", json=body) as response:
         document = await problem_of(response, 401)
     assert document["detail"] == "The name or the password is wrong."
     assert "Set-Cookie" not in response.headers
 
 
-async def test_passwords_cannot_be_tried_for_long(olena: Running) -> None:
-    async with olena.client() as client:
+async def test_passwords_cannot_be_tried_for_long(desk1: Running) -> None:
+    async with desk1.client() as client:
         statuses = []
         for _ in range(12):
             async with client.post("/api/v1/session", json={**LOGIN, "password": "wrong horses"}) as response:
@@ -394,21 +394,21 @@ async def test_passwords_cannot_be_tried_for_long(olena: Running) -> None:
             await problem_of(response, 429)
 
 
-async def test_a_cookie_works_from_our_own_page_alone(olena: Running) -> None:
-    async with olena.client() as client:
-        headers = await log_in(olena, client)
+async def test_a_cookie_works_from_our_own_page_alone(desk1: Running) -> None:
+    async with desk1.client() as client:
+        headers = await log_in(desk1, client)
         address = "/api/v1/alerts/x/acknowledge"
-        for origin in (None, "https://evil.example", "null", f"{olena.url}.evil.example"):
+        for origin in (None, "https://evil.example", "null", f"{desk1.url}.evil.example"):
             more = {"Origin": origin} if origin else {}
             async with client.post(address, headers={**headers, **more}) as response:
                 await problem_of(response, 403)
-        async with client.post(address, headers={**headers, "Origin": olena.url}) as response:
+        async with client.post(address, headers={**headers, "Origin": desk1.url}) as response:
             await problem_of(response, 404)  # let in; there is only no such alert
 
 
-async def test_a_logout_ends_the_cookie_for_good(olena: Running) -> None:
-    async with olena.client() as client:
-        headers = {**await log_in(olena, client), "Origin": olena.url}
+async def test_a_logout_ends_the_cookie_for_good(desk1: Running) -> None:
+    async with desk1.client() as client:
+        headers = {**await log_in(desk1, client), "Origin": desk1.url}
         async with client.delete("/api/v1/session", headers=headers) as response:
             assert response.status == 204
             assert "Max-Age=0" in response.headers["Set-Cookie"]
@@ -416,20 +416,20 @@ async def test_a_logout_ends_the_cookie_for_good(olena: Running) -> None:
             await problem_of(response, 401)
 
 
-async def test_a_user_who_is_removed_is_logged_out(olena: Running) -> None:
-    async with olena.client() as client:
-        headers = await log_in(olena, client)
-        olena.sessions._users.remove("olena")
+async def test_a_user_who_is_removed_is_logged_out(desk1: Running) -> None:
+    async with desk1.client() as client:
+        headers = await log_in(desk1, client)
+        desk1.sessions._users.remove("desk1")
         async with client.get("/api/v1/session", headers=headers) as response:
             await problem_of(response, 401)
 
 
-async def test_a_cookie_is_no_token_and_a_token_no_cookie(olena: Running) -> None:
-    async with olena.client() as client:
-        cookie = (await log_in(olena, client))["Cookie"].partition("=")[2]
+async def test_a_cookie_is_no_token_and_a_token_no_cookie(desk1: Running) -> None:
+    async with desk1.client() as client:
+        cookie = (await log_in(desk1, client))["Cookie"].partition("=")[2]
         async with client.get("/api/v1/session", headers={"Authorization": f"Bearer {cookie}"}) as response:
             await problem_of(response, 401)
-        token = olena.bearer("admin", "olena")["Authorization"].partition(" ")[2]
+        token = desk1.bearer("admin", "desk1")["Authorization"].partition(" ")[2]
         async with client.get("/api/v1/session", headers={"Cookie": f"{COOKIE}={token}"}) as response:
             await problem_of(response, 401)
 
@@ -586,7 +586,7 @@ async def test_tls_serves_and_says_what_is_wrong_with_its_files(tmp_path: Path) 
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
     async with running_web(tmp_path, tls_certificate=certificate, tls_key=key) as running:
-        await asyncio.to_thread(running.sessions._users.add, "olena", "dispatcher", LOGIN["password"])
+        await asyncio.to_thread(running.sessions._users.add, "desk1", "dispatcher", LOGIN["password"])
         connector = aiohttp.TCPConnector(ssl=trusted)
         async with (
             running.client(connector=connector) as client,

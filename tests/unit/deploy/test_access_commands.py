@@ -71,14 +71,14 @@ def test_a_broken_key_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_login_is_made_listed_and_removed(instance: Instance) -> None:
-    made = json.loads(run(instance, "user", "add", "olena", "--role", "dispatcher", "--generate", "--json"))
-    assert Users(instance.users_path).verify("olena", made["password"]) is not None
+    made = json.loads(run(instance, "user", "add", "desk1", "--role", "dispatcher", "--generate", "--json"))
+    assert Users(instance.users_path).verify("desk1", made["password"]) is not None
     assert "petro may log in as cashier" in run(
         instance, "user", "add", "petro", "--role", "cashier", typed="correct horse\n"
     )
     assert Users(instance.users_path).verify("petro", "correct horse") is not None
     listed = json.loads(run(instance, "user", "list", "--json"))
-    assert listed == {"users": [{"user": "olena", "role": "dispatcher"}, {"user": "petro", "role": "cashier"}]}
+    assert listed == {"users": [{"user": "desk1", "role": "dispatcher"}, {"user": "petro", "role": "cashier"}]}
     run(instance, "user", "remove", "petro")
     with pytest.raises(UserError, match="no such user"):
         run(instance, "user", "remove", "petro")
