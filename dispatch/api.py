@@ -18,6 +18,7 @@ from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Board, Publication
 from dispatch.errors import Problem
+from dispatch.history_read import By, HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.schemas import (
     ArrivalsReply,
@@ -63,10 +64,12 @@ class DispatchApi:
         desk: Desk,
         clock: Callable[[], float] = time.time,
         stream: StreamSettings = DEFAULTS,
+        history: HistoryReader | None = None,
     ) -> None:
         self._board = board
         self._desk = desk
         self._clock = clock
+        self._history = history
         self._atlas = Atlas(network)
         self._view: View | None = None
         self._json_feeds: dict[str, tuple[bytes, bytes]] = {}
@@ -140,12 +143,24 @@ class DispatchApi:
         name = self._atlas.network.stop_name[stop]
         return ArrivalsReply(stop_id, name, view.publication.as_of_s, view.arrivals_by_stop.get(stop_id, []))
 
-    async def list_measures(self, *, from_: float, to: float, route_id: str | None = None) -> MeasuresReply:
-        """Measure the service between two times: headway adherence, waiting and punctuality, at most 31 days."""
+    async def list_measures(
+        self, *, from_: float, to: float, route_id: str | None = None, by: By = "route"
+    ) -> MeasuresReply:
+        """Measure the service between two times, at most 31 days: headway adherence, waiting and punctuality.
+
+        By route and direction, and within them by stop, local hour or service day.
+        """
         if not 0 <= from_ < to or to - from_ > MEASURES_S_MAX:
             raise Problem(422, "Invalid request", "`from` must be before `to`, by 31 days at the most (Unix seconds).")
         if route_id is not None:
             self._route(route_id)
+        if self._history is not None:
+            try:
+                return MeasuresReply(from_, to, await self._history.measures(from_, to, route_id, by))
+            except HistoryAwayError:
+                pass  # the engine remembers the last hours
+        if by != "route":
+            raise Problem(503, "Not ready", "The database of history does not answer; by=route does without it.")
         return await self._desk.measures(from_, to, route_id)
 
     async def stream(self, *, permissions: frozenset[str], request: web.Request) -> web.StreamResponse:

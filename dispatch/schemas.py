@@ -165,9 +165,17 @@ class Instruction(msgspec.Struct, frozen=True):
     sent_by: str
 
 
+class Measure(LineMeasure, frozen=True, omit_defaults=True):
+    """Measures of one route and direction; of one stop, local hour (0 to 23) or service day where asked for by those."""
+
+    stop_id: str | None = None
+    hour: int | None = None
+    day: str | None = None  # "YYYY-MM-DD"
+
+
 class MeasuresReply(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """GET /api/v1/measures: regularity and punctuality of each route and direction, pooled over its stops."""
+    """GET /api/v1/measures: regularity and punctuality of each route and direction, pooled over stops."""
 
     from_: float
     to: float
-    measures: list[LineMeasure]
+    measures: list[Measure]

@@ -20,7 +20,7 @@ from dispatch.alerts import Alert
 from dispatch.board import Publication
 from dispatch.engine import LineMeasure
 from dispatch.network import Network
-from dispatch.schemas import MeasuresReply
+from dispatch.schemas import Measure, MeasuresReply
 from dispatch.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -159,7 +159,9 @@ class DispatchService:
 
     async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
         """Regularity and punctuality in a span of time, of one route or all."""
-        return MeasuresReply(from_s, to_s, await self._call(self.engine.measures, from_s, to_s, route_id))
+        rows = await self._call(self.engine.measures, from_s, to_s, route_id)
+        measures = [Measure(row.route_id, row.direction_id, row.headway, row.punctuality) for row in rows]
+        return MeasuresReply(from_s, to_s, measures)
 
     def healthy(self) -> list[str]:
         """Why dispatch cannot work; empty when it can."""

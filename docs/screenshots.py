@@ -1,7 +1,7 @@
 """Takes the pictures of the README anew, from a demo that it starts itself or from the one at --url.
 
     python docs/screenshots.py
-    python docs/screenshots.py --url http://127.0.0.1:8080 --user olena --password ...
+    python docs/screenshots.py --url http://127.0.0.1:8080 --user desk1 --password ...
 
 Needs the `dev` extra (playwright, pillow) and a Chromium: the one named by TAKT_CHROMIUM, or chromium on the PATH.
 """
@@ -112,7 +112,7 @@ def own_demo(at: str, vehicles: int | None) -> Iterator[Target]:
                 if demo.poll() is not None or time.monotonic() > deadline:
                     raise ShotError(f"The demo did not start; it said:\n{log.read_text()[-2000:]}")
                 time.sleep(0.5)
-            adding = [str(takt), "user", "add", "olena", "--role", "dispatcher", "--generate", "--json"]
+            adding = [str(takt), "user", "add", "desk1", "--role", "dispatcher", "--generate", "--json"]
             adding += ["--data-dir", data_dir]
             added = subprocess.run(  # noqa: S603
                 adding,
@@ -121,7 +121,7 @@ def own_demo(at: str, vehicles: int | None) -> Iterator[Target]:
                 text=True,
                 timeout=30,
             )
-            yield Target(url, "olena", json.loads(added.stdout)["password"])
+            yield Target(url, "desk1", json.loads(added.stdout)["password"])
         finally:
             demo.send_signal(signal.SIGINT)
             try:

@@ -95,12 +95,12 @@ async def test_drivers_alarms_are_for_dispatchers(web: Running) -> None:
 async def test_an_alert_is_acknowledged_once_by_the_first(web: Running) -> None:
     (alarm,) = (await get(web, "/api/v1/alerts", headers=web.bearer("dispatcher")))["alerts"]
     async with web.client() as client:
-        for name in ("olena", "petro"):
+        for name in ("desk1", "petro"):
             address = f"/api/v1/alerts/{alarm['id']}/acknowledge"
             async with client.post(address, headers=web.bearer("dispatcher", name)) as response:
                 answer = await response.json()
                 assert (response.status, answer["state"]) == (200, "acknowledged")
-                assert answer["acknowledged_by"] == "olena"
+                assert answer["acknowledged_by"] == "desk1"
         async with client.post("/api/v1/alerts/none/acknowledge", headers=web.bearer("dispatcher")) as response:
             assert response.status == 404
 
@@ -118,14 +118,14 @@ async def test_measures_of_a_span(web: Running) -> None:
 
 async def test_an_instruction_goes_to_the_vehicle_that_is_meant(web: Running) -> None:
     until_ts = time.time() + 60
-    async with web.client(headers=web.bearer("dispatcher", "olena")) as client:
+    async with web.client(headers=web.bearer("dispatcher", "desk1")) as client:
         body = {"vehicle_id": "102", "kind": "hold", "until_ts": until_ts}
         async with client.post("/api/v1/instructions", json=body) as response:
             answer = await response.json()
             assert response.status == 201
     (sent,) = web.desk.sent
     assert msgspec.to_builtins(sent) == answer
-    assert (sent.operator_id, sent.vehicle_id, sent.kind, sent.sent_by) == ("kp", "102", "hold", "olena")
+    assert (sent.operator_id, sent.vehicle_id, sent.kind, sent.sent_by) == ("kp", "102", "hold", "desk1")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from deploy.problems import Problem
 NOW_S = 1_780_000_000.0
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 TOKENS = Tokens(KEY, "takt:one")
-GOOD = TOKENS.issue("dispatcher", "olena", NOW_S, 3600)
+GOOD = TOKENS.issue("dispatcher", "desk1", NOW_S, 3600)
 
 
 def encode(value: object) -> str:
@@ -97,7 +97,7 @@ FORGED = {
 
 def test_our_token_says_who_and_what() -> None:
     claims = TOKENS.verify(GOOD, NOW_S + 10)
-    assert (claims.iss, claims.aud, claims.sub, claims.role) == ("takt:one", "takt-api", "olena", "dispatcher")
+    assert (claims.iss, claims.aud, claims.sub, claims.role) == ("takt:one", "takt-api", "desk1", "dispatcher")
     assert claims.exp == NOW_S + 3600
     assert len(claims.jti) == 32
 
@@ -178,7 +178,7 @@ def test_the_gate_refuses_and_counts(header: str) -> None:
 
 def test_the_gate_lets_ours_in() -> None:
     principal = BearerGate(TOKENS, lambda: NOW_S).identify(f"Bearer {GOOD}")
-    assert principal == Principal("olena", "dispatcher", "bearer")
+    assert principal == Principal("desk1", "dispatcher", "bearer")
 
 
 @pytest.mark.parametrize("permission", sorted(PERMISSIONS))

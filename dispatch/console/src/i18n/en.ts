@@ -55,6 +55,7 @@ export const en = {
     gapped: 'Gapped',
     unknown: 'Unknown',
   },
+  modes: { tram: 'Tram', trolleybus: 'Trolleybus', bus: 'Bus', metro: 'Metro', rail: 'Train', ferry: 'Ferry', other: 'Line' },
   worst: (headway: string, plan: string) => `Worst headway ${headway}, planned ${plan}`,
   map: 'Map',
   mapFailed: 'The map needs WebGL, which this browser does not offer. Everything else works.',

@@ -60,6 +60,7 @@ export const uk: Messages = {
     gapped: 'Розрив',
     unknown: 'Невідомо',
   },
+  modes: { tram: 'Трамвай', trolleybus: 'Тролейбус', bus: 'Автобус', metro: 'Метро', rail: 'Поїзд', ferry: 'Пором', other: 'Лінія' },
   worst: (headway, plan) => `Найгірший інтервал ${headway}, за планом ${plan}`,
   map: 'Мапа',
   mapFailed: 'Для мапи потрібен WebGL, якого цей браузер не має. Решта працює.',

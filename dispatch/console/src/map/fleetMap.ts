@@ -3,6 +3,7 @@ import { Map as MapLibre, NavigationControl, setWorkerUrl, type ExpressionSpecif
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
 import { shortId, type Fleet } from '../data/derive'
+import { colorOf } from '../data/modes'
 import type { Theme } from '../data/store'
 import type { HeadwayState, MapData } from '../data/types'
 import { drawIcons, ICON_RATIO, iconName } from './icons'
@@ -160,7 +161,7 @@ export class FleetMap {
     const palette = PALETTES[this.theme]
     const lines = this.network.lines.features.map((feature) => ({
       ...feature,
-      properties: { ...feature.properties, paint: lineColor(feature.properties.color, palette) },
+      properties: { ...feature.properties, paint: lineColor(colorOf(feature.properties.color, feature.properties.route_type), palette) },
     }))
     void this.source('lines')?.setData({ type: 'FeatureCollection', features: lines })
     void this.source('stops')?.setData(this.network.stops)

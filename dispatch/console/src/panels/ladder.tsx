@@ -56,7 +56,7 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, s
       <span class={`rung__gap tone-${state}`}>
         <StateMark state={state} />
         <b>{estimated && roomy ? '≈' : ''}{duration(vehicle.headway_s)}</b>
-        <span class="rung__plan">{roomy ? '/ ' : '/'}{duration(vehicle.scheduled_headway_s)}</span>
+        <span class="rung__plan">/{duration(vehicle.scheduled_headway_s)}</span>
       </span>
     </button>
   )

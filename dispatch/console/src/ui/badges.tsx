@@ -1,5 +1,6 @@
 // Small marks used everywhere: the line's badge, the headway's state, how far a headway is from its plan.
 import type { HeadwayState, Route } from '../data/types'
+import { colorOf, modeOf } from '../data/modes'
 import { useMessages } from '../i18n'
 
 /** White where it can be read on the colour (4.5 to 1, WCAG AA), else near black, which then can. */
@@ -14,10 +15,12 @@ export function inkOn(hex: string): string {
 }
 
 export function LineBadge({ route, routeId }: { route: Route | undefined; routeId: string }) {
-  const color = route && /^[0-9a-f]{6}$/i.test(route.color) ? route.color : ''
+  const text = useMessages()
+  const color = route ? colorOf(route.color, route.route_type) : ''
+  const mode = modeOf(route?.route_type ?? -1)
   // The feed's own text colour is often unreadable on its own colour, so it is not asked.
   const style = color ? { background: `#${color}`, color: inkOn(color) } : {}
-  return <span class="badge" style={style}>{route?.short_name || routeId}</span>
+  return <span class={`badge badge--${mode}`} style={style} title={`${text.modes[mode]} ${route?.short_name ?? routeId}`}>{route?.short_name || routeId}</span>
 }
 
 // The mark is the state itself: two vehicles as bars, near each other or far apart; the middle is the plan.
