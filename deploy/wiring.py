@@ -102,8 +102,8 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     from sql.pool import open_pool
     from ticketing.config import DEFAULT_TARIFF, TicketingSettings
     from ticketing.credential import ProofLimits
-    from ticketing.errors import KeyFileError, TariffError
-    from ticketing.keys import ensure_card_keys, load_issuer_keys
+    from ticketing.errors import TicketingError
+    from ticketing.keys import ensure_card_keys, load_card_keys, load_issuer_keys
     from ticketing.service import Ticketing
     from ticketing.tariff import parse_tariff
 
@@ -115,7 +115,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         card_keys = ensure_card_keys(instance.card_keys_path)
     except OSError as error:
         raise UserError(f"{tariff_file}: cannot be read ({error.strerror}); name a tariff in [ticketing]") from None
-    except (KeyFileError, TariffError) as error:
+    except TicketingError as error:
         raise UserError(str(error)) from None
     boardings = Outgoing(links, BOARDINGS, size=1000)
     sender = asyncio.create_task(boardings.run(), name="link boardings")
@@ -123,7 +123,13 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     proof = ProofLimits(settings.ticketing.proof_window_s)
     options = TicketingSettings(issuer=settings.ticketing.issuer, public_url=public_url(settings), proof=proof)
     service = Ticketing(
-        pool, keys, tariff, options, card_keys=card_keys, on_boardings=lambda counts: boardings.put(_ENCODE(counts))
+        pool,
+        keys,
+        tariff,
+        options,
+        card_keys=card_keys,
+        read_card_keys=lambda: load_card_keys(instance.card_keys_path),
+        on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
     )
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters)
     grounds.checks.append(service.healthy)
@@ -396,6 +402,9 @@ async def _web(
     send: Callable[[str, wire.Instruction], bool],
 ) -> AsyncIterator[WebServer]:
     from dispatch.api import DispatchApi
+    from dispatch.history_read import HistoryReader
+    from dispatch.playback import PlaybackApi
+    from sql.pool import open_pool
     from ticketing.api import TicketingApi
 
     settings, instance = grounds.settings, grounds.instance
@@ -406,7 +415,12 @@ async def _web(
         grounds.registry,
         lambda: describe(settings, network, service.tariff.currency),
     )
-    fleet = DispatchApi(board, network, RemoteDesk(links, send))
+    # A pool of its own: a report of a month must not take the connections that taps wait for.
+    pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
+    reader = HistoryReader(pool, network.timezone)
+    fleet = DispatchApi(board, network, RemoteDesk(links, send), history=reader)
+    playback = PlaybackApi(reader, network.feed_version, time.time)
+    metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
     streams = fleet.streams
     metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
     options = WebSettings(
@@ -418,13 +432,16 @@ async def _web(
         tile_url=settings.tile_url,
     )
     metrics.expose(grounds.registry, "links", lambda: links.counters)
-    async with WebServer(
-        [status, fleet, TicketingApi(service)],
-        options,
-        Access(BearerGate(tokens, time.time), sessions),
-        grounds.registry,
-    ) as server:
-        yield server
+    try:
+        async with WebServer(
+            [status, fleet, playback, TicketingApi(service)],
+            options,
+            Access(BearerGate(tokens, time.time), sessions),
+            grounds.registry,
+        ) as server:
+            yield server
+    finally:
+        await asyncio.wait_for(pool.close(), 3)
 
 
 def describe(settings: Settings, network: Network, currency: str) -> InstanceInfo:

@@ -166,7 +166,7 @@ class Instruction(msgspec.Struct, frozen=True):
 
 
 class Measure(LineMeasure, frozen=True, omit_defaults=True):
-    """Measures of one route and direction; of one stop, local hour (0 to 23) or service day where asked for by those."""
+    """Measures of one route and direction; also of one stop, local hour (0 to 23) or service day where asked for."""
 
     stop_id: str | None = None
     hour: int | None = None

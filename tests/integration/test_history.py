@@ -7,15 +7,18 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import msgspec
 import numpy as np
 import pytest
 
 from dispatch.alerts import Alert
 from dispatch.engine import Engine
 from dispatch.history import Buffer, History, HistorySettings
+from dispatch.history_read import HistoryAwayError, HistoryReader
 from dispatch.history_rows import Decision
 from dispatch.passages import PassageLog, Passages
 from dispatch.timetable import move_to
+from sql.pool import open_pool
 from tests.integration.web_running import DATE, feed_engine, network_now
 
 NOW_S = dt.datetime(2026, 7, 13, 9, 0, tzinfo=ZoneInfo("Europe/Kyiv")).timestamp()
@@ -222,3 +225,35 @@ def test_a_log_gives_what_came_since() -> None:
     assert log.since(4).trip.tolist() == [4, 5]
     assert log.since(6).trip.tolist() == []
     assert len(log.since(0)) <= 6
+
+
+async def test_measures_from_the_database_are_those_of_the_engine(database: str) -> None:
+    departures = [
+        (n, n, stop, 60 * (5 * n + 5 * stop) + 37 * ((7 * n + 3 * stop) % 5)) for n in range(3) for stop in (1, 2)
+    ]
+    engine = engine_with(*departures)
+    kept = history(database)
+    kept.take(engine, snapshot_of(engine))
+    await kept.write()
+    span = (NOW_S - 3600, NOW_S)
+    async with await open_pool(database, size_max=1) as pool:
+        reader = HistoryReader(pool, "Europe/Kyiv")
+        (found,) = await reader.measures(*span, None, "route")
+        by_stop = await reader.measures(*span, "r1", "stop")
+        by_hour = await reader.measures(*span, "r1", "hour")
+        by_day = await reader.measures(*span, "r1", "day")
+        other = await reader.measures(*span, "r2", "route")
+    (wanted,) = engine.measures(*span)
+    assert (found.headway, found.punctuality) == (wanted.headway, wanted.punctuality)
+    assert msgspec.to_builtins(found).keys() == msgspec.to_builtins(wanted).keys()
+    assert [row.stop_id for row in by_stop] == ["s2", "s3"]
+    assert [(row.hour, row.headway) for row in by_hour] == [(8, wanted.headway)]
+    assert [row.day for row in by_day] == ["2026-07-13"]
+    assert other == []
+
+
+async def test_a_database_that_is_gone_is_said_and_not_waited_for(database: str) -> None:
+    pool = await open_pool(database, size_max=1)
+    await pool.close()
+    with pytest.raises(HistoryAwayError):
+        await HistoryReader(pool, "UTC").measures(0, 1, None, "route")

@@ -1,0 +1,116 @@
+"""Playback over HTTP: stored fixes come back as the events of the live stream, bounded and in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from dispatch.history_read import HistoryReader, read_fix
+from dispatch.playback import PlaybackApi, PlaybackSettings, Reel
+from sql.pool import open_pool
+from tests.integration.web_running import Running, running_web
+
+FROM_S = 1_784_000_000.0  # 2026-07-14 03:33:20 UTC
+
+
+async def store(url: str, rows: list[tuple[float, str, float]]) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SELECT make_history_days('2026-07-14', '2026-07-15')")
+        await connection.executemany(
+            "INSERT INTO fix (service_date, at, vehicle, lat, lon, state) "
+            "VALUES ('2026-07-14', $1, $2, 50.0, $3, 'on_trip')",
+            rows,
+        )
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def playing(url: str, folder: Path, **options: Any) -> AsyncIterator[Running]:
+    async with await open_pool(url, size_max=2, size_min=1) as pool:
+        settings = PlaybackSettings(**{"frame_s": 0.01, **options})
+        api = PlaybackApi(HistoryReader(pool, "UTC"), "f1", lambda: FROM_S + 3600, settings)
+        async with running_web(folder, more=[api]) as running:
+            yield running
+
+
+async def frames(web: Running, path: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """All frames until the end, and what the end said."""
+    async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as response:
+        assert response.status == 200, await response.text()
+        assert response.content_type == "text/event-stream"
+        events = [part.split("\n") for part in (await response.text()).split("\n\n") if part]
+    data = [(event[0], json.loads(event[-1].removeprefix("data: "))) for event in events]
+    assert data[-1][0] == "event: end"
+    return [body for name, body in data if name == "event: vehicles"], data[-1][1]
+
+
+async def test_a_minute_is_played_as_it_was(database: str, tmp_path: Path) -> None:
+    await store(database, [(FROM_S - 50, "op/b", 30.9), (FROM_S + 15, "op/a", 30.1), (FROM_S + 30, "op/a", 30.2)])
+    async with playing(database, tmp_path) as web:
+        path = f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 60}&speed=1000"
+        async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as response:
+            assert response.status == 422
+        shown, end = await frames(web, f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 40}&speed=600")
+    by_second = {round(frame["as_of"] - FROM_S): frame for frame in shown}
+    assert len(shown) == 7  # a frame of 0.01 s at 600 times the speed is 6 s
+    assert [row["vehicle_id"] for row in by_second[0]["vehicles"]] == ["b"]
+    assert [(row["vehicle_id"], row["lon"]) for row in by_second[18]["vehicles"]] == [("a", 30.1), ("b", 30.9)]
+    assert by_second[36]["vehicles"][0]["lon"] == 30.2
+    assert by_second[36]["vehicles"][0]["age_s"] == 6.0
+    assert end == {"reason": "over"}
+
+
+async def test_what_is_kept_is_told_first(database: str, tmp_path: Path) -> None:
+    await store(database, [(FROM_S + 5, "op/a", 30.1), (FROM_S + 20, "op/a", 30.2), (FROM_S + 90, "op/b", 30.2)])
+    async with playing(database, tmp_path) as web, web.client(headers=web.bearer("dispatcher")) as client:
+        async with client.get(f"/api/v1/playback?from={FROM_S}&to={FROM_S + 60}") as response:
+            told = await response.json()
+    assert (told["fixes"], told["vehicles"]) == (2, 1)
+    assert (told["first_at"], told["last_at"]) == (FROM_S + 5, FROM_S + 20)
+
+
+@pytest.mark.parametrize("query", ["from=5&to=1", "from=0&to=9999999999", "from=1&speed=0", "to=5", "from=nan&to=1"])
+async def test_bad_spans_and_speeds_are_refused(database: str, tmp_path: Path, query: str) -> None:
+    async with playing(database, tmp_path) as web, web.client(headers=web.bearer("dispatcher")) as client:
+        async with client.get(f"/api/v1/playback/stream?{query}") as response:
+            assert response.status == 422
+
+
+async def test_nobody_plays_without_a_login_and_only_so_many_at_once(database: str, tmp_path: Path) -> None:
+    path = f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 60}"
+    async with playing(database, tmp_path, players_max=1, frame_s=1.0) as web:
+        async with web.client() as client, client.get(path) as response:
+            assert response.status == 401
+        async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as first:
+            await first.content.readline()
+            async with client.get(path) as second:
+                assert second.status == 503
+
+
+async def test_a_database_that_is_away_is_said(database: str, tmp_path: Path) -> None:
+    async with playing(database, tmp_path) as web:
+        connection = await asyncpg.connect(database)
+        await connection.execute("DROP TABLE fix")
+        await connection.close()
+        async with web.client(headers=web.bearer("dispatcher")) as client:
+            async with client.get(f"/api/v1/playback/stream?from={FROM_S}") as response:
+                assert response.status == 503
+
+
+def test_a_vehicle_without_a_word_is_silent_and_then_gone() -> None:
+    names = (
+        "bearing_deg speed_mps route_id direction_id trip_id distance_m off_route_m deviation_s next_stop_id occupancy"
+    )
+    row = {"at": 0.0, "vehicle": "op/a", "lat": 50.0, "lon": 30.0, "state": "on_trip", **dict.fromkeys(names.split())}
+    reel = Reel("f1")
+    reel.load([read_fix(row)])
+    assert [reel.frame(at_s).vehicles[0].state for at_s in (0.0, 100.0, 130.0)] == ["on_trip", "on_trip", "silent"]
+    assert reel.frame(700.0).vehicles == []
