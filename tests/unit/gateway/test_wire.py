@@ -250,3 +250,12 @@ def test_a_validator_may_report_anything_that_has_a_name() -> None:
     payload = encode({"ts": 5, "event": "tap_set_aside", "id": TAP["id"]})
     report = wire.decode_validator_event(payload, "kpt/v7", 6.0)
     assert report == wire.ValidatorEvent("kpt/v7", 5.0, 6.0, "tap_set_aside", payload)
+
+
+def test_a_tap_with_a_nul_in_its_token_can_still_be_answered() -> None:
+    tap_id = "6f1f2a60-51f5-4cf0-bd55-8e5cb8e8a2f1"
+    payload = b'{"id": "%s", "token": "A\\u0000"}' % tap_id.encode()
+    head = wire.tap_head(payload)
+    assert head is not None
+    assert head.id == tap_id
+    assert wire.tap_head(b'{"id": "%s", "token": "%s"}' % (tap_id.encode(), b"A" * wire.TAP_BYTES_MAX)) is None
