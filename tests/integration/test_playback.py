@@ -41,6 +41,12 @@ async def playing(url: str, folder: Path, **options: Any) -> AsyncIterator[Runni
             yield running
 
 
+async def get(web: Running, path: str, status: int = 200) -> Any:
+    async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as response:
+        assert response.status == status, await response.text()
+        return await response.json(content_type=None)
+
+
 async def frames(web: Running, path: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """All frames until the end, and what the end said."""
     async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as response:
@@ -56,8 +62,7 @@ async def test_a_minute_is_played_as_it_was(database: str, tmp_path: Path) -> No
     await store(database, [(FROM_S - 50, "op/b", 30.9), (FROM_S + 15, "op/a", 30.1), (FROM_S + 30, "op/a", 30.2)])
     async with playing(database, tmp_path) as web:
         path = f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 60}&speed=1000"
-        async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as response:
-            assert response.status == 422
+        await get(web, path, 422)
         shown, end = await frames(web, f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 40}&speed=600")
     by_second = {round(frame["as_of"] - FROM_S): frame for frame in shown}
     assert len(shown) == 7  # a frame of 0.01 s at 600 times the speed is 6 s
@@ -70,18 +75,17 @@ async def test_a_minute_is_played_as_it_was(database: str, tmp_path: Path) -> No
 
 async def test_what_is_kept_is_told_first(database: str, tmp_path: Path) -> None:
     await store(database, [(FROM_S + 5, "op/a", 30.1), (FROM_S + 20, "op/a", 30.2), (FROM_S + 90, "op/b", 30.2)])
-    async with playing(database, tmp_path) as web, web.client(headers=web.bearer("dispatcher")) as client:
-        async with client.get(f"/api/v1/playback?from={FROM_S}&to={FROM_S + 60}") as response:
-            told = await response.json()
+    path = f"/api/v1/playback?from={FROM_S}&to={FROM_S + 60}"
+    async with playing(database, tmp_path) as web:
+        told = await get(web, path)
     assert (told["fixes"], told["vehicles"]) == (2, 1)
     assert (told["first_at"], told["last_at"]) == (FROM_S + 5, FROM_S + 20)
 
 
 @pytest.mark.parametrize("query", ["from=5&to=1", "from=0&to=9999999999", "from=1&speed=0", "to=5", "from=nan&to=1"])
 async def test_bad_spans_and_speeds_are_refused(database: str, tmp_path: Path, query: str) -> None:
-    async with playing(database, tmp_path) as web, web.client(headers=web.bearer("dispatcher")) as client:
-        async with client.get(f"/api/v1/playback/stream?{query}") as response:
-            assert response.status == 422
+    async with playing(database, tmp_path) as web:
+        await get(web, f"/api/v1/playback/stream?{query}", 422)
 
 
 async def test_nobody_plays_without_a_login_and_only_so_many_at_once(database: str, tmp_path: Path) -> None:
@@ -100,9 +104,7 @@ async def test_a_database_that_is_away_is_said(database: str, tmp_path: Path) ->
         connection = await asyncpg.connect(database)
         await connection.execute("DROP TABLE fix")
         await connection.close()
-        async with web.client(headers=web.bearer("dispatcher")) as client:
-            async with client.get(f"/api/v1/playback/stream?from={FROM_S}") as response:
-                assert response.status == 503
+        await get(web, f"/api/v1/playback/stream?from={FROM_S}", 503)
 
 
 def test_a_vehicle_without_a_word_is_silent_and_then_gone() -> None:
