@@ -14,7 +14,7 @@ from deploy.children import Child, ChildFailedError, kept_running
 
 
 async def started(child: Child, other_than: int | None = None) -> int:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while child.pid in (None, other_than):
             await asyncio.sleep(0.01)
     assert child.pid is not None

@@ -177,7 +177,7 @@ async def next_frame(stream: aiohttp.ClientResponse) -> dict[str, Any]:
     """The next three events, by name."""
     frame: dict[str, Any] = {}
     event = ""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(frame) < 3:
             line = (await stream.content.readuntil(b"\n", max_size=4_000_000)).decode().rstrip("\n")
             if line.startswith("event: "):
@@ -234,7 +234,7 @@ async def stalled_client(port: int) -> socket.socket:
 async def test_200_stalled_consoles_do_not_keep_the_others_waiting(web: Running) -> None:
     stalled = [await stalled_client(web.server.port) for _ in range(200)]
     async with web.client() as client, client.get("/api/v1/stream") as stream:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while web.api.streams.open < 201:
                 await asyncio.sleep(0.02)
         future_s = time.time() + 1000  # newer than what the engine says meanwhile
@@ -257,7 +257,7 @@ async def test_a_reader_that_comes_back_gets_the_newest(web: Running) -> None:
     future_s = time.time() + 1000
     web.board.publish(large(future_s))
     sock = await stalled_client(web.server.port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while web.api.streams.open < 1:
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.1)  # the first frame is under way and stuck
@@ -275,7 +275,7 @@ async def test_a_stalled_reader_is_let_go_in_the_end(tmp_path: Path) -> None:
     async with running_web(tmp_path, stream=StreamSettings(stall_s_max=0.3)) as running:
         running.board.publish(large(time.time() + 1000))
         sock = await stalled_client(running.server.port)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not running.api.streams.counters["streams_stalled"]:
                 await asyncio.sleep(0.05)
         assert running.api.streams.open == 0
@@ -290,7 +290,7 @@ async def test_streams_are_bounded_and_a_quiet_one_beats(tmp_path: Path) -> None
             async with client.get("/api/v1/stream") as second:
                 assert second.status == 503
                 assert second.content_type == "application/problem+json"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not (await stream.content.readline()).startswith(b": "):
                     pass
 

@@ -27,7 +27,7 @@ class Breaking(Engine):
 
 
 async def until(board: Board, version: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while board.version < version:
             await board.newer_than(board.version, 1.0)
 
