@@ -120,7 +120,7 @@ class Instance:
         folder = self.folder
         if not folder.exists():
             if not create:
-                raise UserError(f"{folder}: there is no instance here; make one with: takt run --data-dir {folder}")
+                raise UserError(_nothing_here(folder))
             folder.mkdir(mode=0o700, parents=True)
         if not folder.is_dir():
             raise UserError(f"{folder}: is a file, not a folder; choose another --data-dir")
@@ -129,7 +129,7 @@ class Instance:
             self._check_format()
             return
         if not create:
-            raise UserError(f"{folder}: there is no instance here; make one with: takt run --data-dir {folder}")
+            raise UserError(_nothing_here(folder))
         known = {"lock", "keys", "logs", "network", "nats", "postgres", "secrets.json"}
         if strange := sorted(path.name for path in folder.iterdir() if path.name not in known):
             raise UserError(
@@ -315,6 +315,13 @@ def read_json(path: Path, kind: type[T]) -> T:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is damaged ({error}); restore the instance with: takt restore") from None
+
+
+def _nothing_here(folder: Path) -> str:
+    demo = folder.with_name("takt-demo")
+    if demo != folder and (demo / "instance.json").exists():
+        return f"{folder}: there is no instance here, but a demo's beside it: add --data-dir {demo}"
+    return f"{folder}: there is no instance here; make one with: takt run --data-dir {folder}"
 
 
 def _open_private(path: Path, flags: int) -> int:
