@@ -1,0 +1,212 @@
+"""Caps: charge = max(0, min(fare, cap - spent)), for every cap that holds the ride, over days, weeks and months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import msgspec
+
+from ticketing.city_schema import Cap, Extension
+from ticketing.city_tariff import CityTariff
+from ticketing.days import month_start, week_start
+from ticketing.fares import Leg
+
+_SCOPES_MAX = 20_000
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What a period has seen so far: its first day (ISO date), charges in minor units, rides that cost something."""
+
+    since: str
+    minor: int = 0
+    rides: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a ride would cost without caps. starts: it begins a journey, so that it counts as a ride."""
+
+    leg: Leg
+    minor: int
+    starts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A cap that changed an amount: by so much, when so much had been spent or so many rides made."""
+
+    cap: Cap
+    change_minor: int
+    spent_minor: int
+    rides: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """What a ride costs under the caps, and why; combined is a cap that was cheaper together with extensions."""
+
+    minor: int
+    effects: tuple[Effect, ...] = ()
+    combined: tuple[Cap, Extension | None] | None = None
+
+
+def holds(cap: Cap, leg: Leg, tariff: CityTariff) -> bool:
+    """Whether a ride is in a cap's scope."""
+    if not tariff.hours_hold(cap.hours, leg.start_s):
+        return False
+    if leg.network is not None and leg.network in cap.anywhere:
+        return True
+    return (not cap.networks or leg.network in cap.networks) and (not cap.within or leg.within(frozenset(cap.within)))
+
+
+def is_for(cap: Cap, category: str | None, media: str | None, tariff: CityTariff) -> bool:
+    """Whether a cap is for a rider of a category with a medium."""
+    rider = category or tariff.default_category
+    return (not cap.categories or rider in cap.categories) and (not cap.media or media in cap.media)
+
+
+def opening(caps: Sequence[Cap], carried: Mapping[str, Spent], day: date, tariff: CityTariff) -> dict[str, Spent]:
+    """What each cap's period has seen before a day begins; a new period begins with nothing."""
+    return {cap.id: _current(cap, carried.get(cap.id), day, tariff) for cap in caps}
+
+
+def cap_rides(
+    dues: Sequence[Due], caps: Sequence[Cap], spent: Mapping[str, Spent], day: date, tariff: CityTariff
+) -> tuple[list[Capped], dict[str, Spent]]:
+    """What each ride costs, in order, and what the caps' periods have seen after them.
+
+    Where the tariff sells extensions, a ride beyond a cap's zones may count under the cap with its part inside, the
+    rest paid by the extension: after every ride the cheapest of these ways is what has been charged.
+    """
+    scopes = [_scope(due.leg, caps, tariff) for due in dues]
+    best = _run(dues, scopes, spent)
+    if tariff.extensions:
+        for cap in caps:
+            split = [_extension(cap, due, scope, tariff) for due, scope in zip(dues, scopes, strict=True)]
+            if any(split) and cap.amount_minor is not None:
+                best = _cheaper(best, _run(dues, scopes, spent, cap, split))
+    return best, _closing(dues, best, scopes, spent, day)
+
+
+def _scope(leg: Leg, caps: Sequence[Cap], tariff: CityTariff) -> list[Cap]:
+    """The caps that hold a ride; looked up once for all rides between the same places at such times."""
+    hours = tariff.timeframes_at(leg.start_s) if tariff.caps_have_hours else None
+    key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, hours)
+    known = tariff.scopes.get(key)
+    if known is None:
+        if len(tariff.scopes) >= _SCOPES_MAX:
+            tariff.scopes.clear()
+        known = tariff.scopes[key] = frozenset(cap.id for cap in tariff.caps if holds(cap, leg, tariff))
+    return [cap for cap in caps if cap.id in known]
+
+
+def _current(cap: Cap, spent: Spent | None, day: date, tariff: CityTariff) -> Spent:
+    match cap.period:
+        case "week":
+            since = week_start(day, tariff.week_start).isoformat()
+        case "month":
+            since = month_start(day).isoformat()
+        case "rolling":
+            if spent is None or not spent.since:
+                return Spent("")
+            over = date.fromisoformat(spent.since) + timedelta(days=cap.rolling_days or 1) <= day
+            return Spent("") if over else spent
+        case _:
+            return Spent(day.isoformat())
+    return spent if spent is not None and spent.since == since else Spent(since)
+
+
+def _extension(cap: Cap, due: Due, scope: Sequence[Cap], tariff: CityTariff) -> Extension | None:
+    """The cheapest extension that pays for the part of a ride beyond a cap's zones."""
+    if cap in scope or not cap.within or not due.minor or (cap.networks and due.leg.network not in cap.networks):
+        return None
+    return find_extension(due.leg, cap.within, due.minor, tariff)
+
+
+def find_extension(leg: Leg, covered: Sequence[str], below_minor: int, tariff: CityTariff) -> Extension | None:
+    """The cheapest extension, cheaper than the ride itself, for what lies outside the zones that are covered."""
+    inside = frozenset(covered)
+    if leg.from_areas.isdisjoint(inside) and leg.to_areas.isdisjoint(inside) and leg.via_areas.isdisjoint(inside):
+        return None
+    outside = leg.outside(inside)
+    fitting = [
+        extension
+        for extension in tariff.extensions
+        if outside
+        and outside <= frozenset(extension.zones)
+        and (not extension.networks or leg.network in extension.networks)
+        and extension.price_minor < below_minor
+        and tariff.hours_hold(extension.hours, leg.start_s)
+    ]
+    return min(fitting, key=lambda extension: extension.price_minor, default=None)
+
+
+def _run(
+    dues: Sequence[Due],
+    scopes: Sequence[Sequence[Cap]],
+    spent: Mapping[str, Spent],
+    extended: Cap | None = None,
+    split: Sequence[Extension | None] = (),
+) -> list[Capped]:
+    minor = {cap_id: before.minor for cap_id, before in spent.items()}
+    rides = {cap_id: before.rides for cap_id, before in spent.items()}
+    capped = []
+    for number, (due, scope) in enumerate(zip(dues, scopes, strict=True)):
+        extension = split[number] if split else None
+        outside = extension.price_minor if extension else 0
+        amount = due.minor
+        effects = []
+        if extension is not None and extended is not None:
+            room = (extended.amount_minor or 0) - minor[extended.id]
+            inside = max(0, min(amount - outside, room))
+            minor[extended.id] += inside
+            amount = inside + outside
+        for cap in scope:
+            if cap.after_rides is not None and rides[cap.id] >= cap.after_rides and amount:
+                less = amount * cap.then_percent // 100
+                effects.append(Effect(cap, less - amount, minor[cap.id], rides[cap.id]))
+                amount = less
+        limited = [(cap.amount_minor - minor[cap.id], cap) for cap in scope if cap.amount_minor is not None]
+        if limited:
+            room, cap = min(limited, key=lambda pair: pair[0])
+            if room < amount:
+                charge = max(0, room)
+                effects.append(Effect(cap, charge - amount, minor[cap.id], rides[cap.id]))
+                amount = charge
+        for cap in scope:
+            minor[cap.id] += amount
+            rides[cap.id] += due.starts and due.minor > 0
+        capped.append(Capped(amount, tuple(effects), (extended, extension) if extended else None))
+    return capped
+
+
+def _cheaper(one: list[Capped], two: list[Capped]) -> list[Capped]:
+    """After every ride the lesser of two running totals is what has been charged."""
+    merged = []
+    total_one = total_two = charged = 0
+    for a, b in zip(one, two, strict=True):
+        total_one += a.minor
+        total_two += b.minor
+        total = min(total_one, total_two)
+        merged.append(a if total - charged == a.minor else Capped(total - charged, b.effects, b.combined))
+        charged = total
+    return merged
+
+
+def _closing(
+    dues: Sequence[Due],
+    charges: Sequence[Capped],
+    scopes: Sequence[Sequence[Cap]],
+    spent: Mapping[str, Spent],
+    day: date,
+) -> dict[str, Spent]:
+    """The periods after the rides: what was charged in each cap's scope; a rolling one begins with its first charge."""
+    after = dict(spent)
+    for due, charge, scope in zip(dues, charges, scopes, strict=True):
+        for cap in scope:
+            before = after[cap.id]
+            since = before.since or (day.isoformat() if charge.minor else "")
+            after[cap.id] = Spent(since, before.minor + charge.minor, before.rides + (due.starts and due.minor > 0))
+    return after

@@ -1,0 +1,378 @@
+"""Fare rules as GTFS-Fares v2 means them: which products a leg or a transfer needs, and what they cost a rider.
+
+The same tables are filled from a feed (ticketing.fare_tables) and from a city's own file (ticketing.city_tariff).
+Source of the semantics: the GTFS Schedule reference, fare files, revision of 2026-04-27.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import IntEnum
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ticketing.tariff import Name
+
+Words = frozenset[str]
+NONE: Words = frozenset()
+_MEMO_MAX = 20_000
+
+
+class LimitFrom(IntEnum):
+    """Between which events of the first and the last leg a transfer's time runs (duration_limit_type)."""
+
+    DEPARTURE_TO_ARRIVAL = 0
+    DEPARTURE_TO_DEPARTURE = 1
+    ARRIVAL_TO_DEPARTURE = 2
+    ARRIVAL_TO_ARRIVAL = 3
+
+
+class Pays(IntEnum):
+    """How a transfer is paid: the three ways of the standard (fare_transfer_type), and paying up to the dearer fare."""
+
+    A_AB = 0
+    A_AB_B = 1
+    AB = 2
+    DIFFERENCE = 3
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """One ride as its taps tell it; areas of both ends, of what lies between (where known), times in Unix seconds.
+
+    taps are the ids of the taps that made it, the last of them carries its charge.
+    """
+
+    taps: tuple[str, ...]
+    start_s: float
+    end_s: float
+    network: str | None = None
+    from_areas: Words = NONE
+    to_areas: Words = NONE
+    via_areas: Words = NONE
+    from_stop: str | None = None
+    to_stop: str | None = None
+    route_id: str | None = None
+    direction_id: int | None = None
+    vehicle: str | None = None
+    distance_m: int | None = None
+
+    def within(self, areas: Words) -> bool:
+        """Whether the ride begins, runs and ends inside these areas; an unknown beginning is outside."""
+        return (
+            not self.from_areas.isdisjoint(areas)
+            and (not self.to_areas or not self.to_areas.isdisjoint(areas))
+            and self.via_areas <= areas
+        )
+
+    def outside(self, areas: Words) -> Words:
+        """The known areas of the ride that are not among these."""
+        ends = [end for end in (self.from_areas, self.to_areas) if end and end.isdisjoint(areas)]
+        return frozenset().union(*ends) | (self.via_areas - areas)
+
+
+@dataclass(frozen=True, slots=True)
+class Rider:
+    """Who pays with what: a rider category and a fare medium (None: not known), and the category's percentage.
+
+    percent is what a rider of the category pays of a price that names no category; rounded to round_minor, half up.
+    """
+
+    category: str | None = None
+    media: str | None = None
+    percent: int = 100
+    round_minor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One row of a product: its amount for a category and a medium, None meaning any."""
+
+    minor: int
+    category: str | None = None
+    media: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """A half-open span of the day [start_s, end_s), seconds since midnight by the clock, on the days of a service.
+
+    weekdays, between first and last (both included), plus `added`, without `removed`.
+    """
+
+    start_s: int
+    end_s: int
+    weekdays: frozenset[int] = frozenset(range(7))
+    first: date = date.min
+    last: date = date.max
+    added: frozenset[date] = frozenset()
+    removed: frozenset[date] = frozenset()
+
+    def holds(self, local: datetime) -> bool:
+        """Whether the local wall-clock time lies within; the day is the calendar day, not the service day."""
+        day = local.date()
+        runs = day in self.added or (
+            self.first <= day <= self.last and day.weekday() in self.weekdays and day not in self.removed
+        )
+        return runs and self.start_s <= local.hour * 3600 + local.minute * 60 + local.second < self.end_s
+
+
+@dataclass(frozen=True, slots=True)
+class LegRule:
+    """Which product a leg needs. Empty fields mean what the tables say they mean (`Fares.empty_is_any`).
+
+    within and below_m are ours: all of the ride inside these areas, its length below so many metres.
+    """
+
+    product: str
+    group: str = ""
+    networks: Words = NONE
+    from_areas: Words = NONE
+    to_areas: Words = NONE
+    from_timeframe: str | None = None
+    to_timeframe: str | None = None
+    priority: int = 0
+    within: Words = NONE
+    below_m: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRule:
+    """What changing from one leg group to another costs, and within which half-open time.
+
+    chained: the time and the count run from the first leg that the rule joined. count -1 is no limit.
+    between_others: rides that the rule says nothing about may lie between (nonconsecutive_transfers_allowed).
+    optional: the rider pays the ride's own fare where that is cheaper; a feed's rule must be processed.
+    """
+
+    id: str
+    from_groups: Words = NONE
+    to_groups: Words = NONE
+    limit_s: int | None = None
+    limit_from: LimitFrom = LimitFrom.DEPARTURE_TO_DEPARTURE
+    pays: Pays = Pays.A_AB
+    product: str | None = None
+    count: int = -1
+    chained: bool = False
+    between_others: bool = False
+    return_trips: bool = True
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRule:
+    """Two consecutive legs that count as one (fare_leg_join_rules); within_s is ours, half-open, None: no limit."""
+
+    from_network: str | None = None
+    to_network: str | None = None
+    from_stops: Words = NONE
+    to_stops: Words = NONE
+    within_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegFare:
+    """A product that pays for a leg: what this rider pays, and what a rider without concession pays."""
+
+    group: str
+    product: str
+    minor: int
+    full_minor: int
+
+
+@dataclass(frozen=True)
+class Fares:
+    """One set of fare tables, checked. empty_is_any: an empty field of a leg rule matches anything (rule_priority is
+    there, or the city's own file); otherwise it matches what no rule of the column names. transfer_empty_is_any: the
+    same for leg groups of transfer rules, which the standard never lets match anything.
+    """
+
+    currency: str
+    zone: ZoneInfo
+    products: Mapping[str, tuple[Price, ...]]
+    leg_rules: tuple[LegRule, ...]
+    transfer_rules: tuple[TransferRule, ...] = ()
+    join_rules: tuple[JoinRule, ...] = ()
+    timeframes: Mapping[str, tuple[Timeframe, ...]] = field(default_factory=dict)
+    names: Mapping[str, Name] = field(default_factory=dict)
+    default_category: str | None = None
+    media: Mapping[str, int] = field(default_factory=dict)
+    areas_by_stop: Mapping[str, Words] = field(default_factory=dict)
+    station_by_stop: Mapping[str, str] = field(default_factory=dict)
+    zone_by_stop: Mapping[str, ZoneInfo] = field(default_factory=dict)
+    network_by_route: Mapping[str, str] = field(default_factory=dict)
+    empty_is_any: bool = True
+    transfer_empty_is_any: bool = False
+    # What was looked up before: the same rides come again and again. Bounded; no answer depends on it.
+    _memo: dict[object, tuple[LegFare, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _transfer_memo: dict[tuple[str, str], tuple[TransferRule, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def areas_of(self, stop_id: str | None) -> Words:
+        """The areas of a stop; a platform belongs to the areas of its station as well."""
+        if stop_id is None:
+            return NONE
+        areas = self.areas_by_stop.get(stop_id, NONE)
+        station = self.station_by_stop.get(stop_id)
+        return areas | self.areas_by_stop.get(station, NONE) if station else areas
+
+    def station_of(self, stop_id: str | None) -> str | None:
+        """The station of a platform, or the stop itself."""
+        return self.station_by_stop.get(stop_id, stop_id) if stop_id is not None else None
+
+    def timeframes_at(self, at_s: float, stop_id: str | None) -> Words:
+        """The timeframe groups that hold an instant, by the clock of the stop."""
+        if not self.timeframes:
+            return NONE
+        zone = self.zone_by_stop.get(stop_id, self.zone) if stop_id is not None else self.zone
+        local = datetime.fromtimestamp(at_s, zone)
+        return frozenset(
+            group for group, frames in self.timeframes.items() if any(frame.holds(local) for frame in frames)
+        )
+
+    def price(self, product: str, rider: Rider) -> tuple[int, int] | None:
+        """What a product costs the rider, and without concession; None where it is not for his category or medium.
+
+        A rider of any category may pay what the default category pays; of what he may pay, the least counts.
+        """
+        rows = [row for row in self.products.get(product, ()) if row.media is None or rider.media in (None, row.media)]
+        if rider.media is not None and any(row.media for row in rows):
+            rows = [row for row in rows if row.media]
+        ordinary = [row.minor for row in rows if row.category is None or row.category == self.default_category]
+        own = [row.minor for row in rows if row.category is not None and row.category == rider.category]
+        if not ordinary and not own:
+            if rider.category is not None or self.default_category is not None or not rows:
+                return None
+            ordinary = [row.minor for row in rows]
+        full = min(ordinary or own)
+        if own:
+            return min(own + ordinary), max(full, min(own))
+        return _percent(full, rider), full
+
+    def leg_fares(self, leg: Leg, rider: Rider) -> tuple[LegFare, ...]:
+        """The products that pay for a leg, cheapest first, one for each leg group; empty: its fare is unknown."""
+        starts, ends = self.timeframes_at(leg.start_s, leg.from_stop), self.timeframes_at(leg.end_s, leg.to_stop)
+        key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, leg.distance_m, starts, ends, rider)
+        known = self._memo.get(key)
+        if known is None:
+            if len(self._memo) >= _MEMO_MAX:
+                self._memo.clear()
+            known = self._memo[key] = self._find_leg_fares(leg, rider, starts, ends)
+        return known
+
+    def transfers(self, from_group: str, to_group: str) -> tuple[TransferRule, ...]:
+        """The rules for changing between two leg groups: exact ones, else those whose empty fields stand for them."""
+        key = (from_group, to_group)
+        known = self._transfer_memo.get(key)
+        if known is None:
+            known = self._transfer_memo[key] = self._find_transfers(from_group, to_group)
+        return known
+
+    def _find_leg_fares(self, leg: Leg, rider: Rider, starts: Words, ends: Words) -> tuple[LegFare, ...]:
+        matching = [
+            rule
+            for rule in self.leg_rules
+            if (rule.from_timeframe is None or rule.from_timeframe in starts)
+            and (rule.to_timeframe is None or rule.to_timeframe in ends)
+            and (not rule.within or leg.within(rule.within))
+            and (rule.below_m is None or (leg.distance_m is not None and leg.distance_m < rule.below_m))
+            and self._places_match(rule, leg)
+        ]
+        if not self.empty_is_any:
+            exact = [rule for rule in matching if rule.networks and rule.from_areas and rule.to_areas]
+            matching = exact or matching
+        fares: dict[str, LegFare] = {}
+        for priority in sorted({rule.priority for rule in matching}, reverse=True):
+            for rule in matching:
+                price = self.price(rule.product, rider) if rule.priority == priority else None
+                if price is None:
+                    continue
+                before = fares.get(rule.group)
+                if before is None or price[0] < before.minor:
+                    fares[rule.group] = LegFare(rule.group, rule.product, *price)
+            if fares:  # what the rider's medium cannot pay is no match: the next priority is asked
+                break
+        return tuple(sorted(fares.values(), key=lambda fare: (fare.minor, fare.group)))
+
+    def _places_match(self, rule: LegRule, leg: Leg) -> bool:
+        network = frozenset((leg.network,)) if leg.network is not None else NONE
+        if self.empty_is_any:
+            return (
+                _is_or_any(rule.networks, network)
+                and _is_or_any(rule.from_areas, leg.from_areas)
+                and _is_or_any(rule.to_areas, leg.to_areas)
+            )
+        networks, from_areas, to_areas = self._named
+        return (
+            _is_or_unnamed(rule.networks, network, networks)
+            and _is_or_unnamed(rule.from_areas, leg.from_areas, from_areas)
+            and _is_or_unnamed(rule.to_areas, leg.to_areas, to_areas)
+        )
+
+    @property
+    def _named(self) -> tuple[Words, Words, Words]:
+        """The networks and areas that the rules name, column by column."""
+        return (
+            NONE.union(*(rule.networks for rule in self.leg_rules)),
+            NONE.union(*(rule.from_areas for rule in self.leg_rules)),
+            NONE.union(*(rule.to_areas for rule in self.leg_rules)),
+        )
+
+    def _find_transfers(self, from_group: str, to_group: str) -> tuple[TransferRule, ...]:
+        rules = self.transfer_rules
+        if self.transfer_empty_is_any:
+            return tuple(
+                rule
+                for rule in rules
+                if (not rule.from_groups or from_group in rule.from_groups)
+                and (not rule.to_groups or to_group in rule.to_groups)
+            )
+        exact = tuple(rule for rule in rules if from_group in rule.from_groups and to_group in rule.to_groups)
+        if exact:
+            return exact
+        named_from = NONE.union(*(rule.from_groups for rule in rules))
+        named_to = NONE.union(*(rule.to_groups for rule in rules))
+        from_word, to_word = frozenset((from_group,)), frozenset((to_group,))
+        return tuple(
+            rule
+            for rule in rules
+            if _is_or_unnamed(rule.from_groups, from_word, named_from)
+            and _is_or_unnamed(rule.to_groups, to_word, named_to)
+        )
+
+
+def within_limit(rule: TransferRule, first: Leg, last: Leg) -> bool:
+    """Whether the last leg still falls into the rule's half-open time [event of the first leg, + limit)."""
+    if rule.limit_s is None:
+        return True
+    from_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_ARRIVAL, LimitFrom.DEPARTURE_TO_DEPARTURE)
+    to_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_DEPARTURE)
+    since_s = first.start_s if from_departure else first.end_s
+    return (last.start_s if to_departure else last.end_s) < since_s + rule.limit_s
+
+
+def _is_or_any(named: Words, found: Words) -> bool:
+    return not named or not named.isdisjoint(found)
+
+
+def _is_or_unnamed(named: Words, found: Words, named_anywhere: Words) -> bool:
+    """Equal, or empty where no rule of the column names what was found."""
+    return not named.isdisjoint(found) if named else found.isdisjoint(named_anywhere)
+
+
+def _percent(minor: int, rider: Rider) -> int:
+    if rider.percent == 100:
+        return minor
+    unit = 100 * rider.round_minor
+    return (minor * rider.percent * 2 + unit) // (2 * unit) * rider.round_minor
+
+
+def same_currency(tables: Sequence[Fares]) -> str:
+    """The currency of all the tables; ValueError where there are two."""
+    currencies = {fares.currency for fares in tables}
+    if len(currencies) != 1:
+        raise ValueError(f"fares in {', '.join(sorted(currencies)) or 'no currency'}: one city has one currency")
+    return currencies.pop()

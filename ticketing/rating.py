@@ -1,0 +1,441 @@
+"""An account's service day recomputed from its taps: journeys, fares, transfers, passes, caps, and why.
+
+Rules of the day, in this order: rides from taps; each ride's fare and its journey's transfers; passes and trips bought
+ahead; caps. A later rule only ever lowers what an earlier one asked, so a charge is never negative. Everything depends
+on the taps and the account alone: uploaded in any order, or late, they give the same day, and what changed against an
+earlier rating is the difference to post.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+import msgspec
+
+from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_for, opening
+from ticketing.city_schema import Extension, Pass, Surcharge
+from ticketing.city_tariff import CityTariff
+from ticketing.days import day_bounds_s
+from ticketing.fares import Rider
+from ticketing.journeys import FareTap, Ride, by_service_day, in_order, list_rides
+from ticketing.transfers import Linked, carried_over, link
+
+StepKind = Literal[
+    "fare", "concession", "transfer", "later_transfer", "pass", "trip", "extension", "cap", "after_rides",
+    "combination", "surcharge", "entered", "continued", "no_exit", "no_entry", "same_stop", "unknown_fare",
+]  # fmt: skip
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One rule at work: what it did to the amount (minor units), and the facts that it used.
+
+    rider 0 holds the medium, 1 and more ride along. tap is the first ride of the journey for a transfer; since_s and
+    until_s its half-open time; limit_minor and spent_minor a cap's amount and what had been spent; number the rides
+    made or left; percent what a category pays; other the second rule of a combination.
+    """
+
+    kind: StepKind
+    amount_minor: int = 0
+    rule: str = ""
+    rider: int = 0
+    tap: str | None = None
+    since_s: float | None = None
+    until_s: float | None = None
+    limit_minor: int | None = None
+    spent_minor: int | None = None
+    number: int | None = None
+    percent: int | None = None
+    other: str | None = None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What one tap costs: charge_minor is the sum of its explanation's amounts."""
+
+    tap_id: str
+    at_s: float
+    charge_minor: int
+    explanation: tuple[Step, ...]
+    network: str | None = None
+    route_id: str | None = None
+    stop_id: str | None = None
+
+
+class HeldPass(msgspec.Struct, frozen=True):
+    """A pass, or trips bought ahead (product "trips"), that an account holds: valid in [from_s, until_s).
+
+    rides_left None: as many as one likes.
+    """
+
+    id: str
+    product: str
+    from_s: float
+    until_s: float
+    rides_left: int | None = None
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """What a day hands to the next: the caps' periods, and by rider the rides whose transfer time may still run."""
+
+    spent: dict[str, Spent] = {}
+    linked: tuple[tuple[Linked, ...], ...] = ()
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Who pays: the medium's kind, the holder's category, passes held, and what earlier days hand over."""
+
+    media: str | None = None
+    category: str | None = None
+    passes: tuple[HeldPass, ...] = ()
+    carried: Carried = Carried()
+
+
+class DayRating(msgspec.Struct, frozen=True):
+    """A rated day: one line for each tap in tap-time order; rides taken from passes by their ids; for the next day."""
+
+    day: str
+    tariff_version: int
+    currency: str
+    lines: tuple[Line, ...]
+    rides_used: dict[str, int]
+    carried: Carried
+
+    @property
+    def total_minor(self) -> int:
+        """What the day costs."""
+        return sum(line.charge_minor for line in self.lines)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What to post for a tap: positive is owed by the rider, negative goes back to him."""
+
+    tap_id: str
+    amount_minor: int
+
+
+@dataclass(slots=True)
+class _Fare:
+    """One rider's ride on its way through the rules; minor is what is left to pay before caps."""
+
+    ride: Ride
+    minor: int = 0
+    starts: bool = False
+    covered: Pass | None = None
+    uncapped_minor: int = 0
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, step: Step, amount_minor: int = 0, *, capped: bool = True) -> None:
+        self.steps.append(step)
+        if capped:
+            self.minor += amount_minor
+        else:
+            self.uncapped_minor += amount_minor
+
+
+def rate_day(
+    taps: Iterable[FareTap],
+    tariff: CityTariff,
+    account: Account,
+    *,
+    day: date | None = None,
+    as_of_s: float | None = None,
+) -> DayRating:
+    """One account's service day from all of its taps, however they are ordered.
+
+    day is needed only where there are no taps. as_of_s says up to when the taps are known: an entry may still be
+    waiting for its exit then; None is the end of the day. ValueError where the taps are of several days (rate_days).
+    """
+    days = by_service_day(taps, tariff)
+    if len(days) > 1:
+        raise ValueError(f"taps of {len(days)} service days: use rate_days")
+    for day_of_taps, taps_of_day in days.items():
+        return _rate(day_of_taps, taps_of_day, tariff, account, as_of_s)
+    return DayRating(day.isoformat() if day else "", tariff.version, tariff.currency, (), {}, account.carried)
+
+
+def rate_days(
+    taps: Iterable[FareTap], tariff: CityTariff, account: Account, *, as_of_s: float | None = None
+) -> tuple[DayRating, ...]:
+    """Consecutive service days, each handing its periods, passes and open transfers to the next."""
+    ratings = []
+    for day, taps_of_day in by_service_day(taps, tariff).items():
+        rating = _rate(day, taps_of_day, tariff, account, as_of_s)
+        ratings.append(rating)
+        account = after_day(account, rating)
+    return tuple(ratings)
+
+
+def after_day(account: Account, rating: DayRating) -> Account:
+    """The account as the next day finds it."""
+    passes = tuple(
+        msgspec.structs.replace(held, rides_left=held.rides_left - rating.rides_used.get(held.id, 0))
+        if held.rides_left is not None
+        else held
+        for held in account.passes
+    )
+    return msgspec.structs.replace(account, passes=passes, carried=rating.carried)
+
+
+def difference(old: DayRating | None, new: DayRating | None) -> tuple[Difference, ...]:
+    """What to post so that an account which paid the old rating has paid the new one; taps without change are left out.
+
+    None is a day that was not rated before, or that is taken back whole.
+    """
+    paid = {line.tap_id: line.charge_minor for line in old.lines} if old else {}
+    owed = {line.tap_id: line.charge_minor for line in new.lines} if new else {}
+    return tuple(
+        Difference(tap_id, owed.get(tap_id, 0) - paid.get(tap_id, 0))
+        for tap_id in (*owed, *(tap_id for tap_id in paid if tap_id not in owed))
+        if owed.get(tap_id, 0) != paid.get(tap_id, 0)
+    )
+
+
+def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Account, as_of_s: float | None) -> DayRating:
+    ordered = in_order(taps)
+    rides = list_rides(ordered, tariff, as_of_s)
+    steps: dict[str, list[Step]] = {tap.id: [] for tap in ordered}
+    riders = 1 + max((len(ride.companions) for ride in rides), default=0)
+    linked: list[tuple[Linked, ...]] = []
+    end_s = day_bounds_s(day, tariff.day_start, tariff.zone)[1]
+    spent: dict[str, Spent] = account.carried.spent
+    used: dict[str, int] = {}
+    for number in range(max(riders, len(account.carried.linked))):
+        before = account.carried.linked[number] if number < len(account.carried.linked) else ()
+        holder = number == 0
+        mine = rides if holder else [ride for ride in rides if len(ride.companions) >= number]
+        category = account.category if holder else None
+        passes = account.passes if holder else ()
+        fares, chain = _fares_of(mine, number, before, tariff, account.media, category, passes, used)
+        if holder or tariff.group.caps:
+            closing = _cap(fares, number, day, tariff, account, spent if holder else {})
+            spent = closing if holder else spent
+        linked.append(carried_over(chain, end_s - tariff.longest_transfer_s) if tariff.longest_transfer_s else ())
+        for fare in fares:
+            for tap_id in fare.ride.leg.taps[:-1]:
+                if holder:
+                    steps[tap_id].append(Step("entered" if len(fare.ride.leg.taps) == 2 else "continued"))
+            steps[fare.ride.leg.taps[-1]].extend(fare.steps)
+    while linked and not linked[-1]:
+        linked.pop()
+    lines = tuple(_line(tap, steps[tap.id], tariff) for tap in ordered)
+    carried = Carried(spent, tuple(linked))
+    return DayRating(day.isoformat(), tariff.version, tariff.currency, lines, used, carried)
+
+
+def _line(tap: FareTap, steps: Sequence[Step], tariff: CityTariff) -> Line:
+    network = tap.network if tap.network is not None else tariff.network_of(tap.route_id)
+    charge = sum(step.amount_minor for step in steps)
+    return Line(tap.id, tap.at_s, charge, tuple(steps), network, tap.route_id, tap.stop_id)
+
+
+def _fares_of(
+    rides: Sequence[Ride],
+    number: int,
+    before: Sequence[Linked],
+    tariff: CityTariff,
+    media: str | None,
+    category: str | None,
+    passes: Sequence[HeldPass],
+    used: dict[str, int],
+) -> tuple[list[_Fare], list[Linked]]:
+    """One rider's rides with what each costs before caps, and the chain of rides that transfers see."""
+    chain = list(before) if number == 0 or tariff.group.transfers else []
+    first = len(chain)
+    fares: list[_Fare] = []
+    of_chain: list[_Fare] = []
+    for ride in rides:
+        companion = ride.companions[number - 1] or None if number else None
+        rider = tariff.rider(companion if number else category, media)
+        fare = _Fare(ride)
+        fares.append(fare)
+        if ride.kind != "ride":
+            _odd(fare, number, tariff, rider)
+            continue
+        fare.covered = _unlimited(ride, tariff, passes)
+        if fare.covered is not None:
+            fare.add(Step("pass", 0, fare.covered.id, number))
+        elif number == 0 and (part := _partly(ride, tariff, passes, rider)) is not None:
+            held, extension = part
+            fare.add(Step("pass", 0, held.id, number))
+            fare.add(Step("extension", extension.price_minor, extension.id, number), extension.price_minor)
+            fare.covered, fare.starts = held, True
+        else:
+            one = link(ride.leg, chain if number == 0 or tariff.group.transfers else (), tariff.tables, rider)
+            chain.append(one)
+            of_chain.append(fare)
+            _explain(fare, one, chain, number, tariff, rider)
+    _give_back(of_chain, [one.adds_minor for one in chain[first:]], number)
+    for fare in of_chain:
+        _take_ride(fare, tariff, passes, used)
+    for fare in fares:
+        if fare.ride.kind == "ride":
+            _surcharge(fare, number, tariff, category if number == 0 else fare.ride.companions[number - 1])
+    return fares, chain
+
+
+def _odd(fare: _Fare, number: int, tariff: CityTariff, rider: Rider) -> None:
+    """A ride that lacks a tap, or that went nowhere."""
+    rule = tariff.exits.get(fare.ride.leg.network or "")
+    match fare.ride.kind:
+        case "no_exit" | "no_entry":
+            price = (rule.missing_minor * rider.percent + 50) // 100 if rule else 0
+            step = Step(fare.ride.kind, price, rider=number, number=rule.max_minutes if rule else None)
+            fare.starts = bool(rule and rule.missing_capped)
+            fare.add(step, price, capped=fare.starts)
+        case "same_stop":
+            fare.add(Step("same_stop", rider=number))
+        case _:
+            fare.add(Step("entered", rider=number))
+
+
+def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tariff: CityTariff, rider: Rider) -> None:
+    if not one.product:
+        fare.add(Step("unknown_fare", rider=number))
+        return
+    fare.add(Step("fare", one.full_minor, one.product, number), one.full_minor)
+    if one.fare_minor != one.full_minor:
+        less = one.fare_minor - one.full_minor
+        percent = rider.percent if rider.percent != 100 else None
+        fare.add(Step("concession", less, rider.category or "", number, percent=percent), less)
+    fare.starts = one.rule is None
+    if one.rule is not None:
+        since = chain[one.anchor].leg
+        rule = tariff.rules_by_id[one.rule]
+        until_s = since.start_s + rule.limit_s if rule.limit_s is not None else None
+        step = Step(
+            "transfer", one.adds_minor - one.fare_minor, one.transfer_product or one.rule, number,
+            tap=since.taps[0], since_s=since.start_s, until_s=until_s,
+        )  # fmt: skip
+        fare.add(step, step.amount_minor)
+
+
+def _give_back(fares: Sequence[_Fare], adds: Sequence[int], number: int) -> None:
+    """A transfer that makes a journey cheaper than its beginning lowers what the beginning is charged.
+
+    With running totals T, ride k is charged for min(T[k], T[k+1], ...): never negative, and the sum is the last T.
+    """
+    if all(add >= 0 for add in adds):
+        return
+    totals = []
+    running = 0
+    for add in adds:
+        running += add
+        totals.append(running)
+    for place in range(len(totals) - 2, -1, -1):
+        totals[place] = min(totals[place], totals[place + 1])
+    charged = 0
+    for fare, total in zip(fares, totals, strict=True):
+        charge = max(0, total - charged)
+        charged += charge
+        if charge != fare.minor:
+            fare.add(Step("later_transfer", charge - fare.minor, rider=number), charge - fare.minor)
+
+
+def _valid(held: HeldPass, ride: Ride) -> bool:
+    return held.from_s <= ride.leg.start_s < held.until_s
+
+
+def _in_scope(one: Pass, ride: Ride, tariff: CityTariff, *, zones: bool = True) -> bool:
+    return (
+        (not one.networks or ride.leg.network in one.networks)
+        and (not zones or not one.within or ride.leg.within(frozenset(one.within)))
+        and tariff.hours_hold(one.hours, ride.leg.start_s)
+    )
+
+
+def _unlimited(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> Pass | None:
+    """A pass without count that covers the whole ride; the one that ends first."""
+    for held in sorted(passes, key=lambda held: held.until_s):
+        one = (tariff.passes or {}).get(held.product)
+        if one is not None and held.rides_left is None and _valid(held, ride) and _in_scope(one, ride, tariff):
+            return one
+    return None
+
+
+def _partly(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], rider: Rider) -> tuple[Pass, Extension] | None:
+    """A pass that covers a part of the ride, where the tariff sells the rest for less than the ride."""
+    fares = next((found for table in tariff.tables if (found := table.leg_fares(ride.leg, rider))), ())
+    if not fares or not tariff.extensions:
+        return None
+    for held in passes:
+        one = (tariff.passes or {}).get(held.product)
+        if one is None or held.rides_left is not None or not one.within or not _valid(held, ride):
+            continue
+        extension = find_extension(ride.leg, one.within, fares[0].minor, tariff)
+        if extension is not None and _in_scope(one, ride, tariff, zones=False):
+            return one, extension
+    return None
+
+
+def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used: dict[str, int]) -> None:
+    """A ride that costs something is taken from what was bought ahead: first what ends first."""
+    if fare.minor <= 0:
+        return
+    for held in sorted(passes, key=lambda held: (held.until_s, held.id)):
+        left = None if held.rides_left is None else held.rides_left - used.get(held.id, 0)
+        if left is None or left <= 0 or not _valid(held, fare.ride):
+            continue
+        one = (tariff.passes or {}).get(held.product)
+        ahead = tariff.trips if held.product == "trips" else None
+        if one is not None and not _in_scope(one, fare.ride, tariff):
+            continue
+        if one is None and (ahead is None or (ahead.networks and fare.ride.leg.network not in ahead.networks)):
+            continue
+        used[held.id] = used.get(held.id, 0) + 1
+        fare.add(Step("trip" if ahead else "pass", -fare.minor, held.product, number=left - 1), -fare.minor)
+        return
+
+
+def _surcharge(fare: _Fare, number: int, tariff: CityTariff, category: str | None) -> None:
+    for extra in tariff.surcharges:
+        if not _applies(extra, fare.ride, category) or (fare.covered is not None and not extra.passes_pay):
+            continue
+        step = Step("surcharge", extra.price_minor, extra.id, number)
+        fare.add(step, extra.price_minor, capped=extra.capped)
+
+
+def _applies(extra: Surcharge, ride: Ride, category: str | None) -> bool:
+    if (extra.networks and ride.leg.network not in extra.networks) or (category and category in extra.exempt):
+        return False
+    leg, places = ride.leg, (frozenset(extra.stops), frozenset(extra.zones))
+    boards = leg.from_stop in places[0] or not leg.from_areas.isdisjoint(places[1])
+    leaves = leg.to_stop in places[0] or not leg.to_areas.isdisjoint(places[1])
+    if not extra.stops and not extra.zones:
+        return True
+    if extra.on == "either":  # a ride within the place, such as between two terminals, is not a ride to or from it
+        return boards != leaves if leg.to_stop is not None or leg.to_areas else boards
+    return boards if extra.on == "boarding" else leaves
+
+
+def _cap(
+    fares: Sequence[_Fare], number: int, day: date, tariff: CityTariff, account: Account, spent: Mapping[str, Spent]
+) -> dict[str, Spent]:
+    """Lower what the rides cost by the caps that are for this rider; the caps' periods after them."""
+    caps = [cap for cap in tariff.caps if is_for(cap, account.category if number == 0 else None, account.media, tariff)]
+    if not caps:
+        return dict(spent)
+    before = opening(caps, spent, day, tariff)
+    dues = [Due(fare.ride.leg, fare.minor, fare.starts) for fare in fares]
+    capped, after = cap_rides(dues, caps, before, day, tariff)
+    for fare, result in zip(fares, capped, strict=True):
+        _explain_cap(fare, result, number)
+    return dict(spent) | after
+
+
+def _explain_cap(fare: _Fare, result: Capped, number: int) -> None:
+    less = result.minor - fare.minor
+    if sum(effect.change_minor for effect in result.effects) != less and result.combined is not None:
+        cap, extension = result.combined
+        other = extension.id if extension is not None else None
+        fare.add(Step("combination", less, cap.id, number, limit_minor=cap.amount_minor, other=other), less)
+        return
+    for effect in result.effects:
+        rides = effect.cap.after_rides is not None
+        step = Step(
+            "after_rides" if rides else "cap", effect.change_minor, effect.cap.id, number,
+            limit_minor=effect.cap.amount_minor, spent_minor=effect.spent_minor,
+            number=effect.rides if rides else None, percent=effect.cap.then_percent if rides else None,
+        )  # fmt: skip
+        fare.add(step, effect.change_minor)

@@ -1,0 +1,231 @@
+"""A rated day in words: which rule, which fact, which amount, in Ukrainian and English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+
+from babel.dates import format_date, format_time
+from babel.numbers import format_currency
+
+from ticketing.city_tariff import CityTariff
+from ticketing.debits import PlannedDebit
+from ticketing.money import currency_digits
+from ticketing.rating import DayRating, Difference, Line, Step
+
+Language = Literal["uk", "en"]
+_LOCALE = {"uk": "uk_UA", "en": "en_GB"}
+
+# {name} of the rule, {limit} {spent} {amount} money, {since} {until} clock times, {number} {percent}, {other} a name.
+_TEXT: dict[Language, dict[str, str]] = {
+    "uk": {
+        "fare": "Проїзд «{name}»",
+        "concession": "Пільга: сплачуєте {percent} % ціни",
+        "concession_own": "Пільгова ціна",
+        "transfer": "Пересадка «{name}»: перша поїздка о {since}, діє до {until}",
+        "transfer_open": "Пересадка «{name}»: перша поїздка о {since}",
+        "transfer_more": "Доплата за пересадку «{name}»: перша поїздка о {since}",
+        "later_transfer": "Знижка: поїздка стала частиною дешевшої подорожі",
+        "pass": "Проїзний «{name}»",
+        "pass_counted": "Проїзний «{name}»: лишилося поїздок: {number}",
+        "trip": "Поїздка, куплена наперед: лишилося {number}",
+        "extension": "Доплата «{name}» за частину поїздки, якої проїзний не охоплює",
+        "cap": "Межа «{name}»: не більше {limit}, перед цією поїздкою сплачено {spent}",
+        "after_rides": "«{name}»: після {number} платних поїздок сплачуєте {percent} %",
+        "combination": "Вигідніше разом: межа «{name}» ({limit})",
+        "combination_with": "Вигідніше разом: межа «{name}» ({limit}) і доплата «{other}»",
+        "surcharge": "Надбавка «{name}»",
+        "entered": "Вхід: оплата після виходу",
+        "continued": "Подорож триває: оплата наприкінці",
+        "no_exit": "Немає відмітки про вихід: найбільша ціна",
+        "no_entry": "Немає відмітки про вхід, або поїздка була довшою за {number} хв: найбільша ціна",
+        "same_stop": "Вхід і вихід на тій самій станції: безкоштовно",
+        "unknown_fare": "Тариф не знає ціни цієї поїздки: її не стягнуто",
+        "companion": "Супутник {rider}: {text}",
+        "holder": "{text}",
+        "total": "Разом",
+        "free": "безкоштовно",
+        "pair": "{amount} списано після другої поїздки о {since}",
+        "odd": "{amount} за непарну поїздку: списання після {since}",
+        "day": "{amount} за весь день одним списанням, {date} о {since}",
+        "each": "{amount} списано о {since}",
+        "more": "Після пізнього запису валідатора перерахували день: доплата {amount}",
+        "less": "Після пізнього запису валідатора перерахували день: повертаємо {amount}",
+    },
+    "en": {
+        "fare": "Fare “{name}”",
+        "concession": "Concession: you pay {percent}% of the price",
+        "concession_own": "Concession price",
+        "transfer": "Transfer “{name}”: the first ride was at {since}, it lasts until {until}",
+        "transfer_open": "Transfer “{name}”: the first ride was at {since}",
+        "transfer_more": "Extra for the transfer “{name}”: the first ride was at {since}",
+        "later_transfer": "Reduction: the ride became part of a cheaper journey",
+        "pass": "Pass “{name}”",
+        "pass_counted": "Pass “{name}”: rides left: {number}",
+        "trip": "A trip bought ahead: {number} left",
+        "extension": "Extension “{name}” for the part of the ride beyond the pass",
+        "cap": "Cap “{name}”: no more than {limit}, {spent} had been paid before this ride",
+        "after_rides": "“{name}”: after {number} paid rides you pay {percent}%",
+        "combination": "Cheaper together: cap “{name}” ({limit})",
+        "combination_with": "Cheaper together: cap “{name}” ({limit}) and extension “{other}”",
+        "surcharge": "Surcharge “{name}”",
+        "entered": "Tapped in: charged after tapping out",
+        "continued": "The journey goes on: charged at its end",
+        "no_exit": "No tap out: the maximum fare",
+        "no_entry": "No tap in, or the journey took longer than {number} minutes: the maximum fare",
+        "same_stop": "In and out at the same station: free",
+        "unknown_fare": "The tariff has no price for this ride: nothing was charged",
+        "companion": "Companion {rider}: {text}",
+        "holder": "{text}",
+        "total": "Total",
+        "free": "free",
+        "pair": "{amount} debited after the second trip at {since}",
+        "odd": "{amount} for the odd trip: debited after {since}",
+        "day": "{amount} for the whole day in one debit, {date} at {since}",
+        "each": "{amount} debited at {since}",
+        "more": "The day was calculated anew after a late tap: {amount} more",
+        "less": "The day was calculated anew after a late tap: {amount} goes back to you",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule in words, and what it did to the amount ("" where it did nothing)."""
+
+    text: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLine:
+    """One tap: when by the city's clock, on what, why, and for how much."""
+
+    time: str
+    place: str
+    reasons: tuple[Reason, ...]
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A day's receipt in one language."""
+
+    title: str
+    lines: tuple[ReceiptLine, ...]
+    total: str
+    debits: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """The receipt as plain lines, for a page, a letter or a terminal."""
+        rows = [self.title, ""]
+        for line in self.lines:
+            rows.append("  ".join(part for part in (line.time, line.place, line.amount) if part))
+            rows.extend(
+                f"       {reason.text}{f': {reason.amount}' if reason.amount else ''}" for reason in line.reasons
+            )
+        return "\n".join([*rows, "", self.total, *self.debits])
+
+
+def receipt(rating: DayRating, tariff: CityTariff, language: Language, debits: Sequence[PlannedDebit] = ()) -> Receipt:
+    """The receipt of a rated day; tariff is the version that rated it, debits what is taken from a bank card for it."""
+    day = date.fromisoformat(rating.day) if rating.day else None
+    when = format_date(day, "full", locale=_LOCALE[language]) if day else ""
+    title = ", ".join(part for part in (_in(language, tariff.city.uk, tariff.city.en), when) if part)
+    total = f"{_TEXT[language]['total']}: {money(rating.total_minor, rating.currency, language)}"
+    return Receipt(
+        title,
+        tuple(_line(line, tariff, rating.currency, language) for line in rating.lines),
+        total,
+        tuple(_debit(debit, tariff, rating.currency, language) for debit in debits),
+    )
+
+
+def explain_step(step: Step, tariff: CityTariff, language: Language) -> str:
+    """One rule in words."""
+    texts = _TEXT[language]
+    facts = {
+        "name": _name(step.rule, tariff, language),
+        "other": _name(step.other or "", tariff, language),
+        "limit": money(step.limit_minor or 0, tariff.currency, language),
+        "spent": money(step.spent_minor or 0, tariff.currency, language),
+        "since": _clock(step.since_s, tariff, language),
+        "until": _clock(step.until_s, tariff, language),
+        "number": "" if step.number is None else step.number,
+        "percent": "" if step.percent is None else step.percent,
+    }
+    text = texts[_which(step)].format(**facts)
+    return texts["companion"].format(rider=step.rider, text=text) if step.rider else text
+
+
+def explain_differences(differences: Sequence[Difference], tariff: CityTariff, language: Language) -> str:
+    """What a late tap changed, in one sentence; "" where nothing did."""
+    amount_minor = sum(difference.amount_minor for difference in differences)
+    if amount_minor == 0:
+        return ""
+    amount = money(abs(amount_minor), tariff.currency, language)
+    return _TEXT[language]["more" if amount_minor > 0 else "less"].format(amount=amount)
+
+
+def money(minor: int, currency: str, language: Language) -> str:
+    """An amount as the language writes it: 8,00 ₴ or £0.30."""
+    amount = Decimal(minor).scaleb(-currency_digits(currency))
+    text: str = format_currency(amount, currency, locale=_LOCALE[language])
+    # A currency that the language has no sign for stands before the number as its code, and apart from it.
+    return re.sub(rf"{currency}(?=\d)", f"{currency}\u00a0", text)
+
+
+def _which(step: Step) -> str:
+    match step.kind:
+        case "concession" if step.percent is None:
+            return "concession_own"
+        case "transfer" if step.until_s is None:
+            return "transfer_open"
+        case "pass" if step.number is not None:
+            return "pass_counted"
+        case "combination" if step.other is not None:
+            return "combination_with"
+        case kind:
+            return kind
+
+
+def _line(line: Line, tariff: CityTariff, currency: str, language: Language) -> ReceiptLine:
+    network = tariff.network_names.get(line.network or "")
+    place = " ".join(part for part in (_in(language, network.uk, network.en) if network else "", line.route_id) if part)
+    reasons = tuple(
+        Reason(
+            explain_step(step, tariff, language),
+            money(step.amount_minor, currency, language) if step.amount_minor else "",
+        )
+        for step in line.explanation
+    )
+    amount = money(line.charge_minor, currency, language) if line.charge_minor else _TEXT[language]["free"]
+    return ReceiptLine(_clock(line.at_s, tariff, language), place, reasons, amount)
+
+
+def _debit(debit: PlannedDebit, tariff: CityTariff, currency: str, language: Language) -> str:
+    at = datetime.fromtimestamp(debit.at_s, tariff.zone)
+    return _TEXT[language][debit.reason].format(
+        amount=money(debit.minor, currency, language),
+        since=_clock(debit.at_s, tariff, language),
+        date=format_date(at.date(), "medium", locale=_LOCALE[language]),
+    )
+
+
+def _name(rule: str, tariff: CityTariff, language: Language) -> str:
+    name = tariff.names.get(rule)
+    return _in(language, name.uk, name.en) if name else rule
+
+
+def _in(language: Language, uk: str, en: str) -> str:
+    return uk if language == "uk" else en
+
+
+def _clock(at_s: float | None, tariff: CityTariff, language: Language) -> str:
+    if at_s is None:
+        return ""
+    return format_time(datetime.fromtimestamp(at_s, tariff.zone), "HH:mm", locale=_LOCALE[language])

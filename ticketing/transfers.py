@@ -1,0 +1,135 @@
+"""Rides joined into journeys by transfer rules: what each ride adds to what the journey costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ticketing.fares import Fares, Leg, LegFare, Pays, Rider, TransferRule, within_limit
+
+LOOK_BACK_MAX = 64
+"""Rides that a transfer may reach back over; more than one person makes within the longest window."""
+
+
+class Linked(msgspec.Struct, frozen=True):
+    """A ride in its journey. fare_minor is its own price, adds_minor what it adds to the journey's.
+
+    rule is the transfer that joined it (None: it begins a journey), anchor the place of the first ride that the rule
+    counts from (its own place, where it begins one; -1 where that is forgotten). product is "" where no fare is known.
+    """
+
+    leg: Leg
+    group: str
+    product: str
+    fare_minor: int
+    full_minor: int
+    adds_minor: int
+    anchor: int
+    rule: str | None = None
+    transfer_product: str | None = None
+
+
+def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rider) -> Linked:
+    """The ride's place after those before it: by the cheapest transfer that the rules allow, or on its own.
+
+    A feed's rule that joins two consecutive rides is followed even where it costs more; a file's is optional.
+    """
+    options = next((found for table in tables if (found := table.leg_fares(leg, rider))), ())
+    if not options:
+        return Linked(leg, "", "", 0, 0, 0, len(before))
+    followed: list[tuple[int, Linked]] = []
+    offered = []
+    for option in options:
+        if not option.group:
+            continue
+        for place in range(len(before) - 1, max(-1, len(before) - 1 - LOOK_BACK_MAX), -1):
+            consecutive = place == len(before) - 1
+            for table in tables:
+                for rule in table.transfers(before[place].group, option.group):
+                    linked = _transfer(rule, place, leg, option, before, table, rider, consecutive)
+                    if linked is None:
+                        continue
+                    if consecutive and not rule.optional:
+                        followed.append((rule.count if rule.count > 0 else LOOK_BACK_MAX + 1, linked))
+                    else:
+                        offered.append(linked)
+    own = options[0]
+    alone = Linked(leg, own.group, own.product, own.minor, own.full_minor, own.minor, len(before))
+    # Of several counts the least that still allows the change is the rule's (transfer_count).
+    base = min(followed, key=lambda pair: (pair[0], pair[1].adds_minor))[1] if followed else alone
+    return min((base, *offered), key=lambda linked: linked.adds_minor)
+
+
+def _transfer(
+    rule: TransferRule,
+    place: int,
+    leg: Leg,
+    option: LegFare,
+    before: Sequence[Linked],
+    table: Fares,
+    rider: Rider,
+    consecutive: bool,
+) -> Linked | None:
+    earlier = before[place]
+    if not earlier.group or not (consecutive or rule.between_others):
+        return None
+    anchor = earlier.anchor if rule.chained and earlier.rule == rule.id else place
+    if anchor < 0 or not within_limit(rule, before[anchor].leg, leg):
+        return None
+    if rule.count > 0 and rule.chained:
+        used = sum(1 for linked in before[anchor:] if linked.rule == rule.id and linked.anchor == anchor)
+        if used >= rule.count:
+            return None
+    if not rule.return_trips and _returns(leg, anchor, before):
+        return None
+    extra = 0
+    if rule.product is not None:
+        price = table.price(rule.product, rider)
+        if price is None:
+            return None
+        extra = price[0]
+    match rule.pays:
+        case Pays.A_AB:
+            adds = extra
+        case Pays.A_AB_B:
+            adds = extra + option.minor
+        case Pays.AB:
+            adds = extra - earlier.adds_minor if earlier.rule is None else extra
+        case Pays.DIFFERENCE:
+            paid = sum(linked.adds_minor for linked in before[anchor:] if linked.anchor == anchor)
+            adds = max(0, option.minor - paid) + extra
+    if rule.optional:
+        adds = max(0, adds)
+    return Linked(
+        leg, option.group, option.product, option.minor, option.full_minor, adds, anchor, rule.id, rule.product
+    )
+
+
+def _returns(leg: Leg, anchor: int, before: Sequence[Linked]) -> bool:
+    """Whether a ride goes back: on a route ridden before in this journey, or from the stop where it began."""
+    first = before[anchor].leg
+    if leg.from_stop is not None and leg.from_stop == first.from_stop:
+        return True
+    for linked in before[anchor:]:
+        ridden = linked.leg
+        if linked.anchor == anchor and leg.route_id is not None and leg.route_id == ridden.route_id:
+            same_way = leg.direction_id is not None and leg.direction_id == ridden.direction_id
+            if not same_way:
+                return True
+    return False
+
+
+def journey_minor(legs: Sequence[Leg], tables: Sequence[Fares], rider: Rider) -> int | None:
+    """What a journey of legs costs by the fare tables alone; None where the fare of a leg is unknown."""
+    linked: list[Linked] = []
+    for leg in legs:
+        linked.append(link(leg, linked, tables, rider))
+    return sum(one.adds_minor for one in linked) if all(one.product for one in linked) else None
+
+
+def carried_over(linked: Sequence[Linked], from_s: float) -> tuple[Linked, ...]:
+    """The rides since an instant, as what comes next day needs them: places counted anew, forgotten anchors -1."""
+    kept = [place for place, one in enumerate(linked) if one.leg.start_s >= from_s][-LOOK_BACK_MAX:]
+    first = kept[0] if kept else 0
+    return tuple(msgspec.structs.replace(linked[place], anchor=max(-1, linked[place].anchor - first)) for place in kept)
