@@ -20,6 +20,11 @@ EXCESS = """
 UNFLAGGED = "SELECT count(*) FROM tap WHERE offline_verdict = 'accepted' AND verdict <> 'accepted' AND NOT conflict"
 
 
+def unreadable(entries: Iterable[Entry]) -> set[str]:
+    """Taps that were answered `malformed`: one that nobody can read is kept as a dead letter, not as a tap."""
+    return {str(e["id"]) for e in entries if e["what"] == "answered" and e["verdict"] == "malformed"}
+
+
 async def check_invariants(
     dsn: str,
     entries: Iterable[Entry] = (),
@@ -38,8 +43,12 @@ async def check_invariants(
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         rows = await connection.fetch("SELECT id::text, verdict::text, device FROM tap")
+        entries = list(entries)
         comparison = compare(entries, rows)
-        assert comparison.findings == [], f"I1, I2: {comparison.findings[:5]} of {len(comparison.findings)}"
+        findings = [finding for finding in comparison.findings if finding.tap_id not in unreadable(entries)]
+        assert findings == [], f"I1, I2: {findings[:5]} of {len(findings)}"
+        letters = await connection.fetchval("SELECT count(*) FROM dead_letter")
+        assert len(comparison.findings) <= letters, "I1: an unreadable tap has an answer and no dead letter"
         assert comparison.waiting <= waiting, f"I2: {comparison.waiting} taps are neither receipted nor stored"
         assert await connection.fetch(EXCESS) == [], "I3: uses beyond what was sold, or not counted"
         assert await connection.fetchval(UNFLAGGED) == 0, "I3: an excess that is no flagged conflict"
