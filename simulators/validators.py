@@ -148,6 +148,17 @@ class Validator:
         self._fresh.append(body.id)
         return kept
 
+    def decide_alone(self, tap_id: str, offline: Offline) -> Kept | None:
+        """Add the validator's own decision to a tap that nobody has answered; None where it is answered by now.
+
+        It stays the same tap: id and content are what they were, and whichever message arrives first counts.
+        """
+        kept = self.kept.get(tap_id)
+        if kept is not None:
+            body = msgspec.json.decode(kept.payload, type=TapBody)
+            kept.payload = encode_tap(msgspec.structs.replace(body, offline=offline))
+        return kept
+
     def next_s(self) -> float:
         """When something is due next (Unix seconds); minus infinity for now, infinity when nothing is."""
         if self._fresh or (self._ready and len(self._flying) < self.limits.in_flight_max):

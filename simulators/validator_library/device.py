@@ -1,0 +1,167 @@
+"""The thin shell around a `Terminal`: its MQTT connection, its lists over HTTP, its disk, and a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import aiohttp
+import msgspec
+
+from gateway import topics
+from simulators.transport import Device, Devices
+from simulators.validator_library.disk import Disk
+from simulators.validator_library.lists import TEXT_BYTES_MAX, ListError
+from simulators.validator_library.rules import products_from_json
+from simulators.validator_library.terminal import Shown, Step, Terminal
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who the device is, and where its lists are; `status_lists` are the numbers of those it needs."""
+
+    operator: str
+    name: str
+    username: str
+    password: str
+    http_url: str | None = None
+    status_lists: tuple[int, ...] = ()
+    refresh_s: float = 20.0  # a revoked ticket is refused within a minute
+    http_timeout_s: float = 10.0
+    turn_s: float = 0.02
+
+
+class ValidatorDevice:
+    """A validator at work: enter to switch it on; `show` is called with whatever the rider is to see."""
+
+    def __init__(
+        self,
+        access: Access,
+        terminal: Terminal,
+        devices: Devices,
+        disk: Disk,
+        show: Callable[[Shown], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.terminal = terminal
+        self.counters: Counter[str] = Counter()
+        self._access = access
+        self._devices = devices
+        self._disk = disk
+        self._show = show
+        self._clock = clock
+        operator, name = access.operator, access.name
+        self._lists_topic = topics.lists(operator)
+        self.device = Device(
+            access.username,
+            access.password,
+            subscriptions=(topics.verdict(operator, name), topics.receipt(operator, name), self._lists_topic),
+            status_topic=topics.validator_status(operator, name),
+            on_message=self._hear,
+        )
+        self._refresh_now = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> ValidatorDevice:
+        self.terminal.restore(self._disk.entries())
+        self._devices.open(self.device)
+        name = self._access.name
+        self._tasks = [asyncio.create_task(self._work(), name=f"validator {name}")]
+        if self._access.http_url is not None:
+            self._tasks.append(asyncio.create_task(self._refresh_for_ever(), name=f"lists of {name}"))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._do(self.terminal.step(self._clock(), online=False))
+        self._devices.close(self.device)
+
+    def tap(self, medium: str, token: str) -> str | None:
+        """A rider taps; the tap's id, or None when the validator is full and lets nobody in."""
+        kept = self.terminal.tap(self._clock(), medium, token)
+        self.counters["refused_full"] += kept is None
+        return kept.tap_id if kept else None
+
+    def ages_s(self) -> dict[str, float]:
+        """How old keys, status lists and deny list are, in seconds."""
+        return self.terminal.lists.ages_s(self._clock())
+
+    async def _work(self) -> None:
+        while True:
+            now_s = self._clock()
+            self._do(self.terminal.step(now_s, self.device.online))
+            await asyncio.sleep(self._access.turn_s)
+
+    def _do(self, step: Step) -> None:
+        """Disk first: what is sent or shown is safe before."""
+        self._disk.append(step.write)
+        operator, name = self._access.operator, self._access.name
+        for kept in step.send:
+            self._devices.publish(self.device, topics.tap(operator, name), kept.payload, qos=1)
+        for shown in step.show:
+            self.counters["alone" if shown.alone else "judged"] += 1
+            self._show(shown)
+        for kept in step.aside:
+            self.counters["set_aside"] += 1
+            report = {"ts": self._clock(), "event": "tap_set_aside", "id": kept.tap_id, "tries": kept.tries}
+            self._devices.publish(self.device, topics.validator_event(operator, name), _encode(report), qos=1)
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        if topic.endswith("/verdict"):
+            self.terminal.on_verdict(payload, self._clock())
+        elif topic.endswith("/receipt"):
+            self.terminal.on_receipt(payload)
+        elif topic == self._lists_topic:
+            self._refresh_now.set()  # something is newer; what, the addresses that we know will tell
+
+    async def _refresh_for_ever(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=self._access.http_timeout_s)
+        async with aiohttp.ClientSession(timeout=timeout, read_bufsize=2**16) as http:
+            while True:
+                self._refresh_now.clear()
+                await self.refresh(http)
+                try:
+                    async with asyncio.timeout(self._access.refresh_s):
+                        await self._refresh_now.wait()
+                except TimeoutError:
+                    pass
+
+    async def refresh(self, http: aiohttp.ClientSession) -> None:
+        """Fetch everything once; what cannot be fetched or taken stays as it was, and is counted."""
+        lists, now_s = self.terminal.lists, self._clock()
+        await self._fetch(http, "/.well-known/cose-keys", lambda data: lists.take_keys(data, now_s))
+        await self._fetch(http, "/api/v1/products", self._take_products)
+        for number in self._access.status_lists:
+            await self._fetch(
+                http, f"/status-lists/{number}", lambda data: lists.take_status_list(data.decode("ascii"), now_s)
+            )
+        await self._fetch(
+            http, f"/deny-list?after={lists.deny_sequence}", lambda data: lists.take_deny_list(data, now_s)
+        )
+
+    def _take_products(self, data: bytes) -> None:
+        rules = self.terminal.rules
+        self.terminal.rules = replace(rules, products=products_from_json(data))
+
+    async def _fetch(self, http: aiohttp.ClientSession, path: str, take: Callable[[bytes], object]) -> None:
+        try:
+            async with http.get(f"{self._access.http_url}{path}") as reply:
+                reply.raise_for_status()
+                data = await reply.content.read(TEXT_BYTES_MAX + 1)
+                while len(data) <= TEXT_BYTES_MAX and not reply.content.at_eof():
+                    data += await reply.content.read(TEXT_BYTES_MAX + 1 - len(data))
+            take(data)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            self.counters["fetch_failures"] += 1
+        except (ListError, ValueError):
+            self.counters["lists_refused"] += 1

@@ -1,0 +1,198 @@
+"""A validator as a state machine: asks the server, decides alone when it does not answer in time, and comes back.
+
+    server   a tap is sent and its rider waits; no verdict within `fallback_s`, or `unavailable`: decided alone, and
+             the mode is `alone`
+    alone    a tap is decided at once, and sent all the same; the first verdict brings the mode back to `server`
+
+Every tap that the shell is given to send must be on disk first: `Step.write` comes before `Step.send`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gateway.wire import Bank, Offline, TapBody
+from simulators.validator_library.decision import Decision, Scan, decide, note
+from simulators.validator_library.lists import Lists
+from simulators.validator_library.memory import Memory, Seen
+from simulators.validator_library.rules import Rules
+from simulators.validators import Answered, Kept, Limits, Validator
+from ticketing.verdict import JUDGED, Verdict
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the rider is shown: by the server's word or by the validator's own."""
+
+    tap_id: str
+    verdict: str
+    alone: bool
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Step:
+    """What the shell does now, in this order: put `write` on disk, publish `send`, show `show`, report `aside`."""
+
+    write: list[Entry] = field(default_factory=list)
+    send: list[Kept] = field(default_factory=list)
+    show: list[Shown] = field(default_factory=list)
+    aside: list[Kept] = field(default_factory=list)
+
+
+class Terminal:
+    """One validator. Its taps and its memory are bounded; times are Unix seconds of its own clock."""
+
+    def __init__(
+        self,
+        boot: str,
+        place: str,
+        rules: Rules,
+        *,
+        rng: np.random.Generator,
+        lists: Lists | None = None,
+        limits: Limits | None = None,
+        fallback_s: float = 0.5,
+        memory: Memory | None = None,
+    ) -> None:
+        """`place` is <operator>/<vehicle>; `boot` names this start of the device and is never used again."""
+        self.rules = rules
+        self.lists = lists or Lists()
+        self.memory = memory or Memory()
+        self.validator = Validator(boot, rng, limits or Limits())
+        self.alone_since_s: float | None = None
+        self.decided_alone = 0
+        self._place = place
+        self._fallback_s = fallback_s
+        self._scans: dict[str, Scan] = {}  # of taps without a verdict, ours or the server's
+        self._alone: set[str] = set()  # decided here and not judged there yet
+        self._deadlines: list[tuple[float, str]] = []
+        self._step = Step()
+
+    def restore(self, entries: list[Entry]) -> int:
+        """Take back what an earlier start left on disk, as `disk.Disk.entries` gives it; how many taps came back."""
+        taps: dict[str, tuple[float, bytes]] = {}
+        for entry in entries:
+            match entry["what"]:
+                case "tap" | "decided":
+                    taps[entry["id"]] = (entry["at"], entry["payload"].encode())
+                case "done":
+                    taps.pop(entry["id"], None)
+                case "seen":
+                    self.memory.put(entry["medium"], Seen(*entry["seen"]))
+        for tap_id, (_, payload) in taps.items():
+            if msgspec.json.decode(payload, type=TapBody).offline is not None:
+                self._alone.add(tap_id)
+        return self.validator.restore(taps.values())
+
+    def tap(self, now_s: float, medium: str, token: str, bank: Bank | None = None) -> Kept | None:
+        """A rider taps; None when no more taps can be kept, so that nobody is let in whose ride would be forgotten."""
+        vehicle = self._place.rpartition("/")[2]
+        kept = self.validator.tap(now_s=now_s, medium=medium, token=token, vehicle=vehicle, bank=bank)
+        if kept is None:
+            return None
+        self._scans[kept.tap_id] = Scan(medium, token, self._place, now_s, bank.oda if bank else "none")
+        if self.alone_since_s is None:
+            self._step.write.append(_tap_entry("tap", kept))
+            heapq.heappush(self._deadlines, (now_s + self._fallback_s, kept.tap_id))
+        else:
+            self._decide(kept.tap_id, "tap")
+        return kept
+
+    def step(self, now_s: float, online: bool) -> Step:
+        """Everything to do now; `online` is whether the shell has a connection."""
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            _, tap_id = heapq.heappop(self._deadlines)
+            if tap_id in self._scans:
+                self._go_alone(now_s)
+                self._decide(tap_id, "decided")
+        if online:
+            send, aside = self.validator.due(now_s)
+            self._step.send += send
+            self._step.aside += aside
+        step, self._step = self._step, Step()
+        return step
+
+    def next_s(self) -> float:
+        """When `step` has something to do next (Unix seconds), minus infinity for now, infinity for never."""
+        deadline_s = self._deadlines[0][0] if self._deadlines else float("inf")
+        return min(deadline_s, self.validator.next_s())
+
+    def on_verdict(self, payload: bytes, now_s: float) -> Answered:
+        """A verdict of the server; its tap is receipted unless it is `unavailable`."""
+        answered = self.validator.on_verdict(payload, now_s)
+        if answered.tap_id is None or answered.verdict is None or answered.duplicate:
+            return answered
+        tap_id = answered.tap_id
+        if answered.verdict == Verdict.UNAVAILABLE:
+            if tap_id in self._scans:
+                self._go_alone(now_s)
+                self._decide(tap_id, "decided")
+            return answered
+        self.alone_since_s = None
+        scan = self._scans.pop(tap_id, None)
+        if scan is not None:
+            self._step.show.append(Shown(tap_id, answered.verdict, alone=False))
+            if answered.verdict in JUDGED:  # a later server may know others: receipts all the same
+                # Remember what the server's word means here, as if it had been ours.
+                decision = decide(scan, self.rules, self.lists, self.memory)
+                self._note(Decision(Verdict(answered.verdict), None, decision.key, decision.counter), scan)
+        self._forget(answered.tap_ids)
+        return answered
+
+    def on_receipt(self, payload: bytes) -> Answered:
+        """A cumulative receipt of the server."""
+        answered = self.validator.on_receipt(payload)
+        for tap_id in answered.tap_ids:
+            scan = self._scans.pop(tap_id, None)
+            if scan is not None:  # judged there, and the verdict was lost on its way: the rider still waits
+                decision = decide(scan, self.rules, self.lists, self.memory)
+                self._step.show.append(Shown(tap_id, decision.verdict.value, True, decision.reason))
+                self._note(decision, scan)
+        self._forget(answered.tap_ids)
+        return answered
+
+    @property
+    def unjudged(self) -> int:
+        """Taps that were decided here and that the server has not receipted."""
+        return len(self._alone)
+
+    def _go_alone(self, now_s: float) -> None:
+        if self.alone_since_s is None:
+            self.alone_since_s = now_s
+
+    def _decide(self, tap_id: str, what: str) -> None:
+        scan = self._scans.pop(tap_id)
+        decision = decide(scan, self.rules, self.lists, self.memory)
+        kept = self.validator.decide_alone(tap_id, Offline(decision.verdict.value, self.rules.version))
+        if kept is None:
+            return
+        self.decided_alone += 1
+        self._alone.add(tap_id)
+        self._step.write.append(_tap_entry(what, kept))
+        self._step.show.append(Shown(tap_id, decision.verdict.value, True, decision.reason))
+        self._note(decision, scan)
+
+    def _note(self, decision: Decision, scan: Scan) -> None:
+        note(decision, scan, self.memory)
+        if decision.key is not None:
+            seen = self.memory.get(decision.key)
+            fields = [seen.uses, seen.place, seen.last_s, seen.counter]
+            self._step.write.append({"what": "seen", "medium": decision.key, "seen": fields})
+
+    def _forget(self, tap_ids: list[str]) -> None:
+        for tap_id in tap_ids:
+            self._scans.pop(tap_id, None)
+            self._alone.discard(tap_id)
+            self._step.write.append({"what": "done", "id": tap_id})
+
+
+def _tap_entry(what: str, kept: Kept) -> Entry:
+    return {"what": what, "id": kept.tap_id, "at": kept.made_s, "payload": kept.payload.decode()}
