@@ -106,8 +106,9 @@ def match(
     last = paths.first[path + 1] - 1
     # Segments may begin and end within the window's last cell: take all that begin before the next one.
     after = cells + (np.clip(to_m, 0.0, path_m) * (1 / CELL_M)).astype(np.int32) + 1
-    after = np.minimum(after, paths.cell_start[path + 1] - 1)
-    high = np.minimum(paths.cell_segment[after] + 1, np.maximum(last, low + 1))
+    ends = paths.cell_start[path + 1]
+    high = np.where(after < ends, paths.cell_segment[np.minimum(after, ends - 1)] + 1, last)
+    high = np.maximum(np.minimum(high, last), low + 1)
     count = high - low
     heading = np.radians(bearing_deg)
     known = ~np.isnan(heading)
