@@ -1,18 +1,20 @@
-"""Arrivals: when each vehicle will be at the stops ahead of it: the timetable, moved by the delay it has now.
+"""Arrivals: when each vehicle will be at the stops ahead of it.
 
-A delay does not go past a layover that is long enough to absorb it: the next trip of a block leaves on time, or as soon
-as the vehicle has come and turned round.
+The delay that a vehicle has now is carried from stop to stop through the timetable, and grows or shrinks by what roads
+and stops take beyond it (see running). It does not go past a layover that is long enough to absorb it: the next trip of
+a block leaves on time, or as soon as the vehicle has come and turned round. Nothing is predicted for what is over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from dispatch.fleet import Fleet
 from dispatch.network import Floats, Ints, Network
 from dispatch.observations import Rows
+from dispatch.running import Outlook
 
 TURN_S = 60.0  # the least time between the last stop of a trip and the first of the next
 NEXT_TRIP_WITHIN_S = 3600.0  # trips that start later are the timetable's business
@@ -40,42 +42,101 @@ class Predictions:
         return len(self.vehicle)
 
 
-def predict(fleet: Fleet, network: Network, rows: Rows, deviation_s: Floats) -> Predictions:
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Vehicles about to go on from `from_stop` of a trip, `delay_s` late; `left` of the leg to it is still ahead."""
+
+    vehicle: Rows
+    trip: Ints
+    zero_s: Floats
+    ts_s: Floats
+    delay_s: Floats
+    from_stop: Ints
+    left: Floats
+
+
+def predict(
+    fleet: Fleet, network: Network, outlook: Outlook, rows: Rows, deviation_s: Floats, now_s: float
+) -> Predictions:
     """Predictions for vehicles on a trip, whose deviation from the timetable is known (seconds, late above 0)."""
     trip, zero_s, ts_s = fleet.trip[rows], fleet.zero_s[rows], fleet.ts_s[rows]
-    end_s = network.arrival_s[network.trip_time_start[trip + 1] - 1] + zero_s + deviation_s
-    follows = fleet.next_trip[rows]
-    some = np.maximum(follows, 0)
-    start_s = network.departure_s[network.trip_time_start[some]] + fleet.next_zero_s[rows]
+    next_stop = fleet.next_stop[rows]
+    left = _left_of_leg(network, network.trip_pattern[trip], next_stop, fleet.along_m[rows])
+    own = _spread(network, outlook, _Ways(rows, trip, zero_s, ts_s, deviation_s, next_stop, left), now_s)
+    follows, next_zero_s = fleet.next_trip[rows], fleet.next_zero_s[rows]
+    begins_s = network.departure_s[network.trip_time_start[np.maximum(follows, 0)]] + next_zero_s
+    ends_s = ts_s.copy()
+    ahead = np.diff(own.start) > 0
+    ends_s[ahead] = own.arrival_s[own.start[1:][ahead] - 1]
     with np.errstate(invalid="ignore"):
-        has_next = (follows >= 0) & (start_s - ts_s < NEXT_TRIP_WITHIN_S)
-    carried_s = np.maximum(end_s + TURN_S - start_s, 0.0)
-    vehicle = np.concatenate((rows, rows[has_next]))
-    return _spread(
-        network,
-        vehicle.astype(np.int32),
-        np.concatenate((trip, follows[has_next])),
-        np.concatenate((zero_s, fleet.next_zero_s[rows][has_next])),
-        fleet.ts_s[vehicle],
-        np.concatenate((deviation_s, carried_s[has_next])),
-        np.concatenate((fleet.next_stop[rows], np.zeros(np.count_nonzero(has_next), dtype=np.int32))),
+        goes_on = (follows >= 0) & (begins_s - ts_s < NEXT_TRIP_WITHIN_S)
+    late_s = np.maximum(ends_s + TURN_S - begins_s, 0.0)[goes_on]
+    size = len(late_s)
+    after = _Ways(
+        rows[goes_on],
+        follows[goes_on],
+        next_zero_s[goes_on],
+        ts_s[goes_on],
+        late_s,
+        np.zeros(size, dtype=np.int32),
+        np.ones(size),
+    )
+    return _join(own, _spread(network, outlook, after, now_s))
+
+
+def _left_of_leg(network: Network, pattern: Ints, stop: Ints, along_m: Floats) -> Floats:
+    """Which share of the way from the stop before to `stop` still lies ahead."""
+    row = np.minimum(network.pattern_stop_start[pattern] + stop, network.pattern_stop_start[pattern + 1] - 1)
+    here_m = network.pattern_stop_along_m[row]
+    leg_m = np.where(stop > 0, here_m - network.pattern_stop_along_m[np.maximum(row - 1, 0)], 0.0)
+    left = np.divide(here_m - along_m, leg_m, out=np.zeros(len(row)), where=leg_m > 0)
+    share: Floats = np.clip(left, 0.0, 1.0)
+    return share
+
+
+def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Predictions:
+    """Arrival and departure at every stop from `from_stop` on."""
+    pattern = network.trip_pattern[ways.trip]
+    first = network.pattern_stop_start[pattern]
+    count = np.maximum(network.pattern_stop_start[pattern + 1] - first - ways.from_stop, 0)
+    start = np.concatenate(([0], np.cumsum(count))).astype(np.int32)
+    of = np.repeat(np.arange(len(count)), count)
+    stop = (np.arange(len(of)) - (start[:-1] - ways.from_stop)[of]).astype(np.int32)
+    row = network.trip_time_start[ways.trip][of] + stop
+    known = first[of] + stop
+    due_s, leaves_s = network.arrival_s[row], network.departure_s[row]
+    leg_s = due_s - network.departure_s[np.maximum(row - 1, 0)]  # at first stops nonsense, taken times 0
+    run_s = outlook.rate[known] * leg_s + outlook.run_s[known]
+    begins = start[:-1][count > 0]
+    run_s[begins] *= np.where(ways.from_stop > 0, ways.left, 0.0)[count > 0]
+    dwell_s = outlook.dwell_s[known]
+    gained_s = np.cumsum(run_s + dwell_s)
+    before_s = np.zeros(len(count))
+    before_s[count > 0] = gained_s[begins] - run_s[begins] - dwell_s[begins]
+    departs_s = gained_s + (ways.delay_s + ways.zero_s - before_s)[of]
+    arrival_s = np.maximum(due_s + departs_s - dwell_s, now_s)
+    departure_s = np.maximum(leaves_s + departs_s, arrival_s)
+    scheduled_s = np.where(stop == 0, leaves_s, due_s) + ways.zero_s[of]
+    return Predictions(
+        ways.vehicle.astype(np.int32),
+        ways.trip,
+        ways.zero_s,
+        ways.ts_s,
+        ways.delay_s,
+        start,
+        stop,
+        scheduled_s,
+        arrival_s,
+        departure_s,
     )
 
 
-def _spread(
-    network: Network, vehicle: Ints, trip: Ints, zero_s: Floats, ts_s: Floats, delay_s: Floats, from_stop: Ints
-) -> Predictions:
-    """Timetable plus delay at every stop from `from_stop` on, never before the fix it was computed from."""
-    pattern = network.trip_pattern[trip]
-    stops = network.pattern_stop_start[pattern + 1] - network.pattern_stop_start[pattern]
-    count = np.maximum(stops - from_stop, 0)
-    start = np.concatenate(([0], np.cumsum(count))).astype(np.int32)
-    of = np.repeat(np.arange(len(trip)), count)
-    stop = (np.arange(len(of)) - start[of] + from_stop[of]).astype(np.int32)
-    row = network.trip_time_start[trip][of] + stop
-    moved_s = (zero_s + delay_s)[of]
-    earliest_s = ts_s[of]
-    arrival_s = np.maximum(network.arrival_s[row] + moved_s, earliest_s)
-    departure_s = np.maximum(network.departure_s[row] + moved_s, earliest_s)
-    scheduled_s = np.where(stop == 0, network.departure_s[row], network.arrival_s[row]) + zero_s[of]
-    return Predictions(vehicle, trip, zero_s, ts_s, delay_s, start, stop, scheduled_s, arrival_s, departure_s)
+def _join(own: Predictions, after: Predictions) -> Predictions:
+    """Both, one behind the other."""
+    columns = {
+        field.name: np.concatenate((getattr(own, field.name), getattr(after, field.name)))
+        for field in fields(Predictions)
+        if field.name != "start"
+    }
+    start = np.concatenate((own.start, own.start[-1] + after.start[1:])).astype(np.int32)
+    return Predictions(start=start, **columns)

@@ -29,6 +29,7 @@ from dispatch.measures import (
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
+from dispatch.running import RunningTimes
 from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, Snapshot
 from dispatch.states import deviations, states, view_fleet
 from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
@@ -74,6 +75,7 @@ class Engine:
             network, prepare_paths(network), lines, zone_stops(network), MarkMemory(len(lines.mark_line_m))
         )
         self.timetable = Timetable(network)
+        self.running = RunningTimes(network, lines.pattern_line)
         self.fleet = Fleet()
         self.inference = Inference()
         self.passage_log = PassageLog(PASSAGES_KEPT)
@@ -179,7 +181,9 @@ class Engine:
             fleet, network, roads.lines, roads.memory, under_way, frequent_s, self.settings.headway
         )
         predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(late_s)
-        predictions = predict(fleet, network, listed[predictable], late_s[predictable])
+        predictions = predict(
+            fleet, network, self.running.outlook(now_s), listed[predictable], late_s[predictable], now_s
+        )
         strayed = listed[state == OFF_ROUTE]
         self.desk.watch(sight(fleet, network, headways, strayed, self.settings.headway, self.settings.alerts), now_s)
         return Snapshot(
@@ -246,7 +250,7 @@ class Engine:
         trip, zero_s = fleet.trip[rows], fleet.zero_s[rows]
         if len(tracked):
             passages, place = follow(fleet, self.roads, tracked, self.track_limits, self.tracks)
-            self.passage_log.add(passages)
+            self._keep(passages)
             offset_m[trip != NO_TRIP] = place.offset_m
             self._settle_departures(tracked)
             finish_inferred(fleet, self.roads.zones, tracked)
@@ -255,6 +259,11 @@ class Engine:
         with np.errstate(invalid="ignore"):
             on_route = offset_m <= self.track_limits.off_route_m
         return Folded(rows, fixes.ts_s, trip, zero_s, offset_m, on_route)
+
+    def _keep(self, passages: Passages) -> None:
+        self.passage_log.add(passages)
+        if len(passages):
+            self.running.learn(passages, float(self.fleet.ts_s[passages.vehicle].max()))
 
     def _settle_departures(self, rows: Rows) -> None:
         """Say which departure of their trip loose vehicles drive, as soon as they have a place on it."""
@@ -276,7 +285,7 @@ class Engine:
         ending = rows[(self.fleet.trip[rows] != NO_TRIP) & ~np.isnan(self.fleet.place_m[rows])]
         if len(ending):
             passages, _ = follow(self.fleet, self.roads, ending, self.track_limits, TrackCounts())
-            self.passage_log.add(passages)
+            self._keep(passages)
 
     def _claim(self, row: int, descriptor: Descriptor | None) -> None:
         """Take over what a vehicle claims; one that claims nothing is held to what it signed on to."""

@@ -1,0 +1,99 @@
+"""Running times as bytes, by the ids of the feed: what was learnt outlives a restart, and a change of the feed."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.running import RunningTimes, Step
+
+FORMAT = "takt-running-1"
+COLUMNS = ("total", "weight", "at_s")
+MOMENTS = 5
+
+
+def to_bytes(running: RunningTimes) -> bytes:
+    """All that was learnt."""
+    columns: dict[str, NDArray[Any]] = {"format": np.array(FORMAT), "surprise_s": running.surprise_s}
+    columns["lines"], columns["roads"] = _line_names(running), _road_names(running)
+    for name, step, _ in _steps(running):
+        columns |= {f"{name}.{column}": getattr(step, column) for column in (*COLUMNS, "moments")}
+    file = io.BytesIO()
+    np.savez_compressed(file, **columns)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def restore(running: RunningTimes, data: bytes) -> int:
+    """Take over what `to_bytes` wrote of the lines and roads that this network has too; returns how many roads.
+
+    Raises:
+        ValueError: the bytes are no running times, or not whole; nothing is taken over then.
+    """
+    columns = _read(data)
+    try:
+        names = {"lines": _line_names(running), "roads": _road_names(running)}
+        common = {kind: _common(names[kind], columns[kind]) for kind in names}
+        found = []
+        for name, step, kind in _steps(running):
+            mine, theirs = common[kind]
+            for column in COLUMNS:
+                values = columns[f"{name}.{column}"].astype(np.float64)
+                held = getattr(step, column).reshape(-1, len(names[kind]))
+                values = values.reshape(len(held), len(columns[kind]))
+                found.append((held, mine, values[:, theirs]))
+            found.append((step.moments.reshape(1, -1), np.arange(MOMENTS), columns[f"{name}.moments"].reshape(1, -1)))
+        found.append((running.surprise_s.reshape(1, -1), np.arange(2), columns["surprise_s"].reshape(1, -1)))
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"running times: not whole: {error}") from error
+    if not all(values.shape == (len(held), len(mine)) and np.isfinite(values).all() for held, mine, values in found):
+        raise ValueError("running times: a column is damaged")
+    for held, mine, values in found:
+        held[:, mine] = values
+    return len(common["roads"][0])
+
+
+def _read(data: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            columns = {name: file[name] for name in file.files}
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"running times: not to be read: {error}") from error
+    if str(columns.get("format")) != FORMAT:
+        raise ValueError(f"running times: the format is {columns.get('format')}, not {FORMAT}")
+    return columns
+
+
+def _steps(running: RunningTimes) -> list[tuple[str, Step, str]]:
+    """Name, step, and what its groups are."""
+    kinds = ("lines", "roads", "roads", "roads")
+    runs = [(f"run{i}", step, kinds[i]) for i, step in enumerate(running.run)]
+    return runs + [(f"dwell{i}", step, kinds[i]) for i, step in enumerate(running.dwell)]
+
+
+def _line_names(running: RunningTimes) -> NDArray[Any]:
+    """Route and direction of each line."""
+    network = running.network
+    names = [""] * len(running.run[0].total)
+    for pattern, line in enumerate(running.pattern_line.tolist()):
+        names[line] = f"{network.route_id[network.pattern_route[pattern]]}\n{network.pattern_direction[pattern]}"
+    return np.array(names, dtype=np.str_)
+
+
+def _road_names(running: RunningTimes) -> NDArray[Any]:
+    """The two stops of each road, the first one empty where there is none."""
+    network = running.network
+    stops = len(network.stop_id) + 1
+    ids = ["", *network.stop_id]
+    names = [f"{ids[key // stops]}\n{ids[key % stops + 1]}" for key in running.roads.key.tolist()]
+    return np.array(names, dtype=np.str_)
+
+
+def _common(mine: NDArray[Any], theirs: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the names that both have stand in each."""
+    _, at, their_at = np.intersect1d(mine, theirs, return_indices=True)
+    return at, their_at
