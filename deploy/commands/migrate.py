@@ -54,7 +54,7 @@ async def _migrate(settings: Settings, check: bool) -> list[str]:
     from sql.migrate import MigrationError, pending_migrations
     from sql.migrate import migrate as run
 
-    async with _database(settings) as dsn:
+    async with database_of(settings) as dsn:
         try:
             return await (pending_migrations(dsn) if check else run(dsn))
         except MigrationError as error:
@@ -64,7 +64,7 @@ async def _migrate(settings: Settings, check: bool) -> list[str]:
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[str]:
+async def database_of(settings: Settings) -> AsyncIterator[str]:
     """The database's URL: the one that is set, the running instance's, or the embedded one started for this."""
     from deploy.embedded_postgres import embedded_postgres
     from deploy.instance import Instance
