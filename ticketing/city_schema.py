@@ -95,10 +95,11 @@ class Fare(NamedEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """Changing within a half-open time from the first boarding; empty lists mean any group and any medium.
+    """Changing within a half-open time; empty lists mean any group of fares and any medium.
 
     pays: "extra" (price_minor instead of the ride's fare), "difference" (up to the dearer fare) or "discount" (the
-    ride's fare less price_minor). counted_from: "boarding" or "exit" of the first ride; to: "boarding" or "exit".
+    ride's fare less price_minor); a ride's own fare is paid where that is cheaper. counted_from: "boarding" or "exit"
+    of the journey's first ride, "last_boarding" or "last_exit" of the ride before; counted_to: "boarding" or "exit".
     """
 
     minutes: int

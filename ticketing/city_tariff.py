@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from functools import cached_property
+from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -202,9 +203,9 @@ class _Checker:
         p = self._parsed
         zone = self._check_head()
         for word, ids in self._all_ids():
-            if len(set(ids)) < len(ids):
-                self._fail(word, "id", "one is there twice")
-            for item in ids:
+            for number, item in enumerate(ids):
+                if item in ids[:number]:
+                    self._fail(f"{word} {item!r}", "id", "it is there twice")
                 if _ID.fullmatch(item) is None:
                     self._fail(f"{word} {item!r}", "id", "it has 1 to 32 letters, digits, _ or -")
         if not p.fare and self._feed is None:
@@ -236,8 +237,8 @@ class _Checker:
             penalties=p.penalty,
         )
 
-    def _fail(self, where: str, field: str, what: str) -> None:
-        raise TariffError(f"{self._file}: {where}{'.' + field if field else ''}: {what}")
+    def _fail(self, where: str, key: str, what: str) -> NoReturn:
+        raise TariffError(f"{self._file}: {where}{'.' + key if key else ''}: {what}")
 
     def _all_ids(self) -> list[tuple[str, list[str]]]:
         p = self._parsed
@@ -250,7 +251,7 @@ class _Checker:
             ("hours", p.hours),
             ("penalty", p.penalty),
             # One name space: a receipt names them by id.
-            ("fare, transfer, cap, extension, surcharge, pass", priced),
+            ("fare, transfer, cap, extension, surcharge or pass", priced),
         ]
         return [(word, [item.id for item in items]) for word, items in lists]
 
@@ -276,22 +277,22 @@ class _Checker:
     def _seconds(self, text: str, where: str) -> int:
         return 86_400 if text == "24:00" else self._time(text, where).hour * 3600 + self._time(text, where).minute * 60
 
-    def _known(self, where: str, field: str, names: Sequence[str], known: Iterable[str]) -> None:
+    def _known(self, where: str, key: str, names: Sequence[str], known: Iterable[str]) -> None:
         missing = sorted(set(names) - set(known))
         if missing:
-            self._fail(where, field, f"{missing[0]!r} is defined nowhere in this file or the feed")
+            self._fail(where, key, f"{missing[0]!r} is defined nowhere in this file or the feed")
 
-    def _price(self, where: str, minor: int, field: str = "price_minor") -> None:
+    def _price(self, where: str, minor: int, key: str = "price_minor") -> None:
         if not 0 <= minor <= MINOR_MAX:
-            self._fail(where, field, f"write minor units from 0 to {MINOR_MAX}, not {minor}")
+            self._fail(where, key, f"write minor units from 0 to {MINOR_MAX}, not {minor}")
 
-    def _range(self, where: str, field: str, value: int | None, low: int, high: int) -> None:
+    def _range(self, where: str, key: str, value: int | None, low: int, high: int) -> None:
         if value is not None and not low <= value <= high:
-            self._fail(where, field, f"write a whole number from {low} to {high}, not {value}")
+            self._fail(where, key, f"write a whole number from {low} to {high}, not {value}")
 
-    def _one_of(self, where: str, field: str, value: str, allowed: Sequence[str]) -> None:
+    def _one_of(self, where: str, key: str, value: str, allowed: Sequence[str]) -> None:
         if value not in allowed:
-            self._fail(where, field, f"write one of {', '.join(allowed)}, not {value!r}")
+            self._fail(where, key, f"write one of {', '.join(allowed)}, not {value!r}")
 
     def _scope(self, where: str, item: object) -> None:
         """The lists and names that several kinds of entries have, checked alike."""
@@ -301,11 +302,11 @@ class _Checker:
             (("media",), self._media),
             (("categories", "exempt"), self._categories),
         ):
-            for field in fields:
-                self._known(where, field, getattr(item, field, ()), known)
-        for field in ("hours", "hours_at_exit"):
-            hours = getattr(item, field, None)
-            self._known(where, field, (hours,) if hours is not None else (), self._hours)
+            for key in fields:
+                self._known(where, key, getattr(item, key, ()), known)
+        for key in ("hours", "hours_at_exit"):
+            hours = getattr(item, key, None)
+            self._known(where, key, (hours,) if hours is not None else (), self._hours)
 
     def _check_rest(self) -> None:
         p = self._parsed
@@ -362,9 +363,9 @@ class _Checker:
         self._one_of(where, "rhythm", debit.rhythm, ("each", "pair", "day"))
         if (debit.rhythm == "pair") != (debit.odd_at is not None):
             self._fail(where, "odd_at", "give it with the rhythm pair, and only there")
-        for field, text in (("odd_at", debit.odd_at), ("wait_from", debit.wait_from)):
+        for key, text in (("odd_at", debit.odd_at), ("wait_from", debit.wait_from)):
             if text is not None:
-                self._time(text, f"{where}.{field}")
+                self._time(text, f"{where}.{key}")
 
     def _check_trips(self, trips: Trips) -> None:
         self._known("trips", "networks", trips.networks, self._networks)
@@ -432,13 +433,14 @@ class _Checker:
         if transfer.changes_max == 0 or transfer.changes_max < -1:
             self._fail(where, "changes_max", "write -1 for no limit, or 1 and more")
         self._one_of(where, "pays", transfer.pays, ("extra", "difference", "discount"))
-        self._one_of(where, "counted_from", transfer.counted_from, ("boarding", "exit"))
+        events = ("boarding", "exit", "last_boarding", "last_exit")
+        self._one_of(where, "counted_from", transfer.counted_from, events)
         self._one_of(where, "counted_to", transfer.counted_to, ("boarding", "exit"))
         to_groups = transfer.groups if transfer.to_groups is None else transfer.to_groups
         self._known(where, "groups", (*transfer.groups, *to_groups), groups)
         sign = -1 if transfer.pays == "discount" else 1
         products[transfer.id] = _prices(sign * transfer.price_minor, transfer.categories, transfer.media)
-        from_exit, to_exit = transfer.counted_from == "exit", transfer.counted_to == "exit"
+        from_exit, to_exit = transfer.counted_from.endswith("exit"), transfer.counted_to == "exit"
         return TransferRule(
             id=transfer.id,
             from_groups=frozenset(transfer.groups),
@@ -448,7 +450,7 @@ class _Checker:
             pays={"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B}[transfer.pays],
             product=transfer.id,
             count=transfer.changes_max,
-            chained=True,
+            chained=not transfer.counted_from.startswith("last_"),
             between_others=transfer.between_others,
             return_trips=transfer.return_trips,
             optional=True,

@@ -19,7 +19,7 @@ from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_
 from ticketing.city_schema import Extension, Pass, Surcharge
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
-from ticketing.fares import Rider
+from ticketing.fares import LimitFrom, Rider
 from ticketing.journeys import FareTap, Ride, by_service_day, in_order, list_rides
 from ticketing.transfers import Linked, carried_over, link
 
@@ -303,10 +303,12 @@ def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tar
     if one.rule is not None:
         since = chain[one.anchor].leg
         rule = tariff.rules_by_id[one.rule]
-        until_s = since.start_s + rule.limit_s if rule.limit_s is not None else None
+        from_exit = rule.limit_from in (LimitFrom.ARRIVAL_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_ARRIVAL)
+        since_s = since.end_s if from_exit else since.start_s
+        until_s = since_s + rule.limit_s if rule.limit_s is not None else None
         step = Step(
             "transfer", one.adds_minor - one.fare_minor, one.transfer_product or one.rule, number,
-            tap=since.taps[0], since_s=since.start_s, until_s=until_s,
+            tap=since.taps[0], since_s=since_s, until_s=until_s,
         )  # fmt: skip
         fare.add(step, step.amount_minor)
 

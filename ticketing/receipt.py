@@ -204,6 +204,8 @@ def _line(line: Line, tariff: CityTariff, currency: str, language: Language) -> 
         for step in line.explanation
     )
     amount = money(line.charge_minor, currency, language) if line.charge_minor else _TEXT[language]["free"]
+    if all(step.kind in ("entered", "continued") for step in line.explanation):
+        amount = ""  # not free: charged by a tap that follows
     return ReceiptLine(_clock(line.at_s, tariff, language), place, reasons, amount)
 
 
