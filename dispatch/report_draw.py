@@ -12,11 +12,11 @@ from dispatch.report import HeadwayDots, LineReport, Point, Stringline
 from dispatch.report_words import Speech
 
 WIDTH = 1180
-LEFT, RIGHT, TOP, BOTTOM = 168, 14, 10, 26
+LEFT, RIGHT, TOP, BOTTOM = 176, 14, 10, 26
 PANEL_S = 6 * 3600.0
 ONE_PANEL_S = 7.5 * 3600.0
 LABEL_PX = 13.0  # the least distance between two names of stops
-NAME_CHARS = 24
+NAME_CHARS = 22
 HEADWAY_PX = 150
 TICKS_S = (300, 600, 900, 1800, 3600, 7200)
 
@@ -74,7 +74,7 @@ def headway_chart(name: str, line: LineReport, window: Window, speech: Speech, b
     )
     parts = [
         frame.open(speech.say("headways")),
-        _minute_grid(frame, top_s, speech),
+        _minute_grid(frame, top_s),
         frame.time_axis(speech),
         f'<g clip-path="url(#{frame.clip})"><path class="due" d="{dashes}"/>',
         _balls(frame, "between", dots.at_s[between & inside], shown_s[between & inside]),
@@ -167,15 +167,15 @@ def _run(frame: _Frame, run: Stringline) -> str:
 
 def _stop_names(frame: _Frame, stops: list[tuple[float, str]]) -> str:
     parts = []
-    for nth, (along_m, name) in enumerate(stops):
+    for nth in sorted(_named(frame, stops)):
+        along_m, name = stops[nth]
         y = frame.y(along_m)
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        if nth in _named(frame, stops):
-            short = name if len(name) <= NAME_CHARS else name[: NAME_CHARS - 1].rstrip() + "…"
-            parts.append(
-                f'<text class="stop" x="{LEFT - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}'
-                f"<title>{escape(name)}</title></text>"
-            )
+        short = name if len(name) <= NAME_CHARS else name[: NAME_CHARS - 1].rstrip() + "…"
+        parts.append(
+            f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text class="stop" x="{LEFT - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}'
+            f"<title>{escape(name)}</title></text>"
+        )
     return "".join(parts)
 
 
@@ -191,16 +191,12 @@ def _named(frame: _Frame, stops: list[tuple[float, str]]) -> set[int]:
     return named
 
 
-def _minute_grid(frame: _Frame, top_s: float, speech: Speech) -> str:
+def _minute_grid(frame: _Frame, top_s: float) -> str:
     parts = []
     for minutes in _minute_steps(top_s):
         y = frame.y(minutes * 60)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 10}" y="{y + 4:.1f}" text-anchor="end">{minutes}</text>')
-    middle = frame.y(top_s / 2)
-    label = escape(speech.say("headways"))
-    turned = f'transform="rotate(-90 {LEFT - 52} {middle:.1f})"'
-    parts.append(f'<text class="tick" x="{LEFT - 52}" y="{middle:.1f}" text-anchor="middle" {turned}>{label}</text>')
     return "".join(parts)
 
 

@@ -59,6 +59,7 @@ contain-intrinsic-size:auto 640px}
 svg{display:block;width:100%;height:auto;margin:2px 0 8px}
 svg text{font:11.5px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",sans-serif;fill:var(--ink)}
 svg text.tick{fill:var(--soft);font-size:11px}
+.cap{margin:6px 0 0;padding-left:14.9%;color:var(--soft);font-size:12.5px}
 .grid{stroke:var(--grid);fill:none}
 .plan{stroke:var(--plan);fill:none;stroke-width:1}
 .run path{stroke:var(--accent);fill:none;stroke-width:1.7;stroke-linejoin:round;stroke-linecap:round}
@@ -230,7 +231,8 @@ def _line(line: LineReport, report: Report, speech: Speech, bounds: tuple[float,
     for nth, window in enumerate(windows(report.from_s, report.to_s)):
         name = f"{_anchor(line)}-{nth}"
         drawings.append(stringlines(name, line, window, speech, bounds))
-        drawings.append(headway_chart(name, line, window, speech, bounds))
+        chart = headway_chart(name, line, window, speech, bounds)
+        drawings.append(f'<p class="cap">{speech.say("headways")}</p>{chart}' if chart else "")
     if not any(drawings):
         return ""
     title = (
