@@ -46,8 +46,8 @@ class Comparison:
 def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Comparison:
     """Compare a journal's entries with the stored taps.
 
-    `stored` are rows of the database with `id` and `verdict`, and `device` (the validator's id) where unknown taps are
-    to be told from those of other validators.
+    `stored` are rows of the database with `id` and `verdict`, and `device` (the validator's id) and `operator` where
+    taps are to be told from those of other validators: an id is a device's own.
     """
     taps: dict[str, Entry] = {}
     verdicts: dict[str, str] = {}
@@ -64,13 +64,22 @@ def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Co
         elif entry["what"] == "set_aside":
             aside.add(tap_id)
     receipted = set(verdicts) | {tap_id for tap_id, by in deleted.items() if by == "receipt"}
-    rows = [(str(row["id"]), str(row["verdict"]), row.get("device")) for row in stored]
-    count = Counter(tap_id for tap_id, _, _ in rows)
+    ours = [row for row in stored if _is_of(row.get("device"), taps.get(str(row["id"])))]
+    rows = [(str(row["id"]), str(row["verdict"]), row.get("device")) for row in ours]
+    count: Counter[str] = Counter()
+    named = Counter((str(row["id"]), row.get("device"), row.get("operator")) for row in ours)
+    for (tap_id, _, _), number in named.items():
+        count[tap_id] = max(count[tap_id], number)
     findings = [*_lost_or_twice(taps, receipted, count), *_wrongly_deleted(taps, deleted, verdicts)]
     findings += _other_rows(taps, verdicts, rows)
     findings += _repeated(taps)
     waiting = sum(1 for tap_id in taps if tap_id not in receipted and not count[tap_id])
     return Comparison(len(taps), len(receipted), len(rows), waiting, len(aside - receipted), findings)
+
+
+def _is_of(device: str | None, tap: Entry | None) -> bool:
+    """Whether a stored row is of the validator that made the tap; another's of the same id is another tap."""
+    return tap is None or device is None or device == tap["validator"]
 
 
 def _validator(taps: Mapping[str, Entry], tap_id: str) -> str:

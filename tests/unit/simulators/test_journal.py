@@ -47,6 +47,12 @@ def test_a_tap_stored_twice_is_found() -> None:
     assert kinds([tap("A", 1), answered("A")], [row("A"), row("A")]) == [TWICE]
 
 
+def test_the_same_id_from_another_validator_is_another_tap() -> None:
+    assert kinds([tap("A", 1), answered("A")], [row("A"), row("A", "used_up", "v2")]) == []
+    assert kinds([tap("A", 1), answered("A")], [row("A", "used_up", "v2")]) == [LOST]
+    assert kinds([], [row("A"), row("A", "used_up", "v2")]) == []
+
+
 def test_a_tap_deleted_without_a_receipt_is_found() -> None:
     assert kinds([tap("A", 1), deleted("A", "puback")], [row("A")]) == [DELETED]
     assert kinds([tap("A", 1), answered("A", "unavailable"), deleted("A")], [row("A")]) == [DELETED]
