@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -32,6 +32,8 @@ AWAY = (
 """The database cannot be asked now: nothing was decided, and trying again may help."""
 
 _JUDGE = query("taps.judge")
+Boot = tuple[str, str, str]
+"""Operator, device and boot, as they are stored."""
 
 
 class Row(NamedTuple):
@@ -94,19 +96,26 @@ class Store:
 
     async def judge(self, readings: Sequence[Reading], tariff: Tariff) -> tuple[list[Row], list[int | None]]:
         """Judge and book a batch in one round trip: what is said to each tap, and its boot's cumulative receipt."""
-        columns = _columns(readings, tariff)
+        boots = _answered(readings)
         passback = timedelta(minutes=tariff.purse.passback_minutes)
+        arguments = (
+            _rows(readings, tariff),
+            *([part[number] for part in boots] for number in range(3)),
+            list(boots.values()),
+            tariff.purse.fare_minor,
+            tariff.currency,
+            passback,
+        )
         async with self.connection() as connection:
-            records = await connection.fetch(_JUDGE, *columns, tariff.currency, passback, timeout=self._statement_s_max)
+            records = await connection.fetch(_JUDGE, *arguments, timeout=self._statement_s_max)
         rows: list[Row | None] = [None] * len(readings)
-        through: dict[tuple[str, str, str], int | None] = {}
-        for ord_, verdict, reason, until_s, charged_minor, currency, conflict, seq_through in records:
-            if ord_ < 0:
-                tap = readings[-ord_ - 1].tap
-                through[tap.operator, tap.device, mask_text(tap.boot)] = seq_through
+        through: dict[Boot, int | None] = {}
+        for ord_, *said, operator, device, boot, seq_through in records:
+            if ord_ is None:
+                through[operator, device, boot] = seq_through
             else:
-                rows[ord_ - 1] = Row(verdict, reason, until_s, charged_minor, currency, conflict)
-        receipts = [through.get((r.tap.operator, r.tap.device, mask_text(r.tap.boot))) for r in readings]
+                rows[ord_] = Row(*said)
+        receipts = [through.get(_boot(reading)) for reading in readings]
         return [row for row in rows if row is not None], receipts
 
     async def store_dead_letters(self, letters: Sequence[DeadLetter], quota: int) -> int:
@@ -124,45 +133,60 @@ class Store:
             return int(await connection.fetchval(query("dead_letters.insert"), *columns, quota))
 
 
-def _columns(readings: Sequence[Reading], tariff: Tariff) -> tuple[list[Any], ...]:
-    """The columns of the judging function, in its order; rounds number the taps of one medium."""
-    taps = [reading.tap for reading in readings]
-    seen: Counter[object] = Counter()
-    rounds = []
+def _boot(reading: Reading) -> Boot:
+    tap = reading.tap
+    return tap.operator, tap.device, mask_text(tap.boot)
+
+
+def _answered(readings: Sequence[Reading]) -> dict[Boot, str]:
+    """The numbers that are answered by this batch, as a literal of type int8multirange, by boot."""
+    numbers: defaultdict[Boot, list[str]] = defaultdict(list)
     for reading in readings:
-        medium = reading.medium
+        numbers[_boot(reading)].append(f"[{reading.tap.seq},{reading.tap.seq}]")
+    return {boot: "{" + ",".join(ranges) + "}" for boot, ranges in numbers.items()}
+
+
+def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...]]:
+    """The batch as rows of the database's type tap_given; rounds number the taps of one medium."""
+    seen: Counter[object] = Counter()
+    networks: dict[str, str] = {}
+    rows = []
+    for ord_, reading in enumerate(readings):
+        tap, medium, offline = reading.tap, reading.medium, reading.tap.offline
         if medium is not None:
             seen[medium] += 1
-        rounds.append(seen[medium] or 1)
-    networks = {operator: _array_literal(tariff.networks_of(operator)) for operator in {tap.operator for tap in taps}}
-    return (
-        list(range(1, len(taps) + 1)),
-        rounds,
-        [tap.operator for tap in taps],
-        [tap.device for tap in taps],
-        [tap.id for tap in taps],
-        [mask_text(tap.boot) for tap in taps],
-        [tap.seq for tap in taps],
-        [tap.ts for tap in taps],
-        [tap.received_s for tap in taps],
-        [reading.at_s for reading in readings],
-        [tap.medium for tap in taps],
-        [reading.preset for reading in readings],
-        [reading.reason for reading in readings],
-        [reading.ticket_id for reading in readings],
-        [reading.card_uid for reading in readings],
-        [reading.counter for reading in readings],
-        [reading.key_version for reading in readings],
-        [tap.vehicle and mask_text(tap.vehicle) for tap in taps],
-        [tap.stop_id and mask_text(tap.stop_id) for tap in taps],
-        [tap.lat for tap in taps],
-        [tap.lon for tap in taps],
-        [tap.offline.verdict if tap.offline else None for tap in taps],
-        [tap.offline.rules_version if tap.offline else None for tap in taps],
-        [reading.content_hash for reading in readings],
-        [networks[tap.operator] for tap in taps],
-        [tariff.purse.fare_minor] * len(taps),
-    )
+        if tap.operator not in networks:
+            networks[tap.operator] = _array_literal(tariff.networks_of(tap.operator))
+        rows.append(
+            (
+                ord_,
+                seen[medium] or 1,
+                tap.operator,
+                tap.device,
+                tap.id,
+                mask_text(tap.boot),
+                tap.seq,
+                tap.ts,
+                tap.received_s,
+                reading.at_s,
+                tap.medium,
+                reading.preset,
+                reading.reason,
+                reading.ticket_id,
+                reading.card_uid,
+                reading.counter,
+                reading.key_version,
+                tap.vehicle and mask_text(tap.vehicle),
+                tap.stop_id and mask_text(tap.stop_id),
+                tap.lat,
+                tap.lon,
+                offline.verdict if offline else None,
+                offline.rules_version if offline else None,
+                reading.content_hash,
+                networks[tap.operator],
+            )
+        )
+    return rows
 
 
 def _array_literal(words: Sequence[str]) -> str:
