@@ -62,7 +62,7 @@ class Terminal:
         fallback_s: float = 0.5,
         memory: Memory | None = None,
     ) -> None:
-        """`place` is <operator>/<vehicle>; `boot` names this start and is never used again, nor is the seed of `rng`."""
+        """`place` is <operator>/<vehicle>; `boot` names this start; neither it nor the seed of `rng` comes again."""
         self.rules = rules
         self.lists = lists or Lists()
         self.memory = memory or Memory()
