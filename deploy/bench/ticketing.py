@@ -2,6 +2,8 @@
 
 Durability is on (fsync, synchronous_commit) or the run is refused. Cards and tickets are made before the clock starts;
 what is timed is what the gateway's seam does: taps in, answers out, every one checked, judged, booked and committed.
+What is compared is measured in turns, ROUNDS of each, and medians of figures and ratios are given: on a machine that
+others use as well, both sides of a ratio then had the same neighbours.
 """
 
 from __future__ import annotations
@@ -9,18 +11,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import secrets
+import statistics
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deploy.bench.doors import Done, HttpWork, MqttWork, run_child
 from deploy.errors import UserError
 from sql.pool import open_pool
 from ticketing.card import CardKeys, sun_message
@@ -29,14 +36,22 @@ from ticketing.credential import Claims, issue_qr
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.service import Ticketing
-from ticketing.tariff import parse_tariff
+from ticketing.tariff import Tariff, parse_tariff
 from ticketing.verdict import Tap, Verdict
 
+ROUNDS = 5
 CONNECTIONS = 16
 CALLERS = 24
 TAPS_A_CALL = 64
 CARDS = 20_000
 TICKETS = 20_000
+HTTP_CONNECTIONS = 32
+HTTP_SUBJECTS = 8
+HTTP_PER_S_MAX = 6_000
+MQTT_TAPS_PER_S = 1_000
+MQTT_DEVICES = 200
+MQTT_WARM_UP_TAPS = 500
+_BENCH_TABLE = "CREATE TABLE IF NOT EXISTS bench_row (id bigint GENERATED ALWAYS AS IDENTITY, text text)"
 
 
 @dataclass(frozen=True)
@@ -47,8 +62,30 @@ class Rate:
     cores: float
 
 
+@dataclass
+class Bench:
+    """A city that is measured: its database, its cards and tickets, and the keys for both."""
+
+    dsn: str
+    pool: Any
+    folder: Path
+    tariff: Tariff
+    issuer: IssuerKeys
+    card_keys: CardKeys
+    cards: Iterator[str]
+    tickets: Iterator[str]
+    numbers: list[Iterator[int]] = field(default_factory=lambda: [itertools.count(1) for _ in range(CALLERS)])
+
+    def service(self) -> Ticketing:
+        """A judge as `takt run` has it."""
+        return Ticketing(self.pool, self.issuer, self.tariff, TicketingSettings(), card_keys=(self.card_keys,))
+
+
 def run(gtfs: Path | None, seconds: float) -> dict[str, Any]:  # noqa: ARG001  # every benchmark is asked the same way
-    """Measure on an embedded PostgreSQL of our own, in a folder that is thrown away."""
+    """Measure on an embedded PostgreSQL and broker of our own, in a folder that is thrown away."""
+    import uvloop
+
+    from deploy.embedded_broker import BrokerSettings, embedded_broker
     from deploy.embedded_postgres import embedded_postgres
     from deploy.instance import Instance
     from sql.migrate import migrate
@@ -59,29 +96,76 @@ def run(gtfs: Path | None, seconds: float) -> dict[str, Any]:  # noqa: ARG001  #
             with instance.locked():
                 async with embedded_postgres(instance) as dsn:
                     await migrate(dsn)
-                    return await measure(dsn, seconds)
+                    bench = await prepare(dsn, Path(folder))
+                    document = await measure(bench, seconds)
+                    async with embedded_broker(instance, BrokerSettings(mqtt_port=0)) as broker:
+                        document["figures"] |= await measure_mqtt(bench, broker, seconds)
+                    await bench.pool.close()
+                    return document
 
-    return asyncio.run(measured())
+    return uvloop.run(measured())
 
 
-async def measure(dsn: str, seconds: float) -> dict[str, Any]:
-    """Figures and ratios of contract section 4, each measured for so many seconds on a migrated database."""
+async def prepare(dsn: str, folder: Path) -> Bench:
+    """Cards with money and tickets that are passes, so that every tap is accepted, in a migrated database."""
     await _check_durable(dsn)
-    ed25519 = measure_ed25519(min(seconds, 3.0))
-    commits = await measure_commits(dsn, seconds)
-    cards = await measure_cards(dsn, seconds)
-    qrs = await measure_qr(dsn, seconds)
+    signer, issuer = _issuer()
+    keys = CardKeys(1, secrets.token_bytes(16), secrets.token_bytes(16))
+    tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
+    pool = await open_pool(dsn)
+    uids = [b"\x04" + secrets.token_bytes(6) for _ in range(CARDS)]
+    await pool.copy_records_to_table(
+        "card",
+        records=[(uid, 1, 10**9, "UAH") for uid in uids],
+        columns=["uid", "key_version", "balance_minor", "currency"],
+    )
+    now_s = int(time.time())
+    ids = [uuid.UUID(bytes=secrets.token_bytes(16), version=4) for _ in range(TICKETS)]
+    async with pool.acquire() as connection:
+        await connection.executemany(
+            "INSERT INTO ticket (id, product_id, valid_from, valid_until, networks, passback, status_list,"
+            " status_index, price_minor, currency, sold_by) VALUES ($1, 'day', now() - interval '1 minute',"
+            " now() + interval '1 day', '{*}', '0', 900, $2, 0, 'UAH', 'bench')",
+            list(zip(ids, range(TICKETS), strict=True)),
+            timeout=60,
+        )
+    await pool.execute("ANALYZE card, ticket")
+    cards = (sun_message(keys, uid, counter, b"\x00" * 5) for counter in itertools.count(1) for uid in uids)
+    tickets = [
+        issue_qr(Claims("takt", id_, "day", now_s - 60, now_s + 86400, ("*",), 900, index), signer)
+        for index, id_ in enumerate(ids)
+    ]
+    return Bench(dsn, pool, folder, tariff, issuer, keys, cards, itertools.cycle(tickets))
+
+
+async def measure(bench: Bench, seconds: float) -> dict[str, Any]:
+    """Figures and ratios of contract section 4, in turns that add up to so many seconds for each figure."""
+    turn_s = seconds / ROUNDS
+    commits, pgbench, cards, qrs, ed25519 = [], [], [], [], []
+    async with bench.service() as service:
+        for _ in range(ROUNDS):
+            commits.append(await measure_commits(bench.dsn, turn_s))
+            cards.append(await _drive(bench, service, "card", turn_s))
+            pgbench.append(await measure_pgbench(bench.dsn, turn_s, bench.folder))
+            ed25519.append(measure_ed25519(min(turn_s, 1.0)))
+            qrs.append(await _drive(bench, service, "qr", turn_s))
+    http = await measure_http(bench, seconds)
+    median = statistics.median
     figures = {
-        "card_taps_per_s": round(cards.per_s),
-        "qr_taps_per_s": round(qrs.per_s),
-        "commits_per_s": round(commits),
-        "ed25519_verifications_per_s": round(ed25519),
-        "card_cores_used": round(cards.cores, 2),
-        "qr_cores_used": round(qrs.cores, 2),
+        "card_taps_per_s": round(median(rate.per_s for rate in cards)),
+        "qr_taps_per_s": round(median(rate.per_s for rate in qrs)),
+        "http_taps_per_s": round(http.per_s),
+        "commits_per_s": round(median(commits)),
+        "pgbench_commits_per_s": round(median(pgbench)),
+        "ed25519_verifications_per_s": round(median(ed25519)),
+        "cores_used": round(median(rate.cores for rate in cards), 2),
+        "qr_cores_used": round(median(rate.cores for rate in qrs), 2),
+        "http_cores_used": round(http.cores, 2),
+        "load_average": round(os.getloadavg()[0], 1),
     }
     ratios = {
-        "card_taps_to_commits": round(cards.per_s / commits, 2),
-        "qr_taps_to_ed25519": round(qrs.per_s / qrs.cores / ed25519, 2),
+        "card_taps_to_commits": round(median(c.per_s / n for c, n in zip(cards, commits, strict=True)), 2),
+        "qr_taps_to_ed25519": round(median(q.per_s / q.cores / n for q, n in zip(qrs, ed25519, strict=True)), 2),
     }
     return {"figures": figures, "ratios": ratios}
 
@@ -103,7 +187,7 @@ async def measure_commits(dsn: str, seconds: float) -> float:
     """Single-row inserts a second, each its own commit, over CONNECTIONS connections: what a tap alone would cost."""
     pool = await open_pool(dsn, size_max=CONNECTIONS, size_min=CONNECTIONS)
     try:
-        await pool.execute("CREATE TABLE IF NOT EXISTS bench_row (id bigint GENERATED ALWAYS AS IDENTITY, text text)")
+        await pool.execute(_BENCH_TABLE)
         deadline = time.perf_counter() + seconds
         counts = await asyncio.gather(*(_insert_until(pool, deadline) for _ in range(CONNECTIONS)))
         await pool.execute("DROP TABLE bench_row")
@@ -121,80 +205,167 @@ async def _insert_until(pool: Any, deadline: float) -> int:
     return count
 
 
-async def measure_cards(dsn: str, seconds: float) -> Rate:
-    """City-card taps a second: SUN message checked with diversified keys, judged, charged to the purse, committed."""
-    keys = CardKeys(1, secrets.token_bytes(16), secrets.token_bytes(16))
-    uids = [b"\x04" + secrets.token_bytes(6) for _ in range(CARDS)]
-    pool = await open_pool(dsn)
+async def measure_pgbench(dsn: str, seconds: float, folder: Path) -> float:
+    """The same single-row inserts by pgbench, which is written in C, over as many connections."""
+    from deploy.embedded_postgres import postgres_bin
+
+    connection = await asyncpg.connect(dsn, timeout=10)
     try:
-        await pool.copy_records_to_table(
-            "card",
-            records=[(uid, 1, 10**9, "UAH") for uid in uids],
-            columns=["uid", "key_version", "balance_minor", "currency"],
+        await connection.execute(_BENCH_TABLE)
+        script = folder / "insert.sql"
+        script.write_text("INSERT INTO bench_row (text) VALUES ('a tap of no great length');\n")
+        at = urlsplit(dsn)
+        login = {"PGHOST": at.hostname or "", "PGPORT": str(at.port), "PGUSER": unquote(at.username or "")}
+        environment = os.environ | login | {"PGPASSWORD": unquote(at.password or ""), "PGDATABASE": at.path[1:]}
+        options = ["-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", str(max(1, round(seconds)))]
+        child = await asyncio.create_subprocess_exec(
+            str(postgres_bin() / "pgbench"),
+            *options,
+            *("-f", str(script)),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
-        await pool.execute("ANALYZE card")
-        messages = (sun_message(keys, uid, counter, b"\x00" * 5) for counter in itertools.count(1) for uid in uids)
-        return await _drive(pool, "card", messages, seconds, card_keys=(keys,))
+        output, errors = await child.communicate()
+        found = re.search(rb"tps = ([0-9.]+)", output)
+        if found is None:
+            raise UserError(f"pgbench does not work here: {errors.decode(errors='replace')[-300:]}")
+        return float(found[1])
     finally:
-        await pool.close()
+        await connection.execute("DROP TABLE IF EXISTS bench_row")
+        await connection.close()
 
 
-async def measure_qr(dsn: str, seconds: float) -> Rate:
-    """QR taps a second: signature checked, judged, booked, committed; passes, so that every tap is accepted."""
-    signer, issuer_keys = _issuer()
-    now_s = int(time.time())
-    ids = [uuid.UUID(bytes=secrets.token_bytes(16), version=4) for _ in range(TICKETS)]
-    tokens = [
-        issue_qr(Claims("takt", id_, "day", now_s - 60, now_s + 86400, ("*",), 900, index), signer)
-        for index, id_ in enumerate(ids)
-    ]
-    pool = await open_pool(dsn)
-    try:
-        async with pool.acquire() as connection:
-            await connection.executemany(
-                "INSERT INTO ticket (id, product_id, valid_from, valid_until, networks, passback, status_list,"
-                " status_index, price_minor, currency, sold_by) VALUES ($1, 'day', now() - interval '1 minute',"
-                " now() + interval '1 day', '{*}', '0', 900, $2, 0, 'UAH', 'bench')",
-                list(zip(ids, range(TICKETS), strict=True)),
-                timeout=60,
-            )
-            await connection.execute("ANALYZE ticket")
-        return await _drive(pool, "qr", itertools.cycle(tokens), seconds, issuer_keys=issuer_keys)
-    finally:
-        await pool.close()
-
-
-async def _drive(
-    pool: Any,
-    medium: str,
-    tokens: Iterator[str],
-    seconds: float,
-    card_keys: tuple[CardKeys, ...] = (),
-    issuer_keys: IssuerKeys | None = None,
-) -> Rate:
+async def _drive(bench: Bench, service: Ticketing, medium: str, seconds: float) -> Rate:
     """Callers that always have a batch under way, each a gateway's share; the taps are made before they are timed."""
-    tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
-    settings = TicketingSettings()
-    numbers = itertools.count(1)
+    tokens = bench.cards if medium == "card" else bench.tickets
     accepted = taps = 0
     spent_s = cores_s = 0.0
-    async with Ticketing(pool, issuer_keys or _issuer()[1], tariff, settings, card_keys=card_keys) as service:
-        while spent_s < seconds:
-            calls = [
-                [_tap(medium, next(tokens), caller, next(numbers)) for _ in range(TAPS_A_CALL)]
-                for caller in range(CALLERS)
+    while spent_s < seconds:
+        shares = [
+            [
+                [_tap(medium, next(tokens), caller, next(bench.numbers[caller])) for _ in range(TAPS_A_CALL)]
                 for _ in range(8)
             ]
-            shares = [calls[caller * 8 : caller * 8 + 8] for caller in range(CALLERS)]
-            begun, cpu = time.perf_counter(), time.process_time()
-            counts = await asyncio.gather(*(_call(service, share) for share in shares))
-            spent_s += time.perf_counter() - begun
-            cores_s += time.process_time() - cpu
-            accepted += sum(counts)
-            taps += len(calls) * TAPS_A_CALL
+            for caller in range(CALLERS)
+        ]
+        begun, cpu = time.perf_counter(), time.process_time()
+        counts = await asyncio.gather(*(_call(service, share) for share in shares))
+        spent_s += time.perf_counter() - begun
+        cores_s += time.process_time() - cpu
+        accepted += sum(counts)
+        taps += CALLERS * 8 * TAPS_A_CALL
     if accepted < taps:
         raise UserError(f"{taps - accepted} of {taps} {medium} taps were not accepted: {dict(service.counters)}")
     return Rate(taps / spent_s, cores_s / spent_s)
+
+
+async def measure_http(bench: Bench, seconds: float) -> Rate:
+    """Card taps, one a request, through the real web application; its clients are in another process."""
+    from prometheus_client import CollectorRegistry
+
+    from deploy.auth import BearerGate, Tokens
+    from deploy.web import Access, WebServer, WebSettings
+    from ticketing.api import TicketingApi
+
+    tokens = Tokens(Ed25519PrivateKey.generate(), "takt:bench")
+    bearers = [
+        tokens.issue("validator", f"town:http-{number}", time.time(), 3600).encode() for number in range(HTTP_SUBJECTS)
+    ]
+    total = round(seconds * HTTP_PER_S_MAX / HTTP_CONNECTIONS)
+    requests = [
+        [_request(bench, bearers[connection % HTTP_SUBJECTS], f"c{connection}", number) for number in range(total)]
+        for connection in range(HTTP_CONNECTIONS)
+    ]
+    async with (
+        bench.service() as service,
+        WebServer(
+            [TicketingApi(service)],
+            WebSettings(port=0),
+            Access(BearerGate(tokens, time.time), None),
+            CollectorRegistry(),
+        ) as server,
+    ):
+        cpu = time.process_time()
+        done = await run_child(HttpWork(server.port, seconds, requests), bench.folder)
+        cores = (time.process_time() - cpu) / done.seconds
+    _check(done, "HTTP")
+    return Rate(done.accepted / done.seconds, cores)
+
+
+def _request(bench: Bench, bearer: bytes, boot: str, number: int) -> bytes:
+    body = _json(bench, boot, number)
+    return (
+        b"POST /api/v1/validations HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer "
+        + bearer
+        + b"\r\nContent-Length: "
+        + str(len(body)).encode()
+        + b"\r\n\r\n"
+        + body
+    )
+
+
+def _json(bench: Bench, boot: str, number: int) -> bytes:
+    tap_id = str(uuid.UUID(int=secrets.randbits(128), version=4))
+    body = {"id": tap_id, "boot": boot, "seq": number, "ts": time.time(), "medium": "card", "token": next(bench.cards)}
+    return msgspec.json.encode(body | {"vehicle": f"v{number % 600}"})
+
+
+async def measure_mqtt(bench: Bench, broker: Any, seconds: float) -> dict[str, float]:
+    """From publish to verdict at MQTT_TAPS_PER_S, through broker, gateway and judge; validators in another process."""
+    from deploy.wiring import judge
+    from gateway.admission import Limits
+    from gateway.config import Broker, GatewaySettings
+    from gateway.refusal import DeadLetter
+    from gateway.service import Gateway, Seams
+
+    async def keep(letters: list[DeadLetter]) -> None:
+        raise UserError(f"a tap of the benchmark was refused: {letters[0]}")
+
+    settings = GatewaySettings(
+        Broker("127.0.0.1", broker.mqtt_port, broker.user, broker.password),
+        client_id="bench-gateway",
+        limits=Limits(fixes_per_batch_max=64),
+    )
+    async with bench.service() as service:
+        seams = Seams(lambda _batch: None, lambda _event: None, judge(service), keep)
+        async with Gateway(settings, seams):
+            warm_up = MqttWork(
+                broker.mqtt_port, broker.user, broker.password, 500, _mqtt_taps(bench, MQTT_WARM_UP_TAPS)
+            )
+            await run_child(warm_up, bench.folder)
+            taps = _mqtt_taps(bench, round(MQTT_TAPS_PER_S * seconds))
+            work = MqttWork(broker.mqtt_port, broker.user, broker.password, MQTT_TAPS_PER_S, taps)
+            cpu = time.process_time()
+            done = await run_child(work, bench.folder)
+            cores = (time.process_time() - cpu) / done.seconds
+    _check(done, "MQTT")
+    return {
+        "tap_p50_ms": round(1000 * percentile(done.latencies_s, 0.50), 1),
+        "tap_p99_ms": round(1000 * percentile(done.latencies_s, 0.99), 1),
+        "mqtt_taps_per_s": round(len(taps) / done.seconds),
+        "mqtt_cores_used": round(cores, 2),
+    }
+
+
+def _mqtt_taps(bench: Bench, count: int) -> list[tuple[str, str, bytes]]:
+    boot = secrets.token_hex(4)
+    taps = []
+    for number in range(count):
+        turn, device = divmod(number, MQTT_DEVICES)
+        payload = _json(bench, boot, turn)
+        taps.append((f"validator/v1/town/door-{device}/tap", msgspec.json.decode(payload)["id"], payload))
+    return taps
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """The smallest value that at least this share of the ordered ones do not exceed."""
+    return ordered[max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1)]
+
+
+def _check(done: Done, door: str) -> None:
+    if done.other:
+        raise UserError(f"{done.other} of {done.other + done.accepted} taps over {door} were not accepted")
 
 
 async def _call(service: Ticketing, share: list[list[Tap]]) -> int:
