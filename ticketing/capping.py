@@ -80,7 +80,7 @@ def cap_rides(
     Where the tariff sells extensions, a ride beyond a cap's zones may count under the cap with its part inside, the
     rest paid by the extension: after every ride the cheapest of these ways is what has been charged.
     """
-    scopes = [_scope(due.leg, caps, tariff) for due in dues]
+    scopes = _scopes(dues, caps, tariff)
     best = _run(dues, scopes, spent)
     if tariff.extensions:
         for cap in caps:
@@ -90,7 +90,31 @@ def cap_rides(
     return best, _closing(dues, best, scopes, spent, day)
 
 
-def _scope(leg: Leg, caps: Sequence[Cap], tariff: CityTariff) -> list[Cap]:
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The caps that hold a ride: all of them, those with an amount and those by number of rides."""
+
+    caps: tuple[Cap, ...]
+    limits: tuple[tuple[str, int, Cap], ...]
+    counts: tuple[tuple[int, Cap], ...]
+
+
+def _scopes(dues: Sequence[Due], caps: Sequence[Cap], tariff: CityTariff) -> list[_Scope]:
+    scopes: dict[frozenset[str], _Scope] = {}
+    found = []
+    for due in dues:
+        holding = _holding(due.leg, tariff)
+        scope = scopes.get(holding)
+        if scope is None:
+            mine = tuple(cap for cap in caps if cap.id in holding)
+            limits = tuple((cap.id, cap.amount_minor, cap) for cap in mine if cap.amount_minor is not None)
+            counts = tuple((cap.after_rides, cap) for cap in mine if cap.after_rides is not None)
+            scope = scopes[holding] = _Scope(mine, limits, counts)
+        found.append(scope)
+    return found
+
+
+def _holding(leg: Leg, tariff: CityTariff) -> frozenset[str]:
     """The caps that hold a ride; looked up once for all rides between the same places at such times."""
     hours = tariff.timeframes_at(leg.start_s) if tariff.caps_have_hours else None
     key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, hours)
@@ -99,7 +123,7 @@ def _scope(leg: Leg, caps: Sequence[Cap], tariff: CityTariff) -> list[Cap]:
         if len(tariff.scopes) >= _SCOPES_MAX:
             tariff.scopes.clear()
         known = tariff.scopes[key] = frozenset(cap.id for cap in tariff.caps if holds(cap, leg, tariff))
-    return [cap for cap in caps if cap.id in known]
+    return known
 
 
 def _current(cap: Cap, spent: Spent | None, day: date, tariff: CityTariff) -> Spent:
@@ -118,9 +142,9 @@ def _current(cap: Cap, spent: Spent | None, day: date, tariff: CityTariff) -> Sp
     return spent if spent is not None and spent.since == since else Spent(since)
 
 
-def _extension(cap: Cap, due: Due, scope: Sequence[Cap], tariff: CityTariff) -> Extension | None:
+def _extension(cap: Cap, due: Due, scope: _Scope, tariff: CityTariff) -> Extension | None:
     """The cheapest extension that pays for the part of a ride beyond a cap's zones."""
-    if cap in scope or not cap.within or not due.minor or (cap.networks and due.leg.network not in cap.networks):
+    if cap in scope.caps or not cap.within or not due.minor or (cap.networks and due.leg.network not in cap.networks):
         return None
     return find_extension(due.leg, cap.within, due.minor, tariff)
 
@@ -145,7 +169,7 @@ def find_extension(leg: Leg, covered: Sequence[str], below_minor: int, tariff: C
 
 def _run(
     dues: Sequence[Due],
-    scopes: Sequence[Sequence[Cap]],
+    scopes: Sequence[_Scope],
     spent: Mapping[str, Spent],
     extended: Cap | None = None,
     split: Sequence[Extension | None] = (),
@@ -163,23 +187,26 @@ def _run(
             inside = max(0, min(amount - outside, room))
             minor[extended.id] += inside
             amount = inside + outside
-        for cap in scope:
-            if cap.after_rides is not None and rides[cap.id] >= cap.after_rides and amount:
+        for after, cap in scope.counts:
+            if rides[cap.id] >= after and amount:
                 less = amount * cap.then_percent // 100
                 effects.append(Effect(cap, less - amount, minor[cap.id], rides[cap.id]))
                 amount = less
-        limited = [(cap.amount_minor - minor[cap.id], cap) for cap in scope if cap.amount_minor is not None]
-        if limited:
-            room, cap = min(limited, key=lambda pair: pair[0])
+        if scope.limits:
+            room, cap = min(((limit - minor[cap_id], cap) for cap_id, limit, cap in scope.limits), key=_room)
             if room < amount:
                 charge = max(0, room)
                 effects.append(Effect(cap, charge - amount, minor[cap.id], rides[cap.id]))
                 amount = charge
-        for cap in scope:
+        for cap in scope.caps:
             minor[cap.id] += amount
             rides[cap.id] += due.starts and due.minor > 0
         capped.append(Capped(amount, tuple(effects), (extended, extension) if extended else None))
     return capped
+
+
+def _room(pair: tuple[int, Cap]) -> int:
+    return pair[0]
 
 
 def _cheaper(one: list[Capped], two: list[Capped]) -> list[Capped]:
@@ -198,15 +225,18 @@ def _cheaper(one: list[Capped], two: list[Capped]) -> list[Capped]:
 def _closing(
     dues: Sequence[Due],
     charges: Sequence[Capped],
-    scopes: Sequence[Sequence[Cap]],
+    scopes: Sequence[_Scope],
     spent: Mapping[str, Spent],
     day: date,
 ) -> dict[str, Spent]:
     """The periods after the rides: what was charged in each cap's scope; a rolling one begins with its first charge."""
-    after = dict(spent)
+    minor = {cap_id: before.minor for cap_id, before in spent.items()}
+    rides = {cap_id: before.rides for cap_id, before in spent.items()}
     for due, charge, scope in zip(dues, charges, scopes, strict=True):
-        for cap in scope:
-            before = after[cap.id]
-            since = before.since or (day.isoformat() if charge.minor else "")
-            after[cap.id] = Spent(since, before.minor + charge.minor, before.rides + (due.starts and due.minor > 0))
-    return after
+        for cap in scope.caps:
+            minor[cap.id] += charge.minor
+            rides[cap.id] += due.starts and due.minor > 0
+    return {
+        cap_id: Spent(before.since or (day.isoformat() if minor[cap_id] else ""), minor[cap_id], rides[cap_id])
+        for cap_id, before in spent.items()
+    }

@@ -158,9 +158,8 @@ class CityTariff:
 
     @cached_property
     def longest_transfer_s(self) -> int:
-        """The longest time that a transfer may take, seconds; without a limit it is half a day."""
-        limits = [rule.limit_s or 43_200 for table in self.tables for rule in table.transfer_rules]
-        return max(limits, default=0)
+        """How long before a day's end rides matter to the next day's transfers, seconds: at most half a day."""
+        return int(min(43_200, max((table.transfer_s_max for table in self.tables), default=0)))
 
 
 def parse_city_tariff(text: str, file: str, feed: Fares | None = None) -> CityTariff:

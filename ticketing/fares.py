@@ -6,10 +6,12 @@ Source of the semantics: the GTFS Schedule reference, fare files, revision of 20
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -211,6 +213,16 @@ class Fares:
         default_factory=dict, repr=False, compare=False
     )
 
+    @cached_property
+    def transfer_s_max(self) -> float:
+        """The longest time that a transfer may take, seconds; infinite where one has no limit."""
+        return max((rule.limit_s or math.inf for rule in self.transfer_rules), default=0)
+
+    @cached_property
+    def reaches_back(self) -> bool:
+        """Whether rides may lie between the two of a transfer."""
+        return any(rule.between_others for rule in self.transfer_rules)
+
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop; a platform belongs to the areas of its station as well."""
         if stop_id is None:
@@ -254,7 +266,9 @@ class Fares:
 
     def leg_fares(self, leg: Leg, rider: Rider) -> tuple[LegFare, ...]:
         """The products that pay for a leg, cheapest first, one for each leg group; empty: its fare is unknown."""
-        starts, ends = self.timeframes_at(leg.start_s, leg.from_stop), self.timeframes_at(leg.end_s, leg.to_stop)
+        starts = self.timeframes_at(leg.start_s, leg.from_stop)
+        one_tap = leg.end_s == leg.start_s and leg.to_stop is None
+        ends = starts if one_tap else self.timeframes_at(leg.end_s, leg.to_stop)
         key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, leg.distance_m, starts, ends, rider)
         known = self._memo.get(key)
         if known is None:
@@ -312,7 +326,7 @@ class Fares:
             and _is_or_unnamed(rule.to_areas, leg.to_areas, to_areas)
         )
 
-    @property
+    @cached_property
     def _named(self) -> tuple[Words, Words, Words]:
         """The networks and areas that the rules name, column by column."""
         return (

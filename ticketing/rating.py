@@ -358,8 +358,10 @@ def _unlimited(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> Pa
 
 def _partly(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], rider: Rider) -> tuple[Pass, Extension] | None:
     """A pass that covers a part of the ride, where the tariff sells the rest for less than the ride."""
+    if not passes or not tariff.extensions:
+        return None
     fares = next((found for table in tariff.tables if (found := table.leg_fares(ride.leg, rider))), ())
-    if not fares or not tariff.extensions:
+    if not fares:
         return None
     for held in passes:
         one = (tariff.passes or {}).get(held.product)

@@ -39,21 +39,26 @@ def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rid
     if not options:
         return Linked(leg, "", "", 0, 0, 0, len(before))
     followed: list[tuple[int, Linked]] = []
-    offered = []
-    for option in options:
-        if not option.group:
-            continue
-        for place in range(len(before) - 1, max(-1, len(before) - 1 - LOOK_BACK_MAX), -1):
-            consecutive = place == len(before) - 1
+    offered: list[Linked] = []
+    last = len(before) - 1
+    reach = LOOK_BACK_MAX if any(table.reaches_back for table in tables) else 1
+    longest_s = max(table.transfer_s_max for table in tables)
+    for place in range(last, max(-1, last - reach), -1):
+        earlier = before[place]
+        if earlier.leg.end_s + longest_s <= leg.start_s:
+            continue  # no time runs from it any more
+        for option in options:
             for table in tables:
-                for rule in table.transfers(before[place].group, option.group):
-                    linked = _transfer(rule, place, leg, option, before, table, rider, consecutive)
+                for rule in table.transfers(earlier.group, option.group):
+                    linked = _transfer(rule, place, leg, option, before, table, rider, place == last)
                     if linked is None:
                         continue
-                    if consecutive and not rule.optional:
+                    if place == last and not rule.optional:
                         followed.append((rule.count if rule.count > 0 else LOOK_BACK_MAX + 1, linked))
                     else:
                         offered.append(linked)
+        if offered and not followed and offered[-1].adds_minor == 0:
+            break  # nothing is cheaper than nothing
     own = options[0]
     alone = Linked(leg, own.group, own.product, own.minor, own.full_minor, own.minor, len(before))
     # Of several counts the least that still allows the change is the rule's (transfer_count).
@@ -72,7 +77,7 @@ def _transfer(
     consecutive: bool,
 ) -> Linked | None:
     earlier = before[place]
-    if not earlier.group or not (consecutive or rule.between_others):
+    if not earlier.group or not option.group or not (consecutive or rule.between_others):
         return None
     anchor = earlier.anchor if rule.chained and earlier.rule == rule.id else place
     if anchor < 0 or not within_limit(rule, before[anchor].leg, leg):
