@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who the device is, and where its lists are; `status_lists` are the numbers of those it needs."""
+    """Who the device is, and where its lists are; `status_lists` are fetched from the start, others once seen."""
 
     operator: str
     name: str
@@ -141,7 +141,7 @@ class ValidatorDevice:
         lists, now_s = self.terminal.lists, self._clock()
         await self._fetch(http, "/.well-known/cose-keys", lambda data: lists.take_keys(data, now_s))
         await self._fetch(http, "/api/v1/products", self._take_products)
-        for number in self._access.status_lists:
+        for number in sorted({*self._access.status_lists, *lists.numbers}):
             await self._fetch(
                 http, f"/status-lists/{number}", lambda data: lists.take_status_list(data.decode("ascii"), now_s)
             )

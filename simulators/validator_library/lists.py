@@ -70,6 +70,7 @@ class Lists:
     refused: int = 0
     _status: dict[int, _StatusList] = field(default_factory=dict)
     _denied: set[tuple[str, str]] = field(default_factory=set)
+    _missed: set[int] = field(default_factory=set)
 
     def take_keys(self, data: bytes, now_s: float) -> None:
         """Take a COSE key set; keys that it no longer holds are retired from now on."""
@@ -88,6 +89,7 @@ class Lists:
             self.refused += 1
             raise ListError(str(error)) from None
         self._status[number] = status
+        self._missed.discard(number)
         return number
 
     def take_deny_list(self, data: bytes, now_s: float) -> None:
@@ -109,13 +111,22 @@ class Lists:
         self.denied_s = now_s
 
     def status(self, number: int, index: int) -> int:
-        """The status of a ticket: 0 too where its list is not at hand; its age is what says how much that is worth.
+        """The status of a ticket: 0 too where its list is not at hand, which is then among the `numbers` to fetch.
 
         Raises:
             ValueError: the index lies outside the list.
         """
         found = self._status.get(number)
-        return 0 if found is None else status_at(found.array, index, found.bits)
+        if found is None:
+            if len(self._missed) < STATUS_LISTS_MAX:
+                self._missed.add(number)
+            return 0
+        return status_at(found.array, index, found.bits)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The status lists to fetch: those that are held, and those that a genuine ticket named."""
+        return sorted({*self._status, *self._missed})
 
     def denies_ticket(self, ticket_id: UUID) -> bool:
         """Whether a ticket is on the deny list."""
