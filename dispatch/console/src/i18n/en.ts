@@ -6,6 +6,7 @@ export const en = {
   title: 'Dispatch console',
   demo: 'Demo',
   demoHint: 'A simulated fleet: only the timetable is moved, every time shown is the wall clock.',
+  timetableTime: 'Service day and time of the timetable',
   serviceDay: 'Service day',
   kpi: {
     online: 'Vehicles online',

@@ -10,8 +10,10 @@ import { Taps } from './taps'
 function City() {
   useSecond()
   const text = useMessages()
-  const { clock, day } = useFormat()
+  const { clock, day, time } = useFormat()
   const instance = useStore((state) => state.instance)
+  // A demo moves the timetable: its own time of day stands beside its day, the wall clock before it.
+  const moved = instance?.timetable_shift_s
   return (
     <div class="city">
       <img class="city__icon" src={new URL('../icon.svg', import.meta.url).href} alt="" width="28" height="28" />
@@ -22,7 +24,12 @@ function City() {
         </h1>
         <p class="city__time">
           <time class="city__clock">{clock(serverNow())}</time>
-          {instance?.service_date && <span title={text.serviceDay}>{day(instance.service_date)}</span>}
+          {instance?.service_date && (
+            <span title={moved ? text.timetableTime : text.serviceDay}>
+              {day(instance.service_date)}
+              {moved ? `, ${time(serverNow() - moved)}` : ''}
+            </span>
+          )}
         </p>
       </div>
     </div>
