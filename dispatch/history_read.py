@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ By = Literal["route", "stop", "hour", "day"]
 GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 WAIT_S_MAX = 5.0
 PASSAGES_MAX = 2_000_000
-FIXES_MAX = 50_000
+FIXES_MAX = 10_000  # a page: what is decoded at once holds up the loop for some 20 ms
 
 _Key = tuple[str, int, str | None, int | None, Any]
 
@@ -59,8 +60,7 @@ class HistoryReader:
         of, limits = (from_s, to_s, route_id, by, self._timezone), self._limits
         headways = await self._fetch("history.headway_sums", *of, limits.bunched_ratio, limits.gapped_ratio)
         punctuality = await self._fetch("history.punctuality_sums", *of, limits.early_s, limits.late_s)
-        found = {_key(row): headway_measure(row) for row in headways}
-        return [_measure(key, found.get(key), row) for row in punctuality for key in (_key(row),)]
+        return await asyncio.to_thread(_join, headways, punctuality)
 
     async def passages(self, from_s: float, to_s: float, route_id: str | None) -> list[Any]:
         """Rows of the query history.passages."""
@@ -82,7 +82,8 @@ class HistoryReader:
 
     async def fixes(self, from_s: float, to_s: float) -> list[StoredFix]:
         """Fixes in `from_s <= t < to_s` by time; at most FIXES_MAX, and then the last ones are missing."""
-        return [read_fix(row) for row in await self._fetch("history.fixes", from_s, to_s, FIXES_MAX)]
+        rows = await self._fetch("history.fixes", from_s, to_s, FIXES_MAX)
+        return await asyncio.to_thread(lambda: [read_fix(row) for row in rows])
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         try:
@@ -114,6 +115,11 @@ def headway_measure(row: Mapping[str, Any]) -> HeadwayMeasure:
         _figure(row["gapped"] / pairs, 4),
         _figure(row["waited"] / pairs, 4),
     )
+
+
+def _join(headways: list[Any], punctuality: list[Any]) -> list[Measure]:
+    found = {_key(row): headway_measure(row) for row in headways}
+    return [_measure(key, found.get(key), row) for row in punctuality for key in (_key(row),)]
 
 
 def _measure(key: _Key, headway: HeadwayMeasure | None, row: Mapping[str, Any]) -> Measure:

@@ -45,7 +45,7 @@ class PlaybackSettings:
 
     players_max: int = 8
     frame_s: float = 1.0
-    page_s: float = 60.0
+    page_s: float = 30.0
     stall_s_max: float = 60.0
     life_s_max: float = 3600.0
 
@@ -65,11 +65,15 @@ class Reel:
         """The next page, in the order of time."""
         self._page.extend(fixes)
 
-    def frame(self, at_s: float) -> VehiclesDocument:
-        """The fleet at an instant, by fixes up to then; a vehicle without any for long is silent, then gone."""
+    def fold(self, at_s: float) -> None:
+        """Take the fixes up to an instant from the page; the newest of each vehicle is kept."""
         while self._page and self._page[0].at_s <= at_s:
             fix = self._page.popleft()
             self._newest[fix.key] = fix
+
+    def frame(self, at_s: float) -> VehiclesDocument:
+        """The fleet at an instant, by fixes up to then; a vehicle without any for long is silent, then gone."""
+        self.fold(at_s)
         for key in [key for key, fix in self._newest.items() if at_s - fix.at_s > FORGET_S]:
             del self._newest[key]
         rows = []
@@ -133,7 +137,7 @@ class PlaybackApi:
     async def _serve(self, request: web.Request, from_s: float, ends_s: float, speed: float) -> web.StreamResponse:
         reel = Reel(self._feed_version)
         try:  # an answer in words while that is still possible
-            reel.load(await self._reader.fixes(from_s - LOOK_BACK_S, from_s))
+            loaded_s = await self._load(reel, from_s - LOOK_BACK_S, self._settings.page_s)
         except HistoryAwayError:
             raise _away() from None
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -141,7 +145,7 @@ class PlaybackApi:
         await response.prepare(request)
         try:
             async with asyncio.timeout(self._settings.life_s_max):
-                await self._play(response, reel, (from_s, ends_s), speed)
+                await self._play(response, reel, (from_s, ends_s, loaded_s), speed)
         except HistoryAwayError:
             await response.write(b'event: end\ndata: {"reason": "away"}\n\n')
         except TimeoutError:
@@ -152,14 +156,18 @@ class PlaybackApi:
             pass  # the viewer has gone
         return response
 
-    async def _play(self, response: web.StreamResponse, reel: Reel, span: tuple[float, float], speed: float) -> None:
+    async def _play(
+        self, response: web.StreamResponse, reel: Reel, span: tuple[float, float, float], speed: float
+    ) -> None:
+        """Frames from `span[0]` to `span[1]`; fixes have been loaded up to `span[2]`."""
         loop = asyncio.get_running_loop()
         settings = self._settings
-        (at_s, ends_s), began = span, loop.time()
-        loaded_s, step_s, nth = at_s, speed * settings.frame_s, 0
+        (at_s, ends_s, loaded_s), began = span, loop.time()
+        step_s, nth = speed * settings.frame_s, 0
         while at_s <= ends_s:
             while loaded_s <= at_s:
-                loaded_s = await self._load(reel, loaded_s, max(settings.page_s, step_s))
+                loaded_s = await self._load(reel, loaded_s, settings.page_s)
+                reel.fold(min(at_s, loaded_s))
             # Ten thousand vehicles take some 20 ms, which is too long for the loop that answers taps.
             frame = await asyncio.to_thread(_event, reel, at_s)
             async with asyncio.timeout(settings.stall_s_max):

@@ -116,3 +116,12 @@ def test_a_vehicle_without_a_word_is_silent_and_then_gone() -> None:
     reel.load([read_fix(row)])
     assert [reel.frame(at_s).vehicles[0].state for at_s in (0.0, 100.0, 130.0)] == ["on_trip", "on_trip", "silent"]
     assert reel.frame(700.0).vehicles == []
+
+
+async def test_more_fixes_than_a_page_holds_are_all_played(database: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("dispatch.history_read.FIXES_MAX", 7)
+    monkeypatch.setattr("dispatch.playback.FIXES_MAX", 7)
+    await store(database, [(FROM_S - 100 + n, f"op/{n % 25}", 30.0 + n / 1000) for n in range(100)])
+    async with playing(database, tmp_path) as web:
+        shown, _ = await frames(web, f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 5}&speed=500")
+    assert {row["lon"] for row in shown[0]["vehicles"]} == {30.0 + n / 1000 for n in range(75, 100)}
