@@ -29,6 +29,7 @@ from dispatch.measures import (
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
+from dispatch.reassignment import Reassignment
 from dispatch.running import RunningTimes
 from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, Snapshot
 from dispatch.states import deviations, states, view_fleet
@@ -78,12 +79,14 @@ class Engine:
         self.running = RunningTimes(network, lines.pattern_line)
         self.fleet = Fleet()
         self.inference = Inference()
+        self.reassignment = Reassignment()
         self.passage_log = PassageLog(PASSAGES_KEPT)
         self.tracks = TrackCounts()
         self.refused: Counter[str] = Counter()  # fixes that were not folded, by reason
         self.claims: Counter[str] = Counter()  # claims that were not accepted, by reason
         self.trips_ended = 0
         self.trips_inferred = 0
+        self.trips_exchanged = 0
         self.desk = AlertDesk(settings.alerts)
         self.track_limits = TrackLimits(settings.silent_s, settings.off_route_m)
         self._door = Lock()  # held for an append or a swap
@@ -147,6 +150,7 @@ class Engine:
             "passages": self.passage_log.written,
             "trips_ended": self.trips_ended,
             "trips_inferred": self.trips_inferred,
+            "trips_exchanged": self.trips_exchanged,
             **{f"fix_refused.{reason}": count for reason, count in self.refused.items()},
             **{f"claim_refused.{reason}": count for reason, count in self.claims.items()},
             **{f"passage_refused.{reason}": count for reason, count in self.tracks.refused.items()},
@@ -224,6 +228,7 @@ class Engine:
                 continue
             rounds.append(self._fold_round(rows[at], fixes.take(at), x_m[at], y_m[at]))
             self._infer(rows[at], now_s)
+        self.trips_exchanged += self.reassignment.improve(fleet, self.timetable, now_s)
         return rounds
 
     def _fold_round(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> Folded:
