@@ -150,7 +150,7 @@ def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...
     """The batch as rows of the database's type tap_given; rounds number the taps of one medium."""
     seen: Counter[object] = Counter()
     networks: dict[str, str] = {}
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for ord_, reading in enumerate(readings):
         tap, medium, offline = reading.tap, reading.medium, reading.tap.offline
         if medium is not None:
