@@ -17,11 +17,15 @@ _SCOPES_MAX = 20_000
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What a period has seen so far: its first day (ISO date), charges in minor units, rides that cost something."""
+    """What a period has seen so far: its first day (ISO date), charges in minor units, rides that cost something.
+
+    A period of hours begins at since_s (Unix seconds).
+    """
 
     since: str
     minor: int = 0
     rides: int = 0
+    since_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,35 @@ class _Scope:
     caps: tuple[Cap, ...]
     limits: tuple[tuple[str, int, Cap], ...]
     counts: tuple[tuple[int, Cap], ...]
+    hourly: tuple[tuple[float, Cap], ...]
+
+
+class _Periods:
+    """The caps' periods while rides are counted into them."""
+
+    __slots__ = ("minor", "rides", "since_s")
+
+    def __init__(self, spent: Mapping[str, Spent]) -> None:
+        self.minor = {cap_id: before.minor for cap_id, before in spent.items()}
+        self.rides = {cap_id: before.rides for cap_id, before in spent.items()}
+        self.since_s = {cap_id: before.since_s for cap_id, before in spent.items()}
+
+    def begin(self, due: Due, scope: _Scope) -> None:
+        """Forget periods of hours that are over when a ride starts."""
+        for span_s, cap in scope.hourly:
+            since_s = self.since_s[cap.id]
+            if since_s is not None and due.leg.start_s >= since_s + span_s:
+                self.minor[cap.id], self.rides[cap.id], self.since_s[cap.id] = 0, 0, None
+
+    def book(self, due: Due, scope: _Scope, charged_minor: int) -> None:
+        """Count a ride and its charge into every cap that holds it."""
+        counts = due.starts and due.minor > 0
+        for cap in scope.caps:
+            self.minor[cap.id] += charged_minor
+            self.rides[cap.id] += counts
+        for _, cap in scope.hourly:
+            if self.since_s[cap.id] is None and charged_minor:
+                self.since_s[cap.id] = due.leg.start_s
 
 
 def _scopes(dues: Sequence[Due], caps: Sequence[Cap], tariff: CityTariff) -> list[_Scope]:
@@ -109,7 +142,8 @@ def _scopes(dues: Sequence[Due], caps: Sequence[Cap], tariff: CityTariff) -> lis
             mine = tuple(cap for cap in caps if cap.id in holding)
             limits = tuple((cap.id, cap.amount_minor, cap) for cap in mine if cap.amount_minor is not None)
             counts = tuple((cap.after_rides, cap) for cap in mine if cap.after_rides is not None)
-            scope = scopes[holding] = _Scope(mine, limits, counts)
+            hourly = tuple((cap.rolling_hours * 3600.0, cap) for cap in mine if cap.rolling_hours is not None)
+            scope = scopes[holding] = _Scope(mine, limits, counts, hourly)
         found.append(scope)
     return found
 
@@ -133,6 +167,8 @@ def _current(cap: Cap, spent: Spent | None, day: date, tariff: CityTariff) -> Sp
         case "month":
             since = month_start(day).isoformat()
         case "rolling":
+            if cap.rolling_hours is not None:
+                return spent or Spent("")
             if spent is None or not spent.since:
                 return Spent("")
             over = date.fromisoformat(spent.since) + timedelta(days=cap.rolling_days or 1) <= day
@@ -174,10 +210,11 @@ def _run(
     extended: Cap | None = None,
     split: Sequence[Extension | None] = (),
 ) -> list[Capped]:
-    minor = {cap_id: before.minor for cap_id, before in spent.items()}
-    rides = {cap_id: before.rides for cap_id, before in spent.items()}
+    periods = _Periods(spent)
+    minor, rides = periods.minor, periods.rides
     capped = []
     for number, (due, scope) in enumerate(zip(dues, scopes, strict=True)):
+        periods.begin(due, scope)
         extension = split[number] if split else None
         outside = extension.price_minor if extension else 0
         amount = due.minor
@@ -198,9 +235,7 @@ def _run(
                 charge = max(0, room)
                 effects.append(Effect(cap, charge - amount, minor[cap.id], rides[cap.id]))
                 amount = charge
-        for cap in scope.caps:
-            minor[cap.id] += amount
-            rides[cap.id] += due.starts and due.minor > 0
+        periods.book(due, scope, amount)
         capped.append(Capped(amount, tuple(effects), (extended, extension) if extended else None))
     return capped
 
@@ -230,13 +265,16 @@ def _closing(
     day: date,
 ) -> dict[str, Spent]:
     """The periods after the rides: what was charged in each cap's scope; a rolling one begins with its first charge."""
-    minor = {cap_id: before.minor for cap_id, before in spent.items()}
-    rides = {cap_id: before.rides for cap_id, before in spent.items()}
+    periods = _Periods(spent)
     for due, charge, scope in zip(dues, charges, scopes, strict=True):
-        for cap in scope.caps:
-            minor[cap.id] += charge.minor
-            rides[cap.id] += due.starts and due.minor > 0
+        periods.begin(due, scope)
+        periods.book(due, scope, charge.minor)
     return {
-        cap_id: Spent(before.since or (day.isoformat() if minor[cap_id] else ""), minor[cap_id], rides[cap_id])
+        cap_id: Spent(
+            before.since or (day.isoformat() if periods.minor[cap_id] else ""),
+            periods.minor[cap_id],
+            periods.rides[cap_id],
+            periods.since_s[cap_id],
+        )
         for cap_id, before in spent.items()
     }

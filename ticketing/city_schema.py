@@ -40,10 +40,11 @@ class Exit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Network(Entry, frozen=True, forbid_unknown_fields=True):
-    """Services with common rules; a tap belongs to it by its route, where the tap names no network itself."""
+    """Services with common rules: those of its routes, and all others of its operators."""
 
     name: Name | None = None
     routes: Ids = ()
+    operators: Ids = ()
     exit: Exit | None = None
 
 
@@ -100,6 +101,8 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     pays: "extra" (price_minor instead of the ride's fare), "difference" (up to the dearer fare) or "discount" (the
     ride's fare less price_minor); a ride's own fare is paid where that is cheaper. counted_from: "boarding" or "exit"
     of the journey's first ride, "last_boarding" or "last_exit" of the ride before; counted_to: "boarding" or "exit".
+    from_full_minutes 60 counts from the next full hour. Not joined: a way back unless return_trips, a route ridden
+    before unless same_route, a second ride on a network of once_on.
     """
 
     minutes: int
@@ -112,23 +115,31 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     changes_max: int = -1
     between_others: bool = True
     return_trips: bool = True
+    same_route: bool = True
+    once_on: Ids = ()
+    from_full_minutes: int = 0
     counted_from: str = "boarding"
     counted_to: str = "boarding"
 
 
 class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two rides that count as one where the second begins at one of these stops or stations within so many minutes."""
+    """Two rides that count as one where the second begins at one of these stops or stations within so many minutes.
+
+    Without stops it begins where the first ended, or with anywhere = true wherever it likes; distances add up.
+    """
 
     networks: Ids = ()
     from_stops: Ids = ()
     to_stops: Ids = ()
+    anywhere: bool = False
     minutes: int | None = None
 
 
 class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """The most that rides of a scope cost in a period, or what rides cost after so many.
 
-    period: day, week, month, or rolling with rolling_days, which begins with the first ride. A ride is in scope when
+    period: day, week, month, or rolling with rolling_days (service days) or rolling_hours (up to 24), which begins with
+    the first ride that is charged. A ride is in scope when
     it is on one of `networks` and within `within` (empty: any), or on one of `anywhere`; and when it starts in `hours`.
     """
 
@@ -137,6 +148,7 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     after_rides: int | None = None
     then_percent: int = 0
     rolling_days: int | None = None
+    rolling_hours: int | None = None
     networks: Ids = ()
     within: Ids = ()
     anywhere: Ids = ()
@@ -155,7 +167,7 @@ class Extension(NamedEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """An amount on top of a ride that begins, or ends, at these stops or in these zones; to_zones: not inside them."""
+    """An amount on top of a ride to or from these stops or zones, outside caps and paid beside a pass by default."""
 
     price_minor: int
     stops: Ids = ()
@@ -164,7 +176,7 @@ class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
     on: str = "either"
     exempt: Ids = ()
     capped: bool = False
-    passes_pay: bool = True
+    covered_by_pass: bool = False
 
 
 class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):

@@ -55,7 +55,7 @@ from ticketing.fares import (
     same_currency,
 )
 from ticketing.money import MINOR_MAX, check_currency
-from ticketing.tariff import Name
+from ticketing.tariff import Name, Product, Purse, Tariff
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CLOCK = re.compile(r"(\d\d):([0-5]\d)")
@@ -74,6 +74,7 @@ class CityTariff:
     tables: tuple[Fares, ...]
     categories: Mapping[str, Category]
     exits: Mapping[str, Exit]
+    network_by_operator: Mapping[str, str]
     network_names: Mapping[str, Name]
     caps: tuple[Cap, ...] = ()
     extensions: tuple[Extension, ...] = ()
@@ -95,11 +96,13 @@ class CityTariff:
         """The rhythm in which a medium's charges are debited; None: each at once."""
         return next((debit for debit in self.debits if not debit.media or media in debit.media), None)
 
-    def network_of(self, route_id: str | None) -> str | None:
-        """The network of a route, by the first table that knows it."""
-        if route_id is None:
-            return None
-        return next((t.network_by_route[route_id] for t in self.tables if route_id in t.network_by_route), None)
+    def network_of(self, route_id: str | None, operator: str | None = None) -> str | None:
+        """The network of a ride: by its route in the first table that knows it, else by its operator."""
+        for table in self.tables if route_id is not None else ():
+            network = table.network_by_route.get(route_id or "")
+            if network is not None:
+                return network
+        return self.network_by_operator.get(operator) if operator is not None else None
 
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop in all tables."""
@@ -120,6 +123,12 @@ class CityTariff:
             raise ValueError(f"{trips} trips cannot be bought at once: 1 to {most} can")
         step = max((row for row in self.trips.bulk if row.trips <= trips), key=lambda row: row.trips)
         return trips * step.price_minor
+
+    def pass_until_s(self, one: Pass, start_s: int) -> int:
+        """The end of a pass's half-open validity [start_s, end), Unix seconds, as for any product."""
+        product = Product(one.id, one.name, one.price_minor, one.valid)
+        simple = Tariff(self.version, self.currency, self.zone, self.day_start, Purse(0), {}, {})
+        return simple.valid_until_s(product, start_s)
 
     def penalty_of(self, network: str | None) -> Penalty | None:
         """The penalty on a network: the first that names it, else the first for all."""
@@ -171,6 +180,8 @@ def parse_city_tariff(text: str, file: str, feed: Fares | None = None) -> CityTa
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TariffError(f"{file}: {error}") from None
+    except RecursionError:
+        raise TariffError(f"{file}: it is nested too deeply to be a tariff") from None
     try:
         parsed = msgspec.convert(raw, TariffFile)
     except msgspec.ValidationError as error:
@@ -224,6 +235,7 @@ class _Checker:
             week_start=WEEKDAYS.index(p.week_starts),
             tables=tables,
             categories={c.id: c for c in p.category},
+            network_by_operator={operator: n.id for n in p.network for operator in n.operators},
             exits={n.id: n.exit for n in p.network if n.exit},
             network_names={n.id: n.name for n in p.network if n.name},
             caps=p.cap,
@@ -296,7 +308,7 @@ class _Checker:
     def _scope(self, where: str, item: object) -> None:
         """The lists and names that several kinds of entries have, checked alike."""
         for fields, known in (
-            (("networks", "anywhere"), self._networks),
+            (("networks", "once_on"), self._networks),
             (("within", "zones", "starts", "ends"), self._zones),
             (("media",), self._media),
             (("categories", "exempt"), self._categories),
@@ -342,11 +354,14 @@ class _Checker:
         self._one_of(where, "period", cap.period, ("day", "week", "month", "rolling"))
         if (cap.amount_minor is None) == (cap.after_rides is None):
             self._fail(where, "amount_minor", "give it, or after_rides; not both")
-        if (cap.period == "rolling") != (cap.rolling_days is not None):
-            self._fail(where, "rolling_days", "give it with the period rolling, and only there")
+        spans = (cap.rolling_days is not None) + (cap.rolling_hours is not None)
+        if spans != (cap.period == "rolling"):
+            self._fail(where, "rolling_days", "give it, or rolling_hours, with the period rolling, and only there")
         self._price(where, cap.amount_minor or 0, "amount_minor")
         self._range(where, "after_rides", cap.after_rides, 1, 10_000)
         self._range(where, "then_percent", cap.then_percent, 0, 100)
+        self._known(where, "anywhere", cap.anywhere, self._networks)
+        self._range(where, "rolling_hours", cap.rolling_hours, 1, 744)
         self._range(where, "rolling_days", cap.rolling_days, 1, 366)
 
     def _check_pass(self, one: Pass, where: str) -> None:
@@ -429,6 +444,7 @@ class _Checker:
         self._scope(where, transfer)
         self._price(where, transfer.price_minor)
         self._range(where, "minutes", transfer.minutes, 1, 1440)
+        self._range(where, "from_full_minutes", transfer.from_full_minutes, 0, 60)
         if transfer.changes_max == 0 or transfer.changes_max < -1:
             self._fail(where, "changes_max", "write -1 for no limit, or 1 and more")
         self._one_of(where, "pays", transfer.pays, ("extra", "difference", "discount"))
@@ -452,6 +468,9 @@ class _Checker:
             chained=not transfer.counted_from.startswith("last_"),
             between_others=transfer.between_others,
             return_trips=transfer.return_trips,
+            same_route=transfer.same_route,
+            once_on=frozenset(transfer.once_on),
+            round_up_s=transfer.from_full_minutes * 60,
             optional=True,
         )
 
@@ -463,9 +482,11 @@ class _Checker:
         if bool(join.from_stops) != bool(join.to_stops):
             self._fail(where, "from_stops", "give both from_stops and to_stops, or neither")
         self._range(where, "minutes", join.minutes, 1, 1440)
+        if join.anywhere and (join.from_stops or join.minutes is None):
+            self._fail(where, "anywhere", "give it with minutes, and without stops")
         network = join.networks[0] if join.networks else None
         within_s = join.minutes * 60 if join.minutes is not None else None
-        return JoinRule(network, network, frozenset(join.from_stops), frozenset(join.to_stops), within_s)
+        return JoinRule(network, network, frozenset(join.from_stops), frozenset(join.to_stops), within_s, join.anywhere)
 
     def _timeframes(self, hours: Hours) -> tuple[Timeframe, ...]:
         where = f"hours {hours.id!r}"

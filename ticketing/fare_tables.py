@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -200,7 +200,7 @@ def _minor(row: _Row) -> int:
     try:
         digits = currency_digits(row.get("currency"))
         minor = Decimal(row.need("amount")).scaleb(digits)
-    except InvalidOperation:
+    except ArithmeticError:
         row.fail("amount", f"write an amount such as 2.75, not {row.get('amount')!r}")
     except ValueError as error:
         row.fail("currency", str(error))
@@ -374,7 +374,7 @@ def _zone(feed: _Feed, timezone: str | None) -> ZoneInfo:
         return _named_zone(row.need("agency_timezone"), row, "agency_timezone")
     if timezone is None:
         raise TariffError("agency.txt: the feed has none with an agency_timezone: name the city's time zone")
-    return ZoneInfo(timezone)
+    return _named_zone(timezone, _Row("time zone given for the feed", 0, {}), "timezone")
 
 
 def _named_zone(name: str, row: _Row, field_: str) -> ZoneInfo:

@@ -146,6 +146,8 @@ class TransferRule:
 
     chained: the time and the count run from the first leg that the rule joined. count -1 is no limit.
     between_others: rides that the rule says nothing about may lie between (nonconsecutive_transfers_allowed).
+    same_route, once_on, round_up_s are ours: a route may be ridden again; networks that may be ridden once; the time
+    runs from the next full multiple of so many seconds.
     optional: the rider pays the ride's own fare where that is cheaper; a feed's rule must be processed.
     """
 
@@ -160,18 +162,25 @@ class TransferRule:
     chained: bool = False
     between_others: bool = False
     return_trips: bool = True
+    same_route: bool = True
+    once_on: Words = NONE
+    round_up_s: int = 0
     optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class JoinRule:
-    """Two consecutive legs that count as one (fare_leg_join_rules); within_s is ours, half-open, None: no limit."""
+    """Two consecutive legs that count as one (fare_leg_join_rules).
+
+    within_s (half-open, None: no limit) and anywhere (whatever the stops) are ours.
+    """
 
     from_network: str | None = None
     to_network: str | None = None
     from_stops: Words = NONE
     to_stops: Words = NONE
     within_s: int | None = None
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +225,7 @@ class Fares:
     @cached_property
     def transfer_s_max(self) -> float:
         """The longest time that a transfer may take, seconds; infinite where one has no limit."""
-        return max((rule.limit_s or math.inf for rule in self.transfer_rules), default=0)
+        return max(((rule.limit_s or math.inf) + rule.round_up_s for rule in self.transfer_rules), default=0)
 
     @cached_property
     def reaches_back(self) -> bool:
@@ -358,14 +367,24 @@ class Fares:
         )
 
 
-def within_limit(rule: TransferRule, first: Leg, last: Leg) -> bool:
-    """Whether the last leg still falls into the rule's half-open time [event of the first leg, + limit)."""
-    if rule.limit_s is None:
-        return True
+def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[float, float]:
+    """The half-open time of a transfer rule that begins with a leg, Unix seconds; without a limit it never ends."""
     from_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_ARRIVAL, LimitFrom.DEPARTURE_TO_DEPARTURE)
-    to_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_DEPARTURE)
     since_s = first.start_s if from_departure else first.end_s
-    return (last.start_s if to_departure else last.end_s) < since_s + rule.limit_s
+    if rule.limit_s is None:
+        return since_s, math.inf
+    counted_s = since_s
+    if rule.round_up_s:
+        offset = datetime.fromtimestamp(since_s, zone).utcoffset()
+        local_s = since_s + (offset.total_seconds() if offset else 0)
+        counted_s += -local_s % rule.round_up_s
+    return since_s, counted_s + rule.limit_s
+
+
+def within_limit(rule: TransferRule, first: Leg, last: Leg, zone: ZoneInfo) -> bool:
+    """Whether the last leg still falls into the rule's time."""
+    to_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_DEPARTURE)
+    return (last.start_s if to_departure else last.end_s) < transfer_span_s(rule, first, zone)[1]
 
 
 def _is_or_any(named: Words, found: Words) -> bool:

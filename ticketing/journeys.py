@@ -162,6 +162,8 @@ def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
         return False
     left = {one.to_stop} | {table.station_of(one.to_stop) for table in tariff.tables}
     met = {two.from_stop} | {table.station_of(two.from_stop) for table in tariff.tables}
+    if rule.anywhere:
+        return True
     if rule.from_stops:
         return not rule.from_stops.isdisjoint(left) and not rule.to_stops.isdisjoint(met)
     return one.to_stop is not None and not (left - {None}).isdisjoint(met)

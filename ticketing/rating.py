@@ -19,7 +19,7 @@ from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_
 from ticketing.city_schema import Extension, Pass, Surcharge
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
-from ticketing.fares import LimitFrom, Rider
+from ticketing.fares import Rider, transfer_span_s
 from ticketing.journeys import FareTap, Ride, by_service_day, in_order, list_rides
 from ticketing.transfers import Linked, carried_over, link
 
@@ -183,8 +183,13 @@ def difference(old: DayRating | None, new: DayRating | None) -> tuple[Difference
 
     None is a day that was not rated before, or that is taken back whole.
     """
-    paid = {line.tap_id: line.charge_minor for line in old.lines} if old else {}
-    owed = {line.tap_id: line.charge_minor for line in new.lines} if new else {}
+    return difference_of_days((old,) if old else (), (new,) if new else ())
+
+
+def difference_of_days(old: Sequence[DayRating], new: Sequence[DayRating]) -> tuple[Difference, ...]:
+    """The same over several days, by tap: a late tap of Monday may change what Wednesday cost under a weekly cap."""
+    paid = {line.tap_id: line.charge_minor for rating in old for line in rating.lines}
+    owed = {line.tap_id: line.charge_minor for rating in new for line in rating.lines}
     return tuple(
         Difference(tap_id, owed.get(tap_id, 0) - paid.get(tap_id, 0))
         for tap_id in (*owed, *(tap_id for tap_id in paid if tap_id not in owed))
@@ -303,9 +308,8 @@ def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tar
     if one.rule is not None:
         since = chain[one.anchor].leg
         rule = tariff.rules_by_id[one.rule]
-        from_exit = rule.limit_from in (LimitFrom.ARRIVAL_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_ARRIVAL)
-        since_s = since.end_s if from_exit else since.start_s
-        until_s = since_s + rule.limit_s if rule.limit_s is not None else None
+        since_s, end_s = transfer_span_s(rule, since, tariff.zone)
+        until_s = end_s if rule.limit_s is not None else None
         step = Step(
             "transfer", one.adds_minor - one.fare_minor, one.transfer_product or one.rule, number,
             tap=since.taps[0], since_s=since_s, until_s=until_s,
@@ -394,7 +398,7 @@ def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used
 
 def _surcharge(fare: _Fare, number: int, tariff: CityTariff, category: str | None) -> None:
     for extra in tariff.surcharges:
-        if not _applies(extra, fare.ride, category) or (fare.covered is not None and not extra.passes_pay):
+        if not _applies(extra, fare.ride, category) or (fare.covered is not None and extra.covered_by_pass):
             continue
         step = Step("surcharge", extra.price_minor, extra.id, number)
         fare.add(step, extra.price_minor, capped=extra.capped)

@@ -80,13 +80,13 @@ def _transfer(
     if not earlier.group or not option.group or not (consecutive or rule.between_others):
         return None
     anchor = earlier.anchor if rule.chained and earlier.rule == rule.id else place
-    if anchor < 0 or not within_limit(rule, before[anchor].leg, leg):
+    if anchor < 0 or not within_limit(rule, before[anchor].leg, leg, table.zone):
         return None
     if rule.count > 0 and rule.chained:
         used = sum(1 for linked in before[anchor:] if linked.rule == rule.id and linked.anchor == anchor)
         if used >= rule.count:
             return None
-    if not rule.return_trips and _returns(leg, anchor, before):
+    if not _may_join(rule, leg, anchor, before):
         return None
     extra = 0
     if rule.product is not None:
@@ -111,18 +111,24 @@ def _transfer(
     )
 
 
-def _returns(leg: Leg, anchor: int, before: Sequence[Linked]) -> bool:
-    """Whether a ride goes back: on a route ridden before in this journey, or from the stop where it began."""
-    first = before[anchor].leg
-    if leg.from_stop is not None and leg.from_stop == first.from_stop:
+def _may_join(rule: TransferRule, leg: Leg, anchor: int, before: Sequence[Linked]) -> bool:
+    """Whether what was ridden in this journey allows the ride: no way back, no route or network twice."""
+    if rule.return_trips and rule.same_route and not rule.once_on:
         return True
+    first = before[anchor].leg
+    if not rule.return_trips and leg.from_stop is not None and leg.from_stop == first.from_stop:
+        return False
     for linked in before[anchor:]:
         ridden = linked.leg
-        if linked.anchor == anchor and leg.route_id is not None and leg.route_id == ridden.route_id:
+        if linked.anchor != anchor:
+            continue
+        if leg.network == ridden.network and leg.network in rule.once_on:
+            return False
+        if leg.route_id is not None and leg.route_id == ridden.route_id:
             same_way = leg.direction_id is not None and leg.direction_id == ridden.direction_id
-            if not same_way:
-                return True
-    return False
+            if not rule.same_route or not (rule.return_trips or same_way):
+                return False
+    return True
 
 
 def journey_minor(legs: Sequence[Leg], tables: Sequence[Fares], rider: Rider) -> int | None:

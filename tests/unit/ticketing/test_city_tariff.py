@@ -1,9 +1,12 @@
 """A city's tariff file: what it promises, and what it refuses by file and field."""
 
+import contextlib
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ticketing.city_tariff import parse_city_tariff
 from ticketing.errors import TariffError
@@ -75,7 +78,7 @@ def with_transfer(**fields: str) -> str:
         (with_cap(after_rides="3"), "cap 'c'.amount_minor: give it, or after_rides; not both"),
         (with_cap(period='"year"'), "cap 'c'.period: write one of day, week, month, rolling"),
         (with_cap(period='"rolling"'), "cap 'c'.rolling_days: give it"),
-        (with_cap(rolling_days="7"), "cap 'c'.rolling_days: give it with the period rolling"),
+        (with_cap(rolling_days="7"), "cap 'c'.rolling_days: give it, or rolling_hours, with"),
         (with_cap(then_percent="101"), "cap 'c'.then_percent"),
         (with_transfer(minutes="0"), "transfer 't'.minutes: write a whole number from 1 to 1440, not 0"),
         (with_transfer(groups='["bus"]'), "transfer 't'.groups: 'bus' is defined nowhere"),
@@ -108,6 +111,33 @@ def test_what_is_wrong_is_named_by_file_and_field(text, message):
         parse_city_tariff(text, "city.toml")
     assert str(error.value).startswith("city.toml: ")
     assert message in str(error.value)
+
+
+def test_an_absurdly_nested_file_is_refused():
+    with pytest.raises(TariffError, match="nested"):
+        parse_city_tariff("x = " + "[" * 100_000, "city.toml")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(max_size=200), st.integers(0, 400))
+def test_a_damaged_file_is_refused_or_read_and_nothing_else(noise, place):
+    text = (TARIFFS / "lviv.toml").read_text()
+    damaged = text[: place * 5] + noise + text[place * 5 + len(noise) :]
+    with contextlib.suppress(TariffError):
+        parse_city_tariff(damaged, "city.toml")
+
+
+def test_a_networks_taps_are_known_by_route_or_by_operator():
+    head = HEAD + FARE + '[[network]]\nid = "tram"\nroutes = ["1"]\n[[network]]\nid = "bus"\noperators = ["kpt"]\n'
+    tariff = parse_city_tariff(head, "city.toml")
+    assert (tariff.network_of("1", "kpt"), tariff.network_of("2", "kpt")) == ("tram", "bus")
+    assert (tariff.network_of(None, "kpt"), tariff.network_of("2", None)) == ("bus", None)
+
+
+def test_a_pass_ends_by_the_citys_clock():
+    lviv = parse_city_tariff((TARIFFS / "lviv.toml").read_text(), "lviv.toml")
+    assert lviv.passes is not None
+    assert lviv.pass_until_s(lviv.passes["month"], 1_772_600_000) == 1_772_600_000 + 30 * 86_400
 
 
 FEED = {

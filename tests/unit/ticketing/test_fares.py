@@ -1,9 +1,12 @@
 """GTFS-Fares v2 as the reference says it: leg rules, empty fields, priorities, timeframes, transfers, refusals."""
 
+import contextlib
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ticketing.city_tariff import parse_city_tariff
 from ticketing.errors import TariffError
@@ -307,3 +310,27 @@ def test_a_byte_order_mark_and_unknown_columns_are_no_matter():
                   "fare_leg_rules.txt": b"fare_product_id\r\nA\r\n"}
     )  # fmt: skip
     assert cost(tables, leg("n")) == 100
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(
+        ["fare_products", "fare_leg_rules", "fare_transfer_rules", "timeframes", "calendar_dates", "stops"]
+    ),
+    st.lists(
+        st.lists(st.sampled_from(["A", "a", "-1", "1e999999999", "sNaN", "", "EUR", "07:00:00", "20260101", "\x00"]))
+    ),
+    st.binary(max_size=40),
+)
+def test_damaged_files_are_refused_or_read_and_nothing_else(name, rows, noise):
+    files = feed(
+        fare_transfer_rules=f"{TRANSFER} a,b,,,,0,",
+        timeframes="timeframe_group_id,service_id p,s",
+        calendar_dates="service_id,date,exception_type s,20260101,1",
+        stops="stop_id,parent_station,stop_timezone s,,",
+    )
+    header = files[f"{name}.txt"].split(b"\n")[0]
+    body = b"\n".join(",".join(row).encode() for row in rows)
+    for content in (header + b"\n" + body, files[f"{name}.txt"] + b"\n" + noise, noise):
+        with contextlib.suppress(TariffError):
+            read_fares(files | {f"{name}.txt": content})

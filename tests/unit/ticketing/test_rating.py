@@ -15,6 +15,7 @@ from ticketing.rating import (
     HeldPass,
     after_day,
     difference,
+    difference_of_days,
     rate_day,
     rate_days,
 )
@@ -116,6 +117,13 @@ def test_after_twelve_paid_rides_within_seven_days_the_rest_is_free():
     ratings = rate_days([*taps, tap("2026-03-10 08:00"), tap("2026-03-11 08:00")], city, Account())
     assert [sum(charges(rating)) for rating in ratings] == [870, 870, 870, 870, 0, 0, 0, 290]
     assert kinds(ratings[4])[0] == ["fare", "after_rides"]
+
+
+def test_a_cap_of_twenty_four_hours_begins_with_the_first_ride():
+    city = tariff(FLAT, entry("cap", "day", period="rolling", rolling_hours=24, amount_minor=300))
+    taps = ["2026-03-04 20:00", "2026-03-04 21:00", "2026-03-05 19:59", "2026-03-05 20:00", "2026-03-05 21:00"]
+    ratings = rate_days([tap(time) for time in taps], city, Account())
+    assert [charges(rating) for rating in ratings] == [[200, 100], [0, 200, 100]]
 
 
 def test_after_eight_journeys_of_a_week_half_price():
@@ -342,6 +350,40 @@ def test_a_transfer_dearer_than_the_ride_is_not_taken():
     assert rate(city, tap("08:00"), tap("08:10")) == [200, 200]
 
 
+def test_a_line_or_a_network_only_once_in_a_journey():
+    once = tariff(FLAT, entry("transfer", "once", minutes=75, same_route=False))
+    assert rate(once, tap("08:00", route_id="1"), tap("08:10", route_id="2"), tap("08:20", route_id="1")) == [
+        200,
+        0,
+        200,
+    ]
+    metro = tariff(FLAT, entry("network", "metro"), entry("transfer", "bit", minutes=100, once_on=["metro"]))
+    assert rate(metro, tap("08:00", "metro"), tap("08:10"), tap("08:20", "metro"), tap("08:30")) == [200, 0, 200, 0]
+
+
+def test_two_hours_from_the_next_full_hour():
+    city = tariff(FLAT, entry("transfer", "two_hours", minutes=120, from_full_minutes=60))
+    assert rate(city, tap("08:20"), tap("10:59"), tap("11:00")) == [200, 0, 200]
+    assert rate(city, tap("08:00"), tap("09:59"), tap("10:00")) == [200, 0, 200]
+
+
+def test_the_whole_journeys_distance():
+    city = tariff(
+        HEAD,
+        gates(),
+        "[[join]]\nanywhere = true\nminutes = 45\n",
+        entry("fare", "near", price_minor=100, below_m=3200),
+        entry("fare", "far", price_minor=140, below_m=10_000),
+        entry("fare", "farther", price_minor=200),
+    )
+    first = [tap("08:00", "rail", kind="in"), tap("08:10", "rail", kind="out", distance_m=3000)]
+    second = [tap("08:54", "rail", kind="in"), tap("09:10", "rail", kind="out", distance_m=4000)]
+    assert rate(city, *first) == [0, 100]
+    assert rate(city, *first, *second) == [0, 0, 0, 140]
+    later = [tap("08:55", "rail", kind="in"), tap("09:10", "rail", kind="out", distance_m=4000)]
+    assert rate(city, *first, *later) == [0, 100, 0, 140]
+
+
 # --- riders ----------------------------------------------------------------------------------------------------------
 
 CATEGORIES = (
@@ -449,6 +491,20 @@ def test_a_late_tap_rates_the_day_anew_and_the_difference_is_posted():
     posted = {change.tap_id: change.amount_minor for change in difference(first, second)}
     assert posted == {"08:00 ": 200, "08:30 ": -200, "09:20 ": 200, "12:00 ": -100}
     assert sum(posted.values()) == second.total_minor - first.total_minor
+
+
+def test_a_late_tap_of_monday_changes_the_days_after_it():
+    city = tariff(FLAT, entry("cap", "week", period="week", amount_minor=500))
+    seen = [tap("2026-03-02 08:00"), tap("2026-03-03 08:00"), tap("2026-03-04 08:00")]
+    first = rate_days(seen, city, Account())
+    second = rate_days([*seen, tap("2026-03-02 07:00")], city, Account())
+    assert [charges(rating) for rating in first] == [[200], [200], [100]]
+    assert [charges(rating) for rating in second] == [[200, 200], [100], [0]]
+    assert {change.tap_id: change.amount_minor for change in difference_of_days(first, second)} == {
+        "2026-03-02 07:00 ": 200,
+        "2026-03-03 08:00 ": -100,
+        "2026-03-04 08:00 ": -100,
+    }
 
 
 def test_a_day_taken_back_is_given_back_whole():
