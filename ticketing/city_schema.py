@@ -211,12 +211,14 @@ class Trips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Debit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When charges of these media leave the rider's account: "each", "pair" or "day".
 
+    networks: the rhythm is for trips on these (empty: all), others are debited each.
     pair: after every second trip; an odd one at `odd_at`, or at once when it comes later; from wait_from it waits
     for a trip of the next day.
     """
 
     media: Ids
     rhythm: str
+    networks: Ids = ()
     odd_at: str | None = None
     wait_from: str | None = None
 

@@ -374,6 +374,7 @@ class _Checker:
 
     def _check_debit(self, debit: Debit, where: str) -> None:
         self._known(where, "media", debit.media, self._media)
+        self._known(where, "networks", debit.networks, self._networks)
         self._one_of(where, "rhythm", debit.rhythm, ("each", "pair", "day"))
         if (debit.rhythm == "pair") != (debit.odd_at is not None):
             self._fail(where, "odd_at", "give it with the rhythm pair, and only there")

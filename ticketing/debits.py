@@ -1,8 +1,8 @@
-"""When a medium's charges leave the rider's bank account: each at once, after every second trip, or once a day."""
+"""When a medium's charges leave the rider's account: each at once, after every second trip, or once a day."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from typing import Literal
 
@@ -13,7 +13,7 @@ from ticketing.city_tariff import CityTariff
 from ticketing.days import clock_s, day_bounds_s
 from ticketing.rating import DayRating
 
-Reason = Literal["each", "pair", "odd", "day"]
+Reason = Literal["each", "pair", "odd", "day", "correction"]
 
 
 class Trip(msgspec.Struct, frozen=True):
@@ -45,17 +45,45 @@ def plan_debits(rating: DayRating, tariff: CityTariff, media: str | None, waitin
 
     A debit that a later tap would change (an odd trip before its hour) is planned until its time comes.
     """
-    trips = [Trip(line.tap_id, line.at_s, line.charge_minor) for line in rating.lines if line.charge_minor > 0]
     rule = tariff.debit_of(media)
-    if rule is None or rule.rhythm == "each":
-        return DebitPlan(tuple(PlannedDebit(trip.at_s, trip.minor, (trip.tap_id,), "each") for trip in trips))
-    if not rating.day:
-        return DebitPlan((), tuple(waiting))
-    day = date.fromisoformat(rating.day)
-    if rule.rhythm == "day":
-        end_s = day_bounds_s(day, tariff.day_start, tariff.zone)[1]
-        return DebitPlan((_debit(float(end_s), trips, "day"),) if trips else ())
-    return _pairs(day, [*waiting, *trips], rule, tariff)
+    charged = [line for line in rating.lines if line.charge_minor > 0]
+    apart = [
+        line
+        for line in charged
+        if rule is None or rule.rhythm == "each" or (rule.networks and line.network not in rule.networks)
+    ]
+    trips = [Trip(line.tap_id, line.at_s, line.charge_minor) for line in charged if line not in apart]
+    debits = [PlannedDebit(line.at_s, line.charge_minor, (line.tap_id,), "each") for line in apart]
+    left: tuple[Trip, ...] = tuple(waiting)
+    if rule is not None and rating.day:
+        day = date.fromisoformat(rating.day)
+        if rule.rhythm == "day" and trips:
+            debits.append(_debit(float(day_bounds_s(day, tariff.day_start, tariff.zone)[1]), trips, "day"))
+        elif rule.rhythm == "pair":
+            pairs = _pairs(day, [*waiting, *trips], rule, tariff)
+            debits, left = [*debits, *pairs.debits], pairs.waiting
+    return DebitPlan(tuple(sorted(debits, key=lambda debit: debit.at_s)), left)
+
+
+def still_due(rating: DayRating, plan: DebitPlan, debited: Mapping[str, int]) -> tuple[PlannedDebit, ...]:
+    """What a plan still asks for when some taps have been debited before: by tap id, minor units.
+
+    A late tap may pair trips anew or make them cheaper; what has been taken for a trip is not taken again, and what was
+    taken too much goes back at once: an amount below zero, with the reason correction.
+    """
+    planned = {tap_id for debit in plan.debits for tap_id in debit.tap_ids} | {trip.tap_id for trip in plan.waiting}
+    charges = {line.tap_id: line.charge_minor for line in rating.lines}
+    due = []
+    for debit in plan.debits:
+        taken = sum(debited.get(tap_id, 0) for tap_id in debit.tap_ids)
+        if debit.minor != taken:
+            reason: Reason = debit.reason if debit.minor > taken else "correction"
+            due.append(PlannedDebit(debit.at_s, debit.minor - taken, debit.tap_ids, reason))
+    back = {tap_id: minor for tap_id, minor in debited.items() if tap_id in charges and tap_id not in planned and minor}
+    if back:
+        at_s = max(line.at_s for line in rating.lines if line.tap_id in back)
+        due.append(PlannedDebit(at_s, -sum(back.values()), tuple(back), "correction"))
+    return tuple(due)
 
 
 def close_waiting(day: date, tariff: CityTariff, media: str | None, waiting: Sequence[Trip]) -> DebitPlan:
