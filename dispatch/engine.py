@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dispatch.alerts import Alert, AlertDesk
+from dispatch.alerts import Alert, AlertDesk, Sighting
 from dispatch.arrivals import predict
 from dispatch.assignment import Inference, assign, end_trips, finish_inferred, is_wrong
 from dispatch.claims import Timetable
 from dispatch.config import DispatchSettings
 from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
-from dispatch.headway import MarkMemory, find_headways
+from dispatch.headway import Headways, MarkMemory, find_headways
 from dispatch.lines import draw_lines
 from dispatch.matching import prepare_paths
 from dispatch.measures import (
@@ -31,14 +31,15 @@ from dispatch.observations import Descriptor, Observations, Rows, in_rounds, joi
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
 from dispatch.reassignment import Reassignment
 from dispatch.running import RunningTimes
-from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, Snapshot
+from dispatch.snapshot import LAYOVER, ON_TRIP, Snapshot
 from dispatch.states import deviations, states, view_fleet
 from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
-from dispatch.watch import sight, sight_alarm
+from dispatch.watch import sight, sight_alarm, sight_missing, sight_vehicles
 
 CLAIM_AGAIN_S = 300.0  # a claim that came to nothing (too early, say) is looked at again so often
 PAST_S_MAX = 86_400.0
 FUTURE_S_MAX = 120.0  # a vehicle whose clock is further ahead would shut out its own true fixes
+MISSING_EVERY_S = 30.0  # a trip that nobody drives is looked for so often
 KEEP_TRIP_S = 120.0  # how long a vehicle keeps its trip at the end of it, when no other follows
 PASSAGES_KEPT = 500_000
 EVENTS_MAX = 10_000
@@ -93,6 +94,9 @@ class Engine:
         self._inbox: list[Observations] = []
         self._waiting = 0
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
+        self.cancelled: set[tuple[int, float]] = set()  # runs: trip, zero
+        self._missing: list[Sighting] = []
+        self._missing_s = -np.inf
         self._signed_on: dict[str, Descriptor] = {}
         self._fixes = 0
 
@@ -115,6 +119,19 @@ class Engine:
     def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
         """Note that `by` has seen an alert; None when there is none of that id."""
         return self.desk.acknowledge(alert_id, by, now_s)
+
+    def shelve(self, alert_id: str, by: str, until_s: float, now_s: float) -> Alert | None:
+        """Put an alert aside until `until_s`; None when there is none of that id."""
+        return self.desk.shelve(alert_id, by, until_s, now_s)
+
+    def close_alert(self, alert_id: str, by: str, reason: str, now_s: float) -> Alert | None:
+        """Close an alert by hand; None when there is none of that id."""
+        return self.desk.close(alert_id, by, reason, now_s)
+
+    @property
+    def gauges(self) -> dict[str, float]:
+        """What stands now: open alerts, and how many have opened in the last ten minutes."""
+        return {"alerts_open": self.desk.open, "alerts_opened_in_ten_minutes": self.desk.opened_lately}
 
     def measures(self, from_s: float, to_s: float, route_id: str | None = None) -> list[LineMeasure]:
         """Regularity and punctuality of the departures in `from_s <= t < to_s`, by route and direction."""
@@ -188,8 +205,7 @@ class Engine:
         predictions = predict(
             fleet, network, self.running.outlook(now_s), listed[predictable], late_s[predictable], now_s
         )
-        strayed = listed[state == OFF_ROUTE]
-        self.desk.watch(sight(fleet, network, headways, strayed, self.settings.headway, self.settings.alerts), now_s)
+        self._watch(headways, listed, state, now_s)
         return Snapshot(
             now_s,
             network,
@@ -201,6 +217,15 @@ class Engine:
             self.desk.alerts(),
             list(fleet.key),
         )
+
+    def _watch(self, headways: Headways, listed: Rows, state: Ints, now_s: float) -> None:
+        fleet, limits = self.fleet, self.settings.alerts
+        if not 0 <= now_s - self._missing_s < MISSING_EVERY_S:
+            self._missing_s = now_s
+            self._missing = sight_missing(fleet, self.timetable, self.roads.lines, self.cancelled, limits, now_s)
+        sightings = sight(fleet, self.network, headways, self.settings.headway, limits)
+        sightings += sight_vehicles(fleet, self.timetable, listed, state, limits, now_s)
+        self.desk.watch(sightings + self._missing, now_s)
 
     # -- folding ---------------------------------------------------------------------------------------------------
 

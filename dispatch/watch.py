@@ -1,32 +1,103 @@
-"""Watch: what a tick says of every cause for an alert, from headways and from vehicles that have left their route."""
+"""Watch: what a tick says of every cause for an alert: headways, vehicles out of order, trips that nobody drives."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from dispatch.alerts import AlertLimits, Condition, Sighting
+from dispatch.claims import Timetable
 from dispatch.fleet import NO_TRIP, Fleet
 from dispatch.headway import HeadwayLimits, Headways
-from dispatch.network import Network
+from dispatch.lines import Lines
+from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
+from dispatch.snapshot import OFF_ROUTE, SILENT
+from dispatch.states import SILENT_S
+
+OVER_S = 900.0  # a vehicle that has been silent since so long after the end of its trip has gone home
+AT_START_M = 150.0
 
 
 def sight(
-    fleet: Fleet, network: Network, headways: Headways, strayed: Rows, bounds: HeadwayLimits, limits: AlertLimits
+    fleet: Fleet, network: Network, headways: Headways, bounds: HeadwayLimits, limits: AlertLimits
 ) -> list[Sighting]:
-    """Every cause that is not plainly off. Headways that were estimated raise no alert: they are said, not seen."""
+    """Every headway that is not plainly well. Those that were estimated raise no alert: they are said, not seen."""
     with np.errstate(invalid="ignore"):
         near = ~headways.estimated & (headways.ratio < limits.bunched_hold_ratio)
         far = ~headways.estimated & (headways.ratio > limits.gapped_hold_ratio)
         bunched, gapped = headways.ratio < bounds.bunched_ratio, headways.ratio > bounds.gapped_ratio
-    sightings = [
+    return [
         _sight_headway(fleet, network, kind, headways, i, Condition.ON if on[i] else Condition.HOLD)
         for kind, rows, on in (("bunched", near, bunched), ("gapped", far, gapped))
         for i in np.flatnonzero(rows).tolist()
     ]
-    for row in strayed.tolist():
-        sightings.append(Sighting("off_route", fleet.key[row], Condition.ON, *line_of(fleet, network, row)))
-    return sightings
+
+
+def sight_vehicles(
+    fleet: Fleet, timetable: Timetable, listed: Rows, state: Ints, limits: AlertLimits, now_s: float
+) -> list[Sighting]:
+    """Vehicles that have left their route, that are not heard of in the middle of a trip, or that do not set off."""
+    network = timetable.network
+    found = [_sight(fleet, network, "off_route", row, Condition.ON) for row in listed[state == OFF_ROUTE].tolist()]
+    with_trip = listed[fleet.trip[listed] != NO_TRIP]
+    silent = listed[(state == SILENT) & (fleet.trip[listed] != NO_TRIP) & ~fleet.finished[listed]]
+    silent = silent[now_s <= fleet.zero_s[silent] + timetable.last_s[fleet.trip[silent]] + OVER_S]
+    found += _sight_late(fleet, network, "silent", silent, now_s - fleet.ts_s[silent], (SILENT_S, limits.silent_s))
+    begun = fleet.next_stop[with_trip] > 0
+    heard = now_s - fleet.ts_s[with_trip] <= SILENT_S
+    with np.errstate(invalid="ignore"):
+        there = ~fleet.off_route[with_trip] & (fleet.along_m[with_trip] <= AT_START_M)
+    waiting = with_trip[~begun & heard & there & ~fleet.is_loose[with_trip] & ~fleet.finished[with_trip]]
+    late_s = now_s - fleet.zero_s[waiting] - timetable.first_s[fleet.trip[waiting]]
+    bounds = (limits.late_departure_hold_s, limits.late_departure_s)
+    found += _sight_late(fleet, network, "late_departure", waiting, late_s, bounds)
+    return found
+
+
+def sight_missing(
+    fleet: Fleet,
+    timetable: Timetable,
+    lines: Lines,
+    cancelled: set[tuple[int, float]],
+    limits: AlertLimits,
+    now_s: float,
+) -> list[Sighting]:
+    """Lines of which a trip should long have begun that no vehicle has, where most of their trips have one."""
+    network, due = timetable.network, timetable.due_at(now_s)
+    zero_s = due.day_start_s[due.day] + due.offset_s
+    expected = (due.start_s <= now_s) & (now_s <= due.end_s) & ~np.isin(due.trip, list(timetable.by_frequency))
+    key = run_key(due.trip, zero_s)
+    if cancelled:
+        expected &= ~np.isin(key, [run_key(np.array([trip]), np.array([at_s]))[0] for trip, at_s in cancelled])
+    rows = np.flatnonzero(expected)
+    n = len(fleet)
+    taken = np.concatenate(
+        (run_key(fleet.trip[:n], fleet.zero_s[:n]), run_key(fleet.next_trip[:n], fleet.next_zero_s[:n]))
+    )
+    alone: Flags = ~np.isin(key[rows], taken)
+    line = lines.pattern_line[network.trip_pattern[due.trip[rows]]]
+    size = len(lines.line_route)
+    share = np.bincount(line[~alone], minlength=size) / np.maximum(np.bincount(line, minlength=size), 1)
+    missing = np.flatnonzero(
+        alone & (now_s - due.start_s[rows] >= limits.missing_s) & (share[line] >= limits.followed_share)
+    )
+    _, first = np.unique(
+        line[missing], return_index=True
+    )  # runs are in order of departure: the longest missing of each
+    return [
+        _sight_missing(network, lines, int(line[i]), int(due.trip[rows[i]]), now_s - due.start_s[rows[i]])
+        for i in missing[first].tolist()
+    ]
+
+
+def run_key(trip: Ints, zero_s: Floats) -> Ints:
+    """One number for each run, -1 for none; whole seconds of zero are told apart."""
+    known = trip >= 0
+    whole_s = np.where(known, zero_s, 0.0).astype(np.int64)
+    key: Ints = np.where(known, trip.astype(np.int64) * (1 << 33) + whole_s, -1)
+    return key
 
 
 def sight_alarm(fleet: Fleet, network: Network, key: str) -> Sighting:
@@ -42,6 +113,30 @@ def line_of(fleet: Fleet, network: Network, row: int) -> tuple[str | None, int |
         return None, None
     pattern = int(fleet.pattern[row])
     return network.route_id[network.pattern_route[pattern]], int(network.pattern_direction[pattern])
+
+
+def _sight(fleet: Fleet, network: Network, kind: str, row: int, condition: Condition) -> Sighting:
+    return Sighting(kind, fleet.key[row], condition, *line_of(fleet, network, row))
+
+
+def _sight_late(
+    fleet: Fleet, network: Network, kind: str, rows: Rows, late_s: Floats, bounds: tuple[float, float]
+) -> Iterator[Sighting]:
+    """Those later than the first of the bounds, ON from the second."""
+    for row, late in zip(rows.tolist(), late_s.tolist(), strict=True):
+        if late > bounds[0]:
+            condition = Condition.ON if late > bounds[1] else Condition.HOLD
+            trip_id = network.trip_id[fleet.trip[row]]
+            line = line_of(fleet, network, row)
+            yield Sighting(kind, fleet.key[row], condition, *line, late_s=round(late, 1), trip_id=trip_id)
+
+
+def _sight_missing(network: Network, lines: Lines, line: int, trip: int, late_s: float) -> Sighting:
+    route_id, direction = network.route_id[lines.line_route[line]], int(lines.line_direction[line])
+    subject = f"{route_id}/{direction}"
+    return Sighting(
+        "missing", subject, Condition.ON, route_id, direction, late_s=round(late_s, 1), trip_id=network.trip_id[trip]
+    )
 
 
 def _sight_headway(

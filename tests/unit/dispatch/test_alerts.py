@@ -88,3 +88,48 @@ def test_an_alarm_opens_at_once_and_stays_until_it_has_been_seen(desk):
     desk.acknowledge(alert.id, "anna", 9000.0)
     desk.watch([], 9000.0 + desk.limits.alarm_kept_s)
     assert desk.alerts()[0].state == "closed"
+
+
+def test_no_more_than_so_many_open_in_ten_minutes_but_alarms_always_do():
+    desk = AlertDesk(AlertLimits(open_s=0, opened_max=3))
+    watch(desk, 0, 60, *(bunched(f"op/{i}") for i in range(5)))
+    assert (desk.opened_lately, desk.counts["flood"] > 0) == (3, True)
+    desk.alarm(Sighting("alarm", "op/9", Condition.ON), 70.0)
+    assert len(desk.alerts()) == 4
+    watch(desk, 610, 640, *(bunched(f"op/{i}") for i in range(5)))
+    assert len(desk.alerts()) == 6  # the first three have left the window
+
+
+def test_who_shelves_puts_it_aside_for_a_time(desk):
+    watch(desk, 0, 60, bunched())
+    desk.acknowledge("bunched.op.1.60", "anna", 70.0)
+    alert = desk.shelve("bunched.op.1.60", "borys", 300.0, 100.0)
+    assert (alert.state, alert.shelved_by, alert.shelved_until) == ("shelved", "borys", 300)
+    watch(desk, 110, 290, bunched())
+    assert desk.alerts()[0].state == "shelved"
+    watch(desk, 300, 310, bunched())
+    assert desk.alerts()[0].state == "acknowledged"
+    assert desk.shelve("no-such-alert", "anna", 300.0, 100.0) is None
+
+
+def test_nobody_shelves_for_longer_than_a_shift(desk):
+    watch(desk, 0, 60, bunched())
+    assert desk.shelve("bunched.op.1.60", "anna", 1e9, 100.0).shelved_until == 100.0 + 8 * 3600
+
+
+def test_what_a_person_has_closed_does_not_come_back_while_it_lasts(desk):
+    watch(desk, 0, 60, bunched())
+    alert = desk.close("bunched.op.1.60", "anna", "road works", 100.0)
+    assert (alert.state, alert.closed_by, alert.close_reason, alert.closed_at) == ("closed", "anna", "road works", 100)
+    watch(desk, 110, 400, bunched())
+    assert [alert.state for alert in desk.alerts()] == ["closed"]
+    watch(desk, 410, 480)
+    watch(desk, 490, 560, bunched())
+    assert [alert.state for alert in desk.alerts()] == ["open", "closed"]
+
+
+def test_closing_twice_changes_nothing(desk):
+    watch(desk, 0, 60, bunched())
+    desk.close("bunched.op.1.60", "anna", "seen", 100.0)
+    assert desk.close("bunched.op.1.60", "borys", "again", 110.0).closed_by == "anna"
+    assert desk.open == 0

@@ -1,0 +1,63 @@
+"""The watch: silence, late departures and trips that nobody drives, on a line of four trips."""
+
+import pytest
+
+from dispatch.engine import Engine
+
+STRAIGHT = ((0, 0), (4000, 0))
+STOPS = (0, 1000, 2000, 3000, 4000)
+
+
+@pytest.fixture
+def line(road, pattern):
+    """A road of 4 km that takes 40 minutes, a trip every five."""
+    return road(pattern(STRAIGHT, STOPS, {name: 3600 + 300 * i for i, name in enumerate("abcd")}, pace_s_per_m=0.6))
+
+
+def play(engine, line, starts, from_s, to_s, *, step_s=20):
+    """Vehicles 1, 2, ... on trips that leave when `starts` says (None: not yet); the open alerts at the end."""
+    for now_s in range(from_s, to_s + 1, step_s):
+        places = {trip: 0.0 if at_s is None else max(now_s - at_s, 0) / 0.6 for trip, at_s in starts.items()}
+        engine.ingest(line.fixes(*((f"v{trip}", trip, now_s, x, 0) for trip, x in places.items())))
+        snapshot = engine.tick(line.zero_s + now_s)
+    return open_ones(snapshot)
+
+
+def open_ones(snapshot):
+    return {(alert.kind, alert.vehicle_id): alert for alert in snapshot.alerts if alert.state == "open"}
+
+
+def test_who_does_not_set_off_is_a_late_departure_until_he_does(line):
+    engine = Engine(line.network)
+    alerts = play(engine, line, {"a": None}, 3560, 3600 + 260)
+    alert = alerts["late_departure", "va"]
+    assert (alert.trip_id, alert.route_id, alert.late_s) == ("a", "R", 260)
+    assert play(engine, line, {"a": 3880}, 3880, 4100) == {}
+
+
+def test_who_waits_for_his_time_is_not_late(line):
+    assert play(Engine(line.network), line, {"b": None}, 3560, 3900) == {}
+
+
+def test_a_vehicle_that_falls_silent_on_its_trip_is_told_of_and_closed_when_it_is_heard_again(line):
+    engine = Engine(line.network)
+    play(engine, line, {"a": 3600}, 3600, 3900)
+    for now_s in range(3920, 4200, 20):
+        snapshot = engine.tick(line.zero_s + now_s)
+    alert = open_ones(snapshot)["silent", "va"]
+    assert (alert.trip_id, alert.late_s) == ("a", 280)
+    assert ("silent", "va") not in play(engine, line, {"a": 3600}, 4200, 4400)
+
+
+def test_a_trip_that_nobody_drives_is_missing_where_the_others_have_their_vehicles(line):
+    engine = Engine(line.network)
+    alerts = play(engine, line, {"a": 3600, "c": 4200}, 3600, 4700)
+    alert = alerts["missing", ""]
+    assert (alert.trip_id, alert.route_id, alert.direction_id) == ("b", "R", 0)
+    assert alert.late_s >= 700
+    assert [kind for kind, _ in play(engine, line, {"a": 3600, "c": 4200, "b": 3900}, 4720, 4900)].count("missing") == 0
+
+
+def test_a_line_from_which_hardly_anybody_reports_misses_nothing(line):
+    alerts = play(Engine(line.network), line, {"d": 4500}, 3600, 5400)
+    assert ("missing", "") not in alerts
