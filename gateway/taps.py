@@ -1,6 +1,7 @@
 """Taps on their way to judgement: batches to ticketing, then the verdict down, then the acknowledgement, in that order.
 
 One batch is under way at a time; what arrives meanwhile is the next one, so batches grow with the load by themselves.
+Riders who wait at a validator go before what validators decided alone and upload now: `Line` keeps the two apart.
 A batch that fails is tried again in halves: an outage fails whatever is tried and is waited out, while a tap that fails
 alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
 A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
@@ -56,6 +57,46 @@ class Pending:
     counted: bool = False  # as a dead letter, stored or not
 
 
+LATE_SHARE = 4  # of a batch: a quarter for what was decided offline while riders wait, half of one while nobody does
+
+
+class Line:
+    """Who is judged next. A validator's backlog makes no rider wait for more than a batch, and always moves on."""
+
+    def __init__(self) -> None:
+        self._live: deque[Pending] = deque()
+        self._late: deque[Pending] = deque()
+        self._turn = False
+
+    def __len__(self) -> int:
+        return len(self._live) + len(self._late)
+
+    def append(self, pending: Pending) -> None:
+        """To the end of its queue."""
+        self._queue_of(pending).append(pending)
+
+    def put_back(self, batch: list[Pending]) -> None:
+        """To the front, in the order in which they were taken."""
+        for pending in reversed(batch):
+            self._queue_of(pending).appendleft(pending)
+
+    def take(self, size: int) -> list[Pending]:
+        """The next batch, at most so many."""
+        self._turn = not self._turn
+        if not self._late:
+            late = 0
+        elif not self._live:
+            late = max(1, 2 * size // LATE_SHARE)
+        else:
+            late = size // LATE_SHARE or int(self._turn)
+        live = [self._live.popleft() for _ in range(min(len(self._live), size - min(late, len(self._late))))]
+        return live + [self._late.popleft() for _ in range(min(len(self._late), late))]
+
+    def _queue_of(self, pending: Pending) -> deque[Pending]:
+        alone = not isinstance(pending.tap, Refusal) and pending.tap.offline is not None
+        return self._late if alone else self._live
+
+
 class TapIntake:
     """The tap session's inbox."""
 
@@ -79,7 +120,7 @@ class TapIntake:
         self._counts = counts
         self._clock = clock
         self._acknowledger: Acknowledger | None = None
-        self._queue: deque[Pending] = deque()
+        self._queue = Line()
         self._in_hand: dict[tuple[str, bytes], Pending] = {}  # queued, under way, or waiting to be tried again
         self._window = settings.taps_batch_max
         self._passed = 0
@@ -153,7 +194,7 @@ class TapIntake:
 
     async def _step(self) -> float:
         """Judge one batch; the seconds to wait before the next."""
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._window))]
+        batch = self._queue.take(self._window)
         good = [pending for pending in batch if not isinstance(pending.tap, Refusal)]
         bad = [pending for pending in batch if isinstance(pending.tap, Refusal)]
         wait_s = 0.0
@@ -201,7 +242,7 @@ class TapIntake:
         self.failing_with = f"{type(error).__name__}: {error}"[:200]
         if len(batch) > 1:
             self._window = max(1, len(batch) // 2)
-            self._queue.extendleft(reversed(batch))
+            self._queue.put_back(batch)
             return 0.0
         (alone,) = batch
         if alone.tries_alone == 0:

@@ -71,7 +71,7 @@ class Limits:
     pause_s_max: float = 120.0
     tries_max: int = 20  # contract.md section 2
     kept_max: int = 5_000
-    in_flight_max: int = 32
+    in_flight_max: int = 8  # of a thousand validators that come back: what a broker sends ahead is a few thousand
 
 
 @dataclass(slots=True)

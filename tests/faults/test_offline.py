@@ -7,22 +7,24 @@ import json
 import statistics
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
 from gateway.wire import Offline, TapBody, encode_tap
+from simulators.journal import read_journal
 from simulators.transport import Broker, Devices
 from simulators.validator_library.device import Access, ValidatorDevice
 from simulators.validator_library.disk import Disk
 from simulators.validator_library.lists import Lists
 from simulators.validator_library.rules import ProductRule, Rules
 from simulators.validator_library.terminal import Shown, Terminal
-from simulators.validators import Limits
 from sql import query
 from tests.faults.conftest import Town, write_key
 from tests.faults.invariants import check_invariants
+from tests.faults.uploading import start_uploading
 from tests.faults.validators_at_work import LIMITS, until
 from ticketing.keys import load_issuer_keys
 
@@ -196,21 +198,23 @@ async def come_back(town: Town, count: int, each: int, live_per_s: float) -> dic
 
         await taps(1.0)
         quiet = await taps(3.0)
-        limits = Limits(first_pause_s=10.0, pause_s_max=60.0, tries_max=1_000, kept_max=each + 10)
-        async with town.validators(count, prefix="back", limits=limits) as back:
-            begun, total = time.monotonic(), count * each
-            assert back.waiting == total
-            busy: list[float] = []
-            trims: list[int] = []
-            while back.waiting:
-                assert time.monotonic() < begun + 900, f"{back.waiting} of {total} still wait"
-                trims.append(back.waiting)
-                busy += await taps(2.0)
-            drained_s = time.monotonic() - begun
-            found = await town.check(back, judge)
-            assert found.receipted == total
+        begun, total = time.monotonic(), count * each
+        uploading = start_uploading(town.folder, town.broker.port, count, each, town.seed)
+        busy: list[float] = []
+        stored: list[int] = []
+        while uploading.is_alive():
+            stored.append(await town.value("SELECT count(*) FROM tap WHERE device LIKE 'back-%'"))
+            busy += await taps(2.0)
+        drained_s = time.monotonic() - begun
+        uploading.join()
+        assert uploading.exitcode == 0, f"{stored} of {total} were stored"
+        with (town.folder / "back.journal").open("rb") as file:
+            entries = list(read_journal(file))
+        found = await check_invariants(town.dsn, entries, judge=await judge.ask(), log=town.log)
+        assert found.receipted == total
         await town.check(live, judge)
-    assert trims == sorted(trims, reverse=True), "each trims as its receipts come"
+    deleted = Counter(entry["validator"] for entry in entries if entry["what"] == "deleted")
+    assert set(deleted.values()) == {each}, "each trims as its receipts come"
     assert await town.value("SELECT count(*) FROM tap WHERE conflict") == 0
     p99 = [float(np.percentile(latencies, 99)) * 1000 for latencies in (quiet, busy)]
     p50 = [statistics.median(latencies) * 1000 for latencies in (quiet, busy)]
