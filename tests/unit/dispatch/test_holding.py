@@ -29,7 +29,7 @@ def situation(headway_s: float = H_S, followers_s: tuple[float, ...] = (360.0,),
 
 
 def line(gap_s: list[float], on_board: float = 0.0, *, closed: bool = True, beta: float = 0.0) -> Line:
-    return Line(gap_s, [on_board] * len(gap_s), riders_per_s=0.025, stops=40, controls=8, beta=beta, closed=closed)
+    return Line(gap_s, [on_board] * len(gap_s), riders_per_s=0.025, spacing=5, beta=beta, closed=closed)
 
 
 def test_none_never_waits() -> None:
@@ -104,7 +104,7 @@ def test_plan_evens_the_gaps_when_nobody_is_on_board() -> None:
 
 def test_plan_holds_less_the_more_are_on_board() -> None:
     gap_s = [250.0, 470.0, 360.0, 360.0, 360.0]
-    holds_s = [float(plan(line(gap_s, on_board))[0]) for on_board in (0.0, 20.0, 60.0, 300.0)]
+    holds_s = [float(plan(line(gap_s, on_board))[0]) for on_board in (0.0, 20.0, 60.0, 1000.0)]
     assert holds_s == sorted(holds_s, reverse=True)
     assert holds_s[-1] == 0.0
 
@@ -112,6 +112,11 @@ def test_plan_holds_less_the_more_are_on_board() -> None:
 def test_plan_acts_earlier_where_dwell_widens_gaps_faster() -> None:
     gap_s = [300.0, 420.0, 360.0, 360.0, 360.0]
     assert plan(line(gap_s, beta=0.1))[0] > plan(line(gap_s, beta=0.0))[0]
+
+
+def test_plan_holds_less_where_drivers_disobey() -> None:
+    seen = line([250.0, 470.0, 360.0, 360.0, 360.0], on_board=30.0)
+    assert plan(seen._replace(compliance=0.6))[0] < plan(seen)[0]
 
 
 def test_plan_of_an_open_line_does_not_hold_the_last_for_nobody() -> None:
@@ -130,6 +135,18 @@ def test_optimal_is_the_first_hold_of_the_plan_and_nothing_without_a_line() -> N
     seen = line([200.0, 520.0, 360.0])
     assert LAWS["optimal"](situation()._replace(line=seen), GAINS) == pytest.approx(plan(seen)[0])
     assert LAWS["optimal"](situation(), GAINS) == 0.0
+
+
+def test_where_vehicles_pass_a_platoon_goes_at_the_pace_of_its_longest_hold() -> None:
+    # Two vehicles ahead of a gap of 20 min: the second has to wait the longest, the first half as long.
+    seen = line([100.0, 100.0, 1240.0, 360.0])
+    first_s, second_s, *_ = plan(seen)
+    passing = seen._replace(overtaking=True, hold_s_max=90.0)
+    assert second_s > first_s > 90.0
+    alone = line([200.0, 520.0, 360.0])._replace(overtaking=True, hold_s_max=90.0)
+    assert LAWS["optimal"](situation()._replace(line=alone), GAINS) == pytest.approx(90.0)
+    assert LAWS["optimal"](situation()._replace(line=seen), GAINS) == pytest.approx(first_s)
+    assert LAWS["optimal"](situation()._replace(line=passing), GAINS) == pytest.approx(first_s * 90 / second_s)
 
 
 @pytest.mark.parametrize(
