@@ -73,6 +73,7 @@ class CityTariff:
     week_start: int
     tables: tuple[Fares, ...]
     categories: Mapping[str, Category]
+    default_category: str | None
     exits: Mapping[str, Exit]
     network_by_operator: Mapping[str, str]
     network_names: Mapping[str, Name]
@@ -156,11 +157,6 @@ class CityTariff:
         return any(cap.hours for cap in self.caps)
 
     @cached_property
-    def default_category(self) -> str | None:
-        """The category of a rider who names none."""
-        return next((table.default_category for table in self.tables if table.default_category), None)
-
-    @cached_property
     def rules_by_id(self) -> Mapping[str, TransferRule]:
         """Transfer rules by id; of several under one id the first."""
         return {rule.id: rule for table in reversed(self.tables) for rule in reversed(table.transfer_rules)}
@@ -205,7 +201,7 @@ class _Checker:
                 self._zones |= rule.from_areas | rule.to_areas
         self._media = {m.id for m in parsed.media} | (set(feed.media) if feed else set())
         self._hours = {h.id for h in parsed.hours} | (set(feed.timeframes) if feed else set())
-        self._categories = {c.id for c in parsed.category} | ({parsed.default_category or ""})
+        self._categories = {c.id for c in parsed.category}
         if feed:
             self._categories |= {price.category or "" for rows in feed.products.values() for price in rows}
 
@@ -218,6 +214,7 @@ class _Checker:
                     self._fail(f"{word} {item!r}", "id", "it is there twice")
                 if _ID.fullmatch(item) is None:
                     self._fail(f"{word} {item!r}", "id", "it has 1 to 32 letters, digits, _ or -")
+        self._known("default_category", "", (p.default_category,) if p.default_category else (), self._categories)
         if not p.fare and self._feed is None:
             self._fail("fare", "", "there is none, and no feed with fares is given: nothing would have a price")
         self._check_rest()
@@ -236,6 +233,7 @@ class _Checker:
             tables=tables,
             categories={c.id: c for c in p.category},
             network_by_operator={operator: n.id for n in p.network for operator in n.operators},
+            default_category=p.default_category or min(self._default_categories(), default=None),
             exits={n.id: n.exit for n in p.network if n.exit},
             network_names={n.id: n.name for n in p.network if n.name},
             caps=p.cap,
@@ -247,6 +245,11 @@ class _Checker:
             group=p.group,
             penalties=p.penalty,
         )
+
+    def _default_categories(self) -> Words:
+        if self._parsed.default_category is not None:
+            return frozenset((self._parsed.default_category,))
+        return self._feed.default_categories if self._feed else NONE
 
     def _fail(self, where: str, key: str, what: str) -> NoReturn:
         raise TariffError(f"{self._file}: {where}{'.' + key if key else ''}: {what}")
@@ -433,7 +436,7 @@ class _Checker:
             join_rules=tuple(self._join(join, number) for number, join in enumerate(p.join, 1)),
             timeframes={hours.id: self._timeframes(hours) for hours in p.hours},
             names={fare.id: fare.name for fare in p.fare} | {change.id: change.name for change in p.transfer},
-            default_category=p.default_category or (self._feed.default_category if self._feed else None),
+            default_categories=self._default_categories(),
             media={medium.id: MEDIA_TYPES[medium.type] for medium in p.media},
             areas_by_stop={stop: frozenset(names) for stop, names in areas.items()},
             network_by_route={route: network.id for network in p.network for route in network.routes},

@@ -125,7 +125,8 @@ def read_fares(files: Mapping[str, bytes], timezone: str | None = None) -> Fares
         if not feed[file].present:
             raise TariffError(f"{file}: the feed has none, so it says nothing about fares: write a tariff file instead")
     products, names, currency = _products(feed)
-    default = [row for row in feed["rider_categories.txt"] if row.get("is_default_fare_category") == "1"]
+    categories = feed["rider_categories.txt"]
+    defaults = [row for row in categories if row.one_of("is_default_fare_category", "01", "0")]
     leg_rules, has_priority = _leg_rules(feed, products)
     return Fares(
         currency=currency,
@@ -136,7 +137,7 @@ def read_fares(files: Mapping[str, bytes], timezone: str | None = None) -> Fares
         join_rules=_join_rules(feed),
         timeframes=_timeframes(feed),
         names=names,
-        default_category=default[0].need("rider_category_id") if default else None,
+        default_categories=frozenset(row.need("rider_category_id") for row in defaults),
         media={row.need("fare_media_id"): row.one_of("fare_media_type", "01234") for row in feed["fare_media.txt"]},
         areas_by_stop=_areas_by_stop(feed),
         station_by_stop={

@@ -208,7 +208,7 @@ class Fares:
     join_rules: tuple[JoinRule, ...] = ()
     timeframes: Mapping[str, tuple[Timeframe, ...]] = field(default_factory=dict)
     names: Mapping[str, Name] = field(default_factory=dict)
-    default_category: str | None = None
+    default_categories: Words = NONE
     media: Mapping[str, int] = field(default_factory=dict)
     areas_by_stop: Mapping[str, Words] = field(default_factory=dict)
     station_by_stop: Mapping[str, str] = field(default_factory=dict)
@@ -262,12 +262,11 @@ class Fares:
         rows = [row for row in self.products.get(product, ()) if row.media is None or rider.media in (None, row.media)]
         if rider.media is not None and any(row.media for row in rows):
             rows = [row for row in rows if row.media]
-        ordinary = [row.minor for row in rows if row.category is None or row.category == self.default_category]
+        defaults = self.default_categories or self._only_category
+        ordinary = [row.minor for row in rows if row.category is None or row.category in defaults]
         own = [row.minor for row in rows if row.category is not None and row.category == rider.category]
         if not ordinary and not own:
-            if rider.category is not None or self.default_category is not None or not rows:
-                return None
-            ordinary = [row.minor for row in rows]
+            return None
         full = min(ordinary or own)
         if own:
             return min(own + ordinary), max(full, min(own))
@@ -275,9 +274,11 @@ class Fares:
 
     def leg_fares(self, leg: Leg, rider: Rider) -> tuple[LegFare, ...]:
         """The products that pay for a leg, cheapest first, one for each leg group; empty: its fare is unknown."""
-        starts = self.timeframes_at(leg.start_s, leg.from_stop)
-        one_tap = leg.end_s == leg.start_s and leg.to_stop is None
-        ends = starts if one_tap else self.timeframes_at(leg.end_s, leg.to_stop)
+        starts = ends = NONE
+        if self._timed is None or leg.network in self._timed:
+            starts = ends = self.timeframes_at(leg.start_s, leg.from_stop)
+            if leg.end_s != leg.start_s or leg.to_stop is not None:
+                ends = self.timeframes_at(leg.end_s, leg.to_stop)
         key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, leg.distance_m, starts, ends, rider)
         known = self._memo.get(key)
         if known is None:
@@ -334,6 +335,18 @@ class Fares:
             and _is_or_unnamed(rule.from_areas, leg.from_areas, from_areas)
             and _is_or_unnamed(rule.to_areas, leg.to_areas, to_areas)
         )
+
+    @cached_property
+    def _only_category(self) -> Words:
+        """The category of every rider where the tables know but one."""
+        named = frozenset(price.category for rows in self.products.values() for price in rows if price.category)
+        return named if len(named) == 1 else NONE
+
+    @cached_property
+    def _timed(self) -> Words | None:
+        """The networks whose fares depend on the time; None: any may."""
+        timed = [rule for rule in self.leg_rules if rule.from_timeframe or rule.to_timeframe]
+        return NONE.union(*(rule.networks for rule in timed)) if all(rule.networks for rule in timed) else None
 
     @cached_property
     def _named(self) -> tuple[Words, Words, Words]:

@@ -143,6 +143,7 @@ def _joined(rides: list[Ride], rules: Sequence[JoinRule], tariff: CityTariff) ->
                 leg = msgspec.structs.replace(
                     one,
                     taps=one.taps + two.taps,
+                    network=one.network if one.network == two.network else None,  # as the standard matches them
                     end_s=two.end_s,
                     to_areas=two.to_areas,
                     to_stop=two.to_stop,

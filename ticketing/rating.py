@@ -20,7 +20,7 @@ from ticketing.city_schema import Extension, Pass, Surcharge
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
 from ticketing.fares import Rider, transfer_span_s
-from ticketing.journeys import FareTap, Ride, by_service_day, in_order, list_rides
+from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
 from ticketing.transfers import Linked, carried_over, link
 
 StepKind = Literal[
@@ -198,9 +198,8 @@ def difference_of_days(old: Sequence[DayRating], new: Sequence[DayRating]) -> tu
 
 
 def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Account, as_of_s: float | None) -> DayRating:
-    ordered = in_order(taps)
-    rides = list_rides(ordered, tariff, as_of_s)
-    steps: dict[str, list[Step]] = {tap.id: [] for tap in ordered}
+    rides = list_rides(taps, tariff, as_of_s)
+    steps: dict[str, list[Step]] = {tap.id: [] for tap in taps}
     riders = 1 + max((len(ride.companions) for ride in rides), default=0)
     linked: list[tuple[Linked, ...]] = []
     end_s = day_bounds_s(day, tariff.day_start, tariff.zone)[1]
@@ -224,7 +223,7 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
             steps[fare.ride.leg.taps[-1]].extend(fare.steps)
     while linked and not linked[-1]:
         linked.pop()
-    lines = tuple(_line(tap, steps[tap.id], tariff) for tap in ordered)
+    lines = tuple(_line(tap, steps[tap.id], tariff) for tap in taps)
     carried = Carried(spent, tuple(linked))
     return DayRating(day.isoformat(), tariff.version, tariff.currency, lines, used, carried)
 

@@ -334,3 +334,20 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(name, rows, noise):
     for content in (header + b"\n" + body, files[f"{name}.txt"] + b"\n" + noise, noise):
         with contextlib.suppress(TariffError):
             read_fares(files | {f"{name}.txt": content})
+
+
+def test_legs_of_two_networks_that_are_joined_match_no_rule_that_names_one():
+    tables = fares(
+        fare_leg_rules="leg_group_id,network_id,fare_product_id,rule_priority x,na,A,1 x,nb,B,1 x,,C,0",
+        fare_leg_join_rules="from_network_id,to_network_id,from_stop_id,to_stop_id na,nb,s2,s3",
+        stops="stop_id,parent_station s2,station2 s3,station3",
+    )
+    exits = "".join(
+        f'[[network]]\nid = "{n}"\nexit = {{ max_minutes = 90, missing_minor = 500 }}\n' for n in ("na", "nb")
+    )
+    city = parse_city_tariff(CAPS_ONLY + exits, "city.toml", tables)
+    stops = [("na", "in", "s1"), ("na", "out", "s2"), ("nb", "in", "s3"), ("nb", "out", "s4")]
+    taps = [FareTap(str(n), 1_772_600_000 + n * 600, *tap) for n, tap in enumerate(stops)]
+    assert [line.charge_minor for line in rate_day(taps, city, Account()).lines] == [0, 0, 0, 300]
+    elsewhere = [*taps[:2], FareTap("2", 1_772_601_200, "nb", "in", "s9"), taps[3]]
+    assert [line.charge_minor for line in rate_day(elsewhere, city, Account()).lines] == [0, 100, 0, 200]

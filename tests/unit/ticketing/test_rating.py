@@ -406,6 +406,20 @@ def test_concessions_by_percentage_or_price(category, expected):
     assert sum(step.amount_minor for step in rating.lines[0].explanation) == expected
 
 
+def test_a_rider_of_no_category_never_gets_a_childs_price():
+    city = tariff(
+        HEAD,
+        entry("category", "adult"),
+        entry("category", "child"),
+        entry("fare", "full", price_minor=200, categories=["adult"]),
+        entry("fare", "childs", price_minor=30, categories=["child"]),
+    )
+    rating = rate_day([tap("08:00")], city, Account())
+    assert kinds(rating) == [["unknown_fare"]]
+    assert rate(tariff('default_category = "adult"\n', CATEGORIES.split("\n", 1)[1]), tap("08:00")) == [200]
+    assert rate(city, tap("08:00"), category="adult") == [200]
+
+
 def test_companions_pay_beside_the_holder_who_alone_has_the_caps():
     city = tariff(
         CATEGORIES,
