@@ -23,6 +23,7 @@ COMMANDS = (
     "user",
     "ticket",
     "card",
+    "key",
     "backup",
     "restore",
     "migrate",

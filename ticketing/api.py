@@ -15,7 +15,7 @@ from ticketing.activity import Activity
 from ticketing.books import Books
 from ticketing.cards import Card, CardDesk, EnrolledCard
 from ticketing.desk import Desk, SoldTicket, Ticket
-from ticketing.errors import Problem
+from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
 from ticketing.lists import DenyList, Lists
 from ticketing.service import Ticketing
@@ -129,6 +129,20 @@ class CardKeyVersions(Struct, frozen=True):
     versions: list[int]
 
 
+class IssuerKeyState(Struct, frozen=True):
+    """An issuer key: next, signing or old; needed_until is when the last ticket that it may have signed ends."""
+
+    kid: str
+    signing: bool
+    needed_until: float | None
+
+
+class IssuerKeyStates(Struct, frozen=True):
+    """The issuer's keys."""
+
+    keys: list[IssuerKeyState]
+
+
 class Jwks(Struct, frozen=True):
     """A JWK set (RFC 7517)."""
 
@@ -145,7 +159,7 @@ class TicketingApi:
         lists_uri = f"{settings.public_url.rstrip('/')}/status-lists"
         self.desk = Desk(books, service.keys, service.tariff, settings, clock)
         self.cards = CardDesk(books, self.desk, service.tariff, clock)
-        self.lists = Lists(books, service.keys.signer, lists_uri, clock)
+        self.lists = Lists(books, service.keys, lists_uri, clock)
         self.inspector = Inspector(books, lambda: service.readers, clock)
 
     def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
@@ -163,6 +177,8 @@ class TicketingApi:
             ("POST", "/api/v1/inspections", "inspections:create", self.inspect),
             ("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
             ("POST", "/api/v1/card-keys/reload", "cards:manage", self.reload_card_keys),
+            ("GET", "/api/v1/issuer-keys", "cards:manage", self.issuer_keys),
+            ("POST", "/api/v1/issuer-keys/reload", "cards:manage", self.reload_issuer_keys),
             ("GET", card, "tickets:read", self.get_card),
             ("POST", f"{card}/top-up", "tickets:sell", self.top_up),
             ("POST", f"{card}/block", "tickets:change", self.block),
@@ -257,6 +273,23 @@ class TicketingApi:
         """Read the card key file again, after an import. Admins only."""
         self._service.reload_card_keys()
         return CardKeyVersions([keys.version for keys in self._service.card_keys])
+
+    async def issuer_keys(self, *, replaced_at: float | None = None) -> IssuerKeyStates:
+        """The issuer's keys, and until when those replaced at an instant (now, where none is named) are needed."""
+        keys = self._service.keys
+        at_s = self._service.clock() if replaced_at is None else replaced_at
+        needed_until_s = await self.desk.last_end_s(at_s)
+        return IssuerKeyStates(
+            [IssuerKeyState(key.kid.hex(), key.kid == keys.signer.kid, needed_until_s) for key in keys.key_set.keys]
+        )
+
+    async def reload_issuer_keys(self) -> IssuerKeyStates:
+        """Read the issuer's keys again, after one was published, used or retired. Admins only."""
+        try:
+            self._service.reload_issuer_keys()
+        except KeyFileError as error:
+            raise Problem(409, "Keys unreadable", str(error)) from None
+        return await self.issuer_keys()
 
     async def get_card(self, uid: str) -> Card:
         """A city card as it stands in the books."""

@@ -28,6 +28,7 @@ from ticketing.tariff import Product, Tariff
 LIST_SIZE = 1 << 20
 """Indices of one status list; half of them are given out, at random, so that an index tells nothing."""
 SLOT_TRIES_MAX = 40
+CLOCK_ERROR_S = 60.0
 START_PAST_S_MAX, START_AHEAD_S_MAX = 86400, 366 * 86400
 
 
@@ -148,6 +149,12 @@ class Desk:
             token, jwt = self._credentials(claims)
         fields |= {"id": str(row["id"]), "card_uid": row["card_uid"] and row["card_uid"].hex()}
         return Ticket(**fields, token=token, jwt=jwt)
+
+    async def last_end_s(self, sold_s: float) -> float | None:
+        """When the last ticket ends of those sold until an instant and shown as a code; None where there is none."""
+        async with self._books.reading() as connection:
+            end_s: float | None = await connection.fetchval(query("tickets.last_end"), sold_s + CLOCK_ERROR_S)
+        return end_s
 
     async def change_ticket(
         self, ticket_id: str, action: str, reason: str, *, subject: str, idempotency_key: str | None = None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ticketing.card import VERSIONS_MAX, CardKeys
 from ticketing.errors import KeyFileError
 from ticketing.keyset import IssuerKey, KeySet, Signer, kid_of
+from ticketing.private_files import read_private, write_private
+from ticketing.rotation import State, fingerprint, list_keys, read_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,42 +29,62 @@ class FileSigner:
         return self._private.sign(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IssuerKeys:
-    """The key that signs today, and all the public keys whose tickets are still good."""
+    """The key that signs today, and all the public keys whose tickets are still good; refreshed in place."""
 
     signer: Signer
     key_set: KeySet
+    read: Callable[[], tuple[Signer, KeySet] | None] | None = None
+    """What is there now, None where nothing has changed; KeyFileError where it cannot be read."""
+
+    def refresh(self) -> bool:
+        """Take up keys that were published, used or retired; whether there was anything new."""
+        found = self.read() if self.read is not None else None
+        if found is None:
+            return False
+        self.signer, self.key_set = found
+        return True
 
 
 def load_issuer_keys(folder: Path, issuer: str) -> IssuerKeys:
-    """The issuer's keys from the .pem files (PKCS 8, Ed25519) of a folder; the last by name signs, all verify.
+    """The issuer's keys from the .pem files (PKCS 8, Ed25519) of a folder: all verify, and one of them signs.
 
     KeyFileError for a folder without keys, a file that others may read, or one that holds something else.
     """
-    files = sorted(folder.glob("*.pem"))
-    if not files:
-        raise KeyFileError(
-            f"{folder}: holds no issuer key (*.pem); restore it from a backup, or set the instance up anew"
-        )
-    privates = []
-    for file in files:
-        try:
-            key = load_pem_private_key(_read_private(file), password=None)
-        except (ValueError, TypeError):
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise KeyFileError(f"{file}: is no Ed25519 private key in PEM; restore it from a backup")
-        privates.append(key)
-    publics = [key.public_key() for key in privates]
-    key_set = KeySet(IssuerKey(kid_of(public.public_bytes_raw()), issuer, public) for public in publics)
-    return IssuerKeys(FileSigner(kid_of(publics[-1].public_bytes_raw()), privates[-1]), key_set)
+    seen: list[object] = [None]
+
+    def read() -> tuple[Signer, KeySet] | None:
+        now = fingerprint(folder)
+        if now == seen[0]:
+            return None
+        found = _read_issuer_keys(folder, issuer)
+        seen[0] = now
+        return found
+
+    first = read()
+    assert first is not None  # nothing has been seen before
+    return IssuerKeys(*first, read)
+
+
+def _read_issuer_keys(folder: Path, issuer: str) -> tuple[Signer, KeySet]:
+    keys = []
+    signer: Signer | None = None
+    for info in list_keys(folder):
+        private = read_key(folder / f"{info.name}.pem")
+        public = private.public_key()
+        kid = kid_of(public.public_bytes_raw())
+        keys.append(IssuerKey(kid, issuer, public))
+        if info.state is State.SIGNING:
+            signer = FileSigner(kid, private)
+    assert signer is not None  # list_keys sees to it
+    return signer, KeySet(keys)
 
 
 def load_card_keys(file: Path) -> tuple[CardKeys, ...]:
     """The card key versions of a file, newest first; KeyFileError when it is missing, open to others or broken."""
     try:
-        versions = json.loads(_read_private(file))["versions"]
+        versions = json.loads(read_private(file))["versions"]
         keys = [
             CardKeys(
                 int(version),
@@ -113,21 +133,4 @@ def _write_card_keys(file: Path, keys: tuple[CardKeys, ...]) -> None:
         }
         for key in sorted(keys, key=lambda key: key.version)
     }
-    new = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-        json.dump({"versions": versions}, handle, indent=2)
-        handle.flush()
-        os.fsync(handle.fileno())
-    new.replace(file)
-
-
-def _read_private(file: Path) -> bytes:
-    try:
-        mode = stat.S_IMODE(file.stat().st_mode)
-        data = file.read_bytes()
-    except OSError as error:
-        raise KeyFileError(f"{file}: cannot be read ({error.strerror}); restore it from a backup") from None
-    if mode & 0o077:
-        raise KeyFileError(f"{file}: others may read it (mode {mode:04o}); change that with: chmod 600 {file}")
-    return data
+    write_private(file, json.dumps({"versions": versions}, indent=2).encode("ascii"))

@@ -14,7 +14,7 @@ from sql import query
 from ticketing.books import Books
 from ticketing.desk import LIST_SIZE
 from ticketing.errors import Problem
-from ticketing.keyset import Signer
+from ticketing.keys import IssuerKeys
 from ticketing.statuslist import INVALID, SUSPENDED, issue_list_jwt, pack
 
 TTL_S = 15
@@ -43,9 +43,9 @@ class DenyList(msgspec.Struct, frozen=True):
 class Lists:
     """Lists made from the books, each kept for TTL_S so that a thousand validators cost one query."""
 
-    def __init__(self, books: Books, signer: Signer, lists_uri: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, books: Books, keys: IssuerKeys, lists_uri: str, clock: Callable[[], float] = time.time) -> None:
         self._books = books
-        self._signer = signer
+        self._keys = keys
         self._lists_uri = lists_uri
         self._clock = clock
         self._made: dict[int, tuple[float, str]] = {}
@@ -82,7 +82,7 @@ class Lists:
         uri = f"{self._lists_uri}/{number}"
         # A list unfolds to 256 KiB; packing and deflating that is work for a thread.
         return await asyncio.to_thread(
-            lambda: issue_list_jwt(pack(statuses, LIST_SIZE), self._signer, uri, now_s, TTL_S)
+            lambda: issue_list_jwt(pack(statuses, LIST_SIZE), self._keys.signer, uri, now_s, TTL_S)
         )
 
 

@@ -302,6 +302,19 @@ class Ticketing:
             await self.store.forget_answers()
             self._tidy_at = time.monotonic() + TIDY_S
 
+    def reload_issuer_keys(self) -> None:
+        """Take up issuer keys that were published, used or retired; KeyFileError where they cannot be read."""
+        if self.keys.refresh():
+            self._readers = Readers(self.keys.key_set, self.card_keys, self.tariff, self.settings.proof)
+
+    def _refresh_keys(self) -> None:
+        """Take up what was changed by command; files that cannot be read now leave the keys as they are."""
+        try:
+            self.reload_issuer_keys()
+        except (KeyFileError, OSError):
+            self.counters["issuer_key_file_errors"] += 1
+        self._refresh_card_keys()
+
     def _refresh_card_keys(self) -> None:
         """Take up what was imported; a file that cannot be read now leaves the keys as they are."""
         try:
@@ -316,7 +329,7 @@ class Ticketing:
         """Notices that the database is away, or back, also while nobody taps; and that card keys were imported."""
         while True:
             await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
-            self._refresh_card_keys()
+            self._refresh_keys()
             if time.monotonic() - self._last_success < PROBE_S and time.monotonic() < self._tidy_at:
                 continue
             try:

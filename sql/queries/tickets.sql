@@ -41,6 +41,11 @@ SELECT status_index, status FROM ticket WHERE status_list = $1 AND status <> 'va
 -- Whether any ticket has its place in this status list.
 SELECT EXISTS (SELECT FROM ticket WHERE status_list = $1);
 
+-- name: last_end
+-- When the last ticket ends of those that were sold until an instant and carry a signature.
+SELECT extract(epoch FROM max(valid_until))::float8 FROM ticket
+WHERE card_uid IS NULL AND sold_at <= to_timestamp($1::float8);
+
 -- name: inspect
 -- What a controller sees of a ticket: its state, that it was used aside, and its last accepted tap.
 SELECT least(CASE
