@@ -57,7 +57,8 @@ class Pending:
     counted: bool = False  # as a dead letter, stored or not
 
 
-LATE_SHARE = 4  # of a batch: a quarter for what was decided offline while riders wait, half of one while nobody does
+LATE_SHARE = 4  # at most a quarter of a batch is for what was decided offline while riders wait
+LATE_MAX = 64  # and so many at any time: a rider who comes next waits for the batch that is under way
 
 
 class Line:
@@ -86,9 +87,9 @@ class Line:
         if not self._late:
             late = 0
         elif not self._live:
-            late = max(1, 2 * size // LATE_SHARE)
+            late = min(LATE_MAX, size)
         else:
-            late = size // LATE_SHARE or int(self._turn)
+            late = min(LATE_MAX, size // LATE_SHARE) or int(self._turn)
         live = [self._live.popleft() for _ in range(min(len(self._live), size - min(late, len(self._late))))]
         return live + [self._late.popleft() for _ in range(min(len(self._late), late))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.refusal import Reason, Refusal
-from gateway.taps import Line, Pending
+from gateway.taps import LATE_MAX, Line, Pending
 from gateway.wire import Offline, Tap
 
 
@@ -32,9 +32,10 @@ def test_riders_go_first_and_the_backlog_has_its_share() -> None:
     assert len(made) == 192
 
 
-def test_a_backlog_alone_leaves_half_a_batch_to_whoever_comes() -> None:
+def test_a_backlog_alone_comes_in_short_batches() -> None:
     made = line(live=0, late=100)
-    assert len(made.take(8)) == 4
+    assert len(made.take(8)) == 8
+    assert len(made.take(512)) == LATE_MAX
 
 
 def test_room_that_the_backlog_does_not_need_is_the_riders() -> None:
