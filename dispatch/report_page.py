@@ -93,6 +93,7 @@ class PageSettings:
     title: str
     bounds: tuple[float, float]
     alerts: tuple[int, int] | None = None  # opened, acknowledged
+    drawn: bool = True  # with the stringlines of every line; many days of a whole city would be too much to open
 
 
 def render(report: Report, speech: Speech, page: PageSettings) -> str:
@@ -107,9 +108,7 @@ def render(report: Report, speech: Speech, page: PageSettings) -> str:
         _cards(report, speech, page),
         _waits(report, speech),
         _table(report.lines, speech),
-        f"<h2>{say('stringlines')}</h2>",
-        _legend(speech),
-        *(_line(line, report, speech, page.bounds) for line in report.lines),
+        _drawings(report, speech, page) if page.drawn else "",
         f"<footer><h2>{say('notes')}</h2>",
         *(f"<p>{say(note)}</p>" for note in ("note_1", "note_2", "note_3")),
         "</footer></body></html>\n",
@@ -223,6 +222,11 @@ def _punctuality_cells(row: PunctualityMeasure, speech: Speech) -> list[str]:
     share = 0.0 if row.on_time is None else row.on_time
     bar = f'<span class="bar"><i style="width:{100 * share:.0f}%"></i></span>'
     return [bar + speech.percent(row.on_time), speech.percent(row.early), speech.percent(row.late)]
+
+
+def _drawings(report: Report, speech: Speech, page: PageSettings) -> str:
+    lines = "".join(_line(line, report, speech, page.bounds) for line in report.lines)
+    return f"<h2>{speech.say('stringlines')}</h2>{_legend(speech)}{lines}"
 
 
 def _line(line: LineReport, report: Report, speech: Speech, bounds: tuple[float, float]) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dispatch.passages import Passages
 
 EXAMPLE = "Example: takt report --data-dir takt-data --route 5 --out monday.html"
+SPAN_S_MAX = 31 * 86_400.0
+DRAWN_S_MAX = 36 * 3600.0  # stringlines of all lines over a longer time are drawn for one route only
 STEP_S = 30.0  # of a recording's clock
 TIMES = "a date, a local time such as 2026-07-13T06:00, or Unix seconds"
 
@@ -51,7 +53,10 @@ def report(
         typer.Option(metavar="REGEX", help="Its first group in a trip_id names the block where block_id is empty."),
     ] = None,
 ) -> None:
-    """Write a page with stringlines, headways, worst stops and hours, and the measures of every route."""
+    """Write a page with stringlines, headways, worst stops and hours, and the measures of every route.
+
+    Over more than a day and a half, stringlines are drawn only of the route that --route names.
+    """
     from deploy.config import read_settings
 
     wish = _Wish(from_, to, route, language)
@@ -109,7 +114,8 @@ def _page(seen: _Seen, wish: _Wish) -> str:
     found = build_report(span, passages, seen.vehicles, Timetable(network))
     if not found.lines:
         raise UserError("nothing was seen on the route in that span; see --from, --to and --route")
-    settings = PageSettings(seen.title, (limits.bunched_ratio, limits.gapped_ratio), seen.alerts)
+    drawn = wish.route is not None or to_s - from_s <= DRAWN_S_MAX
+    settings = PageSettings(seen.title, (limits.bunched_ratio, limits.gapped_ratio), seen.alerts, drawn)
     return render(found, Speech(wish.language, network.timezone), settings)
 
 
@@ -137,6 +143,8 @@ def _span(wish: _Wish, timezone: str, known: tuple[float, float]) -> tuple[float
         zone = ZoneInfo(timezone)
         first, last = (dt.datetime.fromtimestamp(at_s, zone).strftime("%Y-%m-%dT%H:%M") for at_s in known)
         raise UserError(f"there is nothing between --from and --to; passages go from {first} to {last}")
+    if to_s - from_s > SPAN_S_MAX:
+        raise UserError("from --from to --to are more than 31 days; take a shorter span")
     return from_s, to_s
 
 

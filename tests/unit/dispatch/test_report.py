@@ -136,6 +136,14 @@ def test_no_headways_are_said_and_not_drawn():
     assert "Infinity" not in page
 
 
+def test_a_page_of_many_days_goes_without_drawings():
+    network = road()
+    report = report_of(network, driven(network, [0.0] * 8))
+    page = render(report, Speech("en", "UTC"), PageSettings("City", (0.25, 2.0), drawn=False))
+    assert "<section" not in page
+    assert WORDS["en"]["table"] in page
+
+
 def test_both_languages_have_the_same_words():
     assert WORDS["uk"].keys() == WORDS["en"].keys()
     for word in WORDS["en"]:
