@@ -59,14 +59,17 @@ class Headways:
         return len(self.vehicle)
 
 
+PASSERS = 3  # with two, a vehicle that was overtaken on a mark would take its follower for its leader
+
+
 class MarkMemory:
-    """The last two passers of every mark: row 0 the later one. `due_s` is when the timetable wanted it there."""
+    """The last passers of every mark: row 0 the latest. `due_s` is when the timetable wanted it there."""
 
     def __init__(self, marks: int) -> None:
-        self.vehicle = np.full((2, marks), -1, dtype=np.int32)
-        self.trip = np.full((2, marks), -1, dtype=np.int32)
-        self.time_s = np.full((2, marks), -np.inf)
-        self.due_s = np.full((2, marks), np.nan)
+        self.vehicle = np.full((PASSERS, marks), -1, dtype=np.int32)
+        self.trip = np.full((PASSERS, marks), -1, dtype=np.int32)
+        self.time_s = np.full((PASSERS, marks), -np.inf)
+        self.due_s = np.full((PASSERS, marks), np.nan)
 
     def nbytes(self) -> int:
         """Bytes held."""
@@ -79,24 +82,39 @@ class MarkMemory:
 
     def _add_apart(self, mark: Ints, vehicle: Ints, trip: Ints, time_s: Floats, due_s: Floats) -> None:
         again = (self.vehicle[0, mark] == vehicle) & (self.trip[0, mark] == trip)
-        newer = ~again & (time_s > self.time_s[0, mark])
-        older = ~again & ~newer & (time_s > self.time_s[1, mark])
-        pushed = mark[newer]
-        for column in (self.vehicle, self.trip, self.time_s, self.due_s):
-            column[1, pushed] = column[0, pushed]
-        for slot, chosen in ((0, again | newer), (1, older)):
+        left = ~again
+        for slot in range(PASSERS):
+            chosen = left & (time_s > self.time_s[slot, mark])
+            left &= ~chosen
             at = mark[chosen]
-            self.vehicle[slot, at] = vehicle[chosen]
-            self.trip[slot, at] = trip[chosen]
-            self.time_s[slot, at] = time_s[chosen]
-            self.due_s[slot, at] = due_s[chosen]
+            for column in (self.vehicle, self.trip, self.time_s, self.due_s):
+                column[slot + 1 :, at] = column[slot:-1, at].copy()
+            self._put(slot, at, vehicle[chosen], trip[chosen], time_s[chosen], due_s[chosen])
+        self._put(0, mark[again], vehicle[again], trip[again], time_s[again], due_s[again])
+
+    def _put(self, slot: int, mark: Ints, vehicle: Ints, trip: Ints, time_s: Floats, due_s: Floats) -> None:
+        self.vehicle[slot, mark] = vehicle
+        self.trip[slot, mark] = trip
+        self.time_s[slot, mark] = time_s
+        self.due_s[slot, mark] = due_s
 
     def before(self, mark: Ints, vehicle: Ints) -> tuple[Ints, Ints, Floats, Floats]:
-        """The last passer of each mark that is not the vehicle itself: vehicle (-1 for none), trip, time, due."""
-        slot = (self.vehicle[0, mark] == vehicle).astype(np.intp)
-        own = self.vehicle[slot, mark] == vehicle
-        who = np.where(own, -1, self.vehicle[slot, mark])
-        return who, self.trip[slot, mark], self.time_s[slot, mark], self.due_s[slot, mark]
+        """Who passed each mark before the vehicle did, or last if it has not: vehicle (-1 for none), trip, time, due.
+
+        Whoever passed after the vehicle is its follower, however near.
+        """
+        own = self.vehicle[:, mark] == vehicle
+        slot = np.where(own.any(axis=0), own.argmax(axis=0) + 1, 0)
+        slot_in = np.minimum(slot, PASSERS - 1)
+        who = self.vehicle[slot_in, mark]
+        # Its own passage on the trip before is nobody to follow either.
+        nobody = (slot >= PASSERS) | (who == vehicle)
+        return (
+            np.where(nobody, -1, who),
+            self.trip[slot_in, mark],
+            self.time_s[slot_in, mark],
+            self.due_s[slot_in, mark],
+        )
 
 
 def _apart(mark: Ints, time_s: Floats) -> Iterator[Rows]:

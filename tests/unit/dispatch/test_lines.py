@@ -73,12 +73,20 @@ def ints(*values):
     return np.array(values, np.int32)
 
 
-def test_a_mark_remembers_the_last_two_vehicles():
+def test_a_mark_remembers_its_last_passers():
     memory = MarkMemory(1)
     for vehicle, at_s in ((1, 100.0), (2, 200.0), (3, 300.0)):
         memory.add(ints(0), ints(vehicle), ints(vehicle), np.array([at_s]), np.array([at_s]))
     assert memory.before(ints(0), ints(3))[0].tolist() == [2]
     assert memory.before(ints(0), ints(9))[0].tolist() == [3]
+
+
+def test_whoever_passed_after_a_vehicle_is_not_its_leader():
+    memory = MarkMemory(1)
+    for vehicle, at_s in ((1, 100.0), (2, 200.0), (3, 215.0)):
+        memory.add(ints(0), ints(vehicle), ints(vehicle), np.array([at_s]), np.array([at_s]))
+    leaders = memory.before(ints(0, 0, 0), ints(1, 2, 3))[0].tolist()
+    assert leaders == [-1, 1, 2]  # 3 is close behind 2, and 2 still follows 1
 
 
 def test_order_of_arrival_does_not_matter_to_a_mark():
@@ -88,22 +96,22 @@ def test_order_of_arrival_does_not_matter_to_a_mark():
         for i in order:
             vehicle, at_s = rows[i]
             memory.add(ints(0), ints(vehicle), ints(vehicle), np.array([at_s]), np.array([at_s]))
-        assert memory.vehicle[:, 0].tolist() == [3, 2]
-        assert memory.time_s[:, 0].tolist() == [300, 200]
+        assert memory.vehicle[:, 0].tolist() == [3, 2, 1]
+        assert memory.time_s[:, 0].tolist() == [300, 200, 100]
 
 
 def test_many_vehicles_at_one_mark_in_one_tick_are_taken_in_order():
     memory = MarkMemory(1)
     at_s = np.array([30.0, 10.0, 20.0])
     memory.add(ints(0, 0, 0), ints(3, 1, 2), ints(3, 1, 2), at_s, at_s)
-    assert memory.vehicle[:, 0].tolist() == [3, 2]
+    assert memory.vehicle[:, 0].tolist() == [3, 2, 1]
 
 
 def test_what_a_vehicle_says_again_of_the_same_trip_replaces_what_it_said():
     memory = MarkMemory(1)
     for at_s in (100.0, 104.0):
         memory.add(ints(0), ints(1), ints(5), np.array([at_s]), np.array([at_s]))
-    assert memory.time_s[:, 0].tolist() == [104, -np.inf]
+    assert memory.time_s[:, 0].tolist() == [104, -np.inf, -np.inf]
 
 
 def test_states_are_bounded_as_defined():
