@@ -139,7 +139,7 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
             shift_s=play.network.shift_s,
             mqtt_ca=grounds.settings.mqtt.tls_certificate,
             http_ca=grounds.settings.http.tls_certificate,
-            settings=PlayerSettings(journal=instance.logs_dir / "validators.jsonl"),
+            settings=PlayerSettings(journal=instance.folder / "demo-validators.jsonl"),  # it holds tokens: no log
         )
         path = instance.folder / "player.json"
         write_private(path, msgspec.json.encode(config, enc_hook=str))

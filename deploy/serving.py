@@ -104,6 +104,10 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
             grounds = starting.result()
             if while_running is not None:
                 await stack.enter_async_context(while_running(grounds, stop))
+            elif (runtime := instance.read_runtime()) is not None:
+                say(
+                    f"ready; the console: {runtime.http_url}   devices: port {runtime.mqtt_port}   Ctrl-C stops all of it"
+                )
             await stop.wait()
             say("stopping")
 
