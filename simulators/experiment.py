@@ -26,7 +26,6 @@ from simulators.scenario import Linear, Loop, Scenario
 Floats = NDArray[np.float64]
 Progress = Callable[[int], None]
 
-SEEDS_MAX = 100_000
 POOL_PAYS_S = 6.0  # of work that is left: below it, starting processes takes longer than they save
 
 
