@@ -337,3 +337,104 @@ def test_the_orca_cases(shared):
         legs = [Leg((str(n),), n * 600, n * 600 + 300, network[name]) for n, name in enumerate(case["legs"])]
         assert journey_minor(legs, (fares,), Rider(media="orca_card")) == minor(case["correct"])
         assert journey_minor(legs, (naive,), Rider(media="orca_card")) == minor(case["naive_consecutive"])
+
+
+def new_york(fare: int, cap: int, period: str) -> CityTariff:
+    return parse_city_tariff(
+        f"""
+        version = 1
+        city = {{ uk = "Нью-Йорк", en = "New York" }}
+        currency = "USD"
+        timezone = "America/New_York"
+        [[fare]]
+        id = "ride"
+        name = {{ uk = "Поїздка", en = "Ride" }}
+        price_minor = {fare}
+        [[cap]]
+        id = "week"
+        name = {{ uk = "Межа на тиждень", en = "Weekly cap" }}
+        {period}
+        amount_minor = {cap}
+        """,
+        "new-york.toml",
+    )
+
+
+def test_new_yorks_twelfth_ride_of_seven_days_is_a_part():
+    """hamodia.com 2023-09-07: fare 2.90, cap 34.00 in seven days from the first ride; the 12th ride costs 2.10."""
+    tariff = new_york(290, 3400, 'period = "rolling"\nrolling_days = 7')
+    days = [f"2026-03-{day:02d}" for day in range(5, 13)]  # from a Thursday; the eighth day begins anew
+    ridden = [FareTap(f"{day} {time}", clock(tariff, time, day)) for day in days for time in ("08:00", "18:00")]
+    paid = [charge for rating in rate_days(ridden, tariff, Account()) for charge in charges(rating)]
+    assert paid == [290] * 11 + [210, 0, 0] + [290] * 2
+
+
+def test_new_yorks_week_from_monday_to_sunday():
+    """omny.info/fares: after 12 rides at 2.75, which are 33.00, the rest of the week is free."""
+    tariff = new_york(275, 3300, 'period = "week"')
+    days = [f"2026-03-{day:02d}" for day in range(2, 10)]
+    ridden = [FareTap(f"{day} {time}", clock(tariff, time, day)) for day in days for time in ("08:00", "18:00")]
+    assert [rating.total_minor for rating in rate_days(ridden, tariff, Account())] == [550] * 6 + [0, 550]
+
+
+def test_londons_week_at_its_cap():
+    """tfl.gov.uk/campaign/new-fares (March 2025): zones 1-2, 8.90 a day, 44.70 from Monday to Sunday."""
+    london = city("london")
+
+    def there_and_back(day: str) -> list[FareTap]:
+        rides = [("08:00", "1", "2"), ("12:00", "2", "1"), ("17:30", "1", "2"), ("20:00", "2", "1")]
+        return [
+            FareTap(
+                f"{day} {time} {kind}", clock(london, time, day) + (kind == "out") * 1800, "rail", kind, areas=(at,)
+            )
+            for time, *ends in rides
+            for kind, at in zip(("in", "out"), ends, strict=True)
+        ]
+
+    days = rate_days([tap for n in range(2, 9) for tap in there_and_back(f"2026-03-0{n}")], london, Account("oyster"))
+    assert [charge for charge in charges(days[0]) if charge] == [350, 290, 250]  # peak, off-peak, what is left of 8.90
+    assert [day.total_minor for day in days] == [890] * 5 + [20, 0]
+
+
+def zone_caps(table: dict[str, object]) -> CityTariff:
+    """Rides at 3.00 in nine zones, and the caps of a published table: for any time, and off-peak where it says so."""
+    caps = []
+    for zones, amount in table.items():
+        within = [str(zone) for zone in range(1, int(zones[-1]) + 1)]
+        for kind, text in amount.items() if isinstance(amount, dict) else [("anytime", amount)]:
+            hours = 'hours = "quiet"' if kind == "offpeak" else ""
+            caps.append(
+                f'[[cap]]\nid = "c{zones}_{kind}"\nname = {{ uk = "М", en = "C" }}\nperiod = "day"\n'
+                f"within = {json.dumps(within)}\namount_minor = {minor(str(text))}\n{hours}\n"
+            )
+    zones_ = "".join(f'[[zone]]\nid = "{zone}"\n' for zone in range(1, 10))
+    head = 'version = 1\ncity = { uk = "Лондон", en = "London" }\ncurrency = "GBP"\ntimezone = "Europe/London"\n'
+    fare = '[[fare]]\nid = "ride"\nname = { uk = "П", en = "R" }\nprice_minor = 300\n'
+    return parse_city_tariff(
+        head + fare + zones_ + '[[hours]]\nid = "quiet"\nstart = "09:30"\n' + "".join(caps), "l.toml"
+    )
+
+
+@pytest.mark.parametrize("year", ["daily_cap_2025_03", "daily_cap_2024", "daily_cap_2019_adult"])
+def test_londons_daily_caps_of_several_years(shared, year):
+    table = json.loads((shared / "data/ticket-vectors/fares/fare_cases.json").read_text())["london"][year]
+    tariff = zone_caps(table)
+    for zones, amount in table.items():
+        farthest = zones[-1]
+        for start, kind in (("06:30", "anytime"), ("09:30", "offpeak")):
+            first = clock(tariff, start)
+            ridden = [FareTap(f"t{n}", first + n * 1200, areas=("1" if n % 2 else farthest,)) for n in range(30)]
+            expected = amount[kind] if isinstance(amount, dict) else amount
+            assert rate_day(ridden, tariff, Account()).total_minor == minor(expected)
+
+
+def test_kyivs_ladder_of_2015(shared):
+    cases = json.loads((shared / "data/ticket-vectors/fares/fare_cases.json").read_text())["kyiv"]
+    rows = [(int(span.split("-")[0]), minor(price)) for span, price in cases["bulk_2015_full_ladder"]]
+    bulk = ", ".join(f"{{ trips = {trips}, price_minor = {price} }}" for trips, price in rows)
+    text = (TARIFFS / "kyiv.toml").read_text()
+    start, end = text.index("bulk = ["), text.index("]\n", text.index("bulk = [")) + 2
+    kyiv = parse_city_tariff(text[:start] + f"bulk = [{bulk}]\n" + text[end:], "kyiv-2015.toml")
+    assert [kyiv.bulk_minor(trips) // trips for trips in (1, 9, 10, 19, 20, 30, 40, 49, 50)] == [
+        400, 400, 390, 390, 380, 370, 360, 360, 350,
+    ]  # fmt: skip
