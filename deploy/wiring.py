@@ -204,7 +204,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
     outgoing = Outgoing(links, PUBLICATION, size=3)
     sender = asyncio.create_task(outgoing.run(), name="link publications")
-    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept)
+    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning)
     service = DispatchService(
         engine,
         lambda publication: outgoing.put(_ENCODE(publication)),

@@ -107,15 +107,22 @@ class Buffer(Generic[C]):
 class History:
     """Takes what ticks produce and writes it; entering starts the writer, leaving writes what is waiting if it can.
 
-    `take` is called by the thread that ticks; everything else by the event loop. `today` gives the day of the
-    timetable as the wall clock counts it: partitions are made and dropped around it.
+    `take` is called by the thread that ticks; everything else by the event loop. Partitions are made and dropped
+    around the day that `clock` tells in `zone`. `say` hears once when writing fails, and once when it goes on.
     """
 
     def __init__(
-        self, dsn: str, zone: ZoneInfo, clock: Callable[[], float], settings: HistorySettings | None = None
+        self,
+        dsn: str,
+        zone: ZoneInfo,
+        clock: Callable[[], float],
+        settings: HistorySettings | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings or HistorySettings()
         self._dsn, self._zone, self._clock = dsn, zone, clock
+        self._say = say or (lambda _: None)
+        self._away = False
         self._taker = Taker()
         self._passages: Buffer[PassageChunk] = Buffer(self.settings.passages_max)
         self._alerts: Buffer[list[Alert]] = Buffer(self.settings.alerts_max)
@@ -173,14 +180,22 @@ class History:
 
     async def _run(self) -> None:
         wait_s = self.settings.every_s
-        while not self._stop.is_set():
+        stopping = False
+        while not stopping:  # and once more after the last tick
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait_s)
+            stopping = self._stop.is_set()
             try:
                 await self.write()
                 wait_s = self.settings.every_s
-            except LOST:
+                if self._away:
+                    self._say("history is written again")
+                self._away = False
+            except LOST as error:
                 self._numbers["failures"] += 1
+                if not self._away:
+                    self._say(f"history cannot be written ({error}): what waits is kept as far as there is room")
+                self._away = True
                 await self._disconnect()
                 wait_s = min(2 * wait_s, self.settings.retry_s_max)
 

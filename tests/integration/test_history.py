@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -257,3 +258,27 @@ async def test_a_database_that_is_gone_is_said_and_not_waited_for(database: str)
     await pool.close()
     with pytest.raises(HistoryAwayError):
         await HistoryReader(pool, "UTC").measures(0, 1, None, "route")
+
+
+async def test_the_writer_goes_on_when_the_database_is_back(postgres_server, migrated_template) -> None:
+    name, said = f"{migrated_template}_back", asyncio.Queue[str]()
+    settings = HistorySettings(every_s=0.05, retry_s_max=0.1)
+    engine = engine_with((0, 0, 1, 300))
+    try:
+        async with asyncio.timeout(30):
+            async with History(postgres_server.url(name), KYIV, lambda: NOW_S, settings, said.put_nowait) as kept:
+                kept.take(engine, snapshot_of(engine))
+                assert "history cannot be written" in await said.get()
+                await postgres_server.execute(f"CREATE DATABASE {name} OWNER takt TEMPLATE {migrated_template}")
+                assert await said.get() == "history is written again"
+            assert await count(postgres_server.url(name), "passage") == 1
+        assert said.empty()
+    finally:
+        await postgres_server.drop(name)
+
+
+async def test_what_waits_is_written_on_the_way_out(database: str) -> None:
+    engine = engine_with((0, 0, 1, 300))
+    async with history(database, every_s=3600.0) as kept:
+        kept.take(engine, snapshot_of(engine))
+    assert await count(database, "passage") == 1
