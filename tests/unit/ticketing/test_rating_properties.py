@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from ticketing.city_tariff import parse_city_tariff
 from ticketing.days import day_bounds_s, service_day
+from ticketing.fares import Fares, Leg, LegRule, LimitFrom, Pays, Price, Rider, TransferRule
 from ticketing.journeys import FareTap
 from ticketing.rating import Account, DayRating, HeldPass, difference, rate_day, rate_days
+from ticketing.transfers import journey_minor
 
 NAME = 'name = { uk = "Н", en = "N" }\n'
 CITY = f"""
@@ -242,3 +244,47 @@ def test_every_instant_is_in_exactly_one_service_day(moment, start):
         first, following = day_bounds_s(service_day(at_s, clock, zone), clock, zone)
         assert first <= at_s < following
         assert following - first in (82800, 86400, 90000)
+
+
+@st.composite
+def feeds(draw: st.DrawFn) -> Fares:
+    """Fare tables as a feed may have them: three leg groups, any transfers between them, discounts included."""
+    amounts = {name: draw(st.integers(0, 400)) for name in "abc"} | {"x": draw(st.integers(-300, 300))}
+    rules = []
+    for _ in range(draw(st.integers(0, 5))):
+        from_, to = draw(st.sampled_from("abc")), draw(st.sampled_from("abc"))
+        rules.append(
+            TransferRule(
+                f"{from_}>{to}",
+                frozenset(from_),
+                frozenset(to),
+                draw(st.sampled_from([None, 600, 3600])),
+                draw(st.sampled_from(LimitFrom)),
+                draw(st.sampled_from([Pays.A_AB, Pays.A_AB_B, Pays.AB])),
+                draw(st.sampled_from([None, "x"])),
+                draw(st.sampled_from([-1, 1, 2])) if from_ == to else -1,
+                chained=from_ == to,
+                between_others=draw(st.booleans()),
+            )
+        )
+    products = {name: (Price(amount),) for name, amount in amounts.items()}
+    legs = tuple(LegRule(name, name, frozenset(name)) for name in "abc")
+    return Fares("GBP", ZoneInfo("Europe/London"), products, legs, tuple(rules))
+
+
+@UNHURRIED
+@given(feeds(), st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 240)), max_size=10))
+def test_a_feeds_journey_costs_what_its_tables_say_and_no_charge_is_negative(fares, rides):
+    city = parse_city_tariff(
+        'version = 1\ncity = { uk = "М", en = "C" }\ncurrency = "GBP"\ntimezone = "Europe/London"\n', "city.toml", fares
+    )
+    start = day_bounds_s(DAYS[0], city.day_start, city.zone)[0]
+    taps = [FareTap(f"{n:02d}", start + minute * 60, network) for n, (network, minute) in enumerate(rides)]
+    ordered = sorted(taps, key=lambda tap: (tap.at_s, tap.id))
+    legs = [Leg((tap.id,), tap.at_s, tap.at_s, tap.network) for tap in ordered]
+    rating = rate_day(taps, city, Account())
+    cost = journey_minor(legs, (fares,), Rider())
+    assert cost is not None
+    assert rating.total_minor == max(0, cost)
+    assert all(line.charge_minor >= 0 for line in rating.lines)
+    assert all(line.charge_minor == sum(step.amount_minor for step in line.explanation) for line in rating.lines)
