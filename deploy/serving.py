@@ -87,6 +87,9 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
     """
     stop = Stop()
     stop.listen()
+    if settings.feed is None:
+        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml, or try: takt demo')
+    wiring.check_feed(settings.feed)  # before there is a folder
     instance = Instance.open(settings.data_dir)
     logs.configure(settings.log_level, instance.logs_dir / "takt.log", service="takt")
     with instance.locked():
@@ -105,17 +108,14 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
             if while_running is not None:
                 await stack.enter_async_context(while_running(grounds, stop))
             elif (runtime := instance.read_runtime()) is not None:
-                say(
-                    f"ready; the console: {runtime.http_url}   devices: port {runtime.mqtt_port}   Ctrl-C stops all of it"
-                )
+                say(f"ready; the console: {runtime.http_url}   devices: port {runtime.mqtt_port}")
+                say("Ctrl-C stops all of it")
             await stop.wait()
             say("stopping")
 
 
 async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, stop: Stop, say: Say) -> Grounds:
-    if settings.feed is None:
-        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml, or try: takt demo')
-    wiring.check_free(settings)
+    wiring.check_free(settings, instance)
     grounds = await _stand_up(stack, settings, instance, stop, say)
     say("reading the feed")
     network = await wiring.read_network(settings, instance)
@@ -202,7 +202,18 @@ def _write_runtime(stack: AsyncExitStack, grounds: Grounds, url: str) -> None:
     broker = grounds.broker
     mqtt_port = broker.mqtt_port if broker else grounds.settings.mqtt.port
     mqtt_host = broker.mqtt_host if broker else grounds.settings.mqtt.host
-    runtime = Runtime(os.getpid(), url, mqtt_port, grounds.dsn, with_credentials(grounds), mqtt_host)
+    http, mqtt = grounds.settings.http.tls_certificate, grounds.settings.mqtt.tls_certificate
+    runtime = Runtime(
+        os.getpid(),
+        url,
+        mqtt_port,
+        grounds.dsn,
+        with_credentials(grounds),
+        mqtt_host,
+        http_certificate=str(http.absolute()) if http else None,
+        mqtt_certificate=str(mqtt.absolute()) if mqtt else None,
+        mqtt_listens=grounds.settings.mqtt.host,
+    )
     grounds.instance.write_runtime(runtime)
     stack.callback(grounds.instance.clear_runtime)
 
@@ -238,7 +249,8 @@ PARTS: dict[str, Callable[[Settings], Awaitable[None]]] = {
 async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Links], Any]) -> None:
     stop = Stop()
     stop.listen()
-    instance = Instance.open(settings.data_dir)
+    # A part joins what runs: with nothing named to join, an empty folder is a mistyped one.
+    instance = Instance.open(settings.data_dir, create=settings.nats_url is not None)
     logs.configure(settings.log_level, instance.logs_dir / f"{name}.log", service=name)
     grounds = await _joined(instance, settings)
     async with AsyncExitStack() as stack:
