@@ -39,8 +39,8 @@ from sql.pool import SERVER_SETTINGS
 DAYS_AHEAD = 3
 DAYS_BACK = 7  # what is older than this is no news: it is refused, and no partition is made for it
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
-# Rows that the database will never take: trying again would stop all that comes after them.
-BAD_ROWS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# Rows that cannot be made or that the database will never take: trying again would stop all that comes after them.
+BAD_ROWS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, TypeError, ValueError)
 NO_PARTITION = "23514"
 
 C = TypeVar("C", bound=Sequence[Any] | PassageChunk | FixChunk)

@@ -282,3 +282,10 @@ async def test_what_waits_is_written_on_the_way_out(database: str) -> None:
     async with history(database, every_s=3600.0) as kept:
         kept.take(engine, snapshot_of(engine))
     assert await count(database, "passage") == 1
+
+
+async def test_a_row_that_cannot_be_made_does_not_end_the_writer(database: str) -> None:
+    kept = history(database)
+    kept.decide(Decision("d1", "hold", "sent", "op/a", NOW_S, "ann", {"hold_s": np.float64(1)}))
+    await kept.write()
+    assert kept.counters["history_refused.decisions"] == 1
