@@ -135,7 +135,13 @@ def _sight_missing(network: Network, lines: Lines, line: int, trip: int, late_s:
     route_id, direction = network.route_id[lines.line_route[line]], int(lines.line_direction[line])
     subject = f"{route_id}/{direction}"
     return Sighting(
-        "missing", subject, Condition.ON, route_id, direction, late_s=round(late_s, 1), trip_id=network.trip_id[trip]
+        "missing",
+        subject,
+        Condition.ON,
+        route_id,
+        direction,
+        late_s=round(float(late_s), 1),
+        trip_id=network.trip_id[trip],
     )
 
 
