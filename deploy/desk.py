@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
 from deploy.links import DESK, LinkError, Links
 from dispatch.alerts import Alert
 from dispatch.errors import Problem
-from dispatch.schemas import Instruction, MeasuresReply
+from dispatch.orders import Assignment, Cancellation
+from dispatch.schemas import CancelRequest, Instruction, MeasuresReply
 from dispatch.service import DispatchService
 from gateway import wire
 
@@ -25,9 +27,42 @@ class _Measures(msgspec.Struct, tag="measures", array_like=True):
     route_id: str | None
 
 
+class _Shelve(msgspec.Struct, tag="shelve", array_like=True):
+    alert_id: str
+    by: str
+    minutes: float
+
+
+class _Close(msgspec.Struct, tag="close", array_like=True):
+    alert_id: str
+    by: str
+    reason: str
+
+
+class _Assign(msgspec.Struct, tag="assign", array_like=True):
+    vehicle_key: str
+    trip_id: str | None
+    start_date: str | None
+    by: str
+
+
+class _Cancel(msgspec.Struct, tag="cancel", array_like=True):
+    trip_id: str
+    order: CancelRequest
+    by: str
+
+
+class _Restore(msgspec.Struct, tag="restore", array_like=True):
+    trip_id: str
+    order: CancelRequest
+
+
+_Question: TypeAlias = _Acknowledge | _Measures | _Shelve | _Close | _Assign | _Cancel | _Restore
 _ENCODE = msgspec.msgpack.Encoder().encode
-_QUESTION: msgspec.msgpack.Decoder[_Acknowledge | _Measures] = msgspec.msgpack.Decoder(_Acknowledge | _Measures)
+_QUESTION: msgspec.msgpack.Decoder[_Question] = msgspec.msgpack.Decoder(_Question)
 _MEASURES = msgspec.msgpack.Decoder(MeasuresReply)
+_ASSIGNMENT: msgspec.msgpack.Decoder[Assignment | str] = msgspec.msgpack.Decoder(Assignment | str)
+_CANCELLATION: msgspec.msgpack.Decoder[Cancellation | str] = msgspec.msgpack.Decoder(Cancellation | str)
 _ALERT: msgspec.msgpack.Decoder[Alert | None] = msgspec.msgpack.Decoder(Alert | None)
 
 
@@ -41,6 +76,26 @@ class RemoteDesk:
     async def acknowledge(self, alert_id: str, by: str) -> Alert | None:
         """Note that somebody has seen an alert."""
         return _ALERT.decode(await self._ask(_Acknowledge(alert_id, by)))
+
+    async def shelve(self, alert_id: str, by: str, minutes: float) -> Alert | None:
+        """Put an alert aside for some minutes."""
+        return _ALERT.decode(await self._ask(_Shelve(alert_id, by, minutes)))
+
+    async def close_alert(self, alert_id: str, by: str, reason: str) -> Alert | None:
+        """Close an alert by hand."""
+        return _ALERT.decode(await self._ask(_Close(alert_id, by, reason)))
+
+    async def assign(self, vehicle_key: str, trip_id: str | None, start_date: str | None, by: str) -> Assignment | str:
+        """Put a vehicle on a trip; a string is the reason why that cannot be."""
+        return _ASSIGNMENT.decode(await self._ask(_Assign(vehicle_key, trip_id, start_date, by)))
+
+    async def cancel(self, trip_id: str, order: CancelRequest, by: str) -> Cancellation | str:
+        """Say that a trip is not driven; a string is the reason why that cannot be."""
+        return _CANCELLATION.decode(await self._ask(_Cancel(trip_id, order, by)))
+
+    async def restore(self, trip_id: str, order: CancelRequest) -> Cancellation | str:
+        """Take a cancellation back; a string is the reason why that cannot be."""
+        return _CANCELLATION.decode(await self._ask(_Restore(trip_id, order)))
 
     async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
         """Measures of a span of time."""
@@ -59,7 +114,7 @@ class RemoteDesk:
         if not self._send(key, down):
             raise Problem(503, "Not sent", "The way to the vehicles is blocked; try again in a moment.")
 
-    async def _ask(self, question: _Acknowledge | _Measures) -> bytes:
+    async def _ask(self, question: _Question) -> bytes:
         try:
             return await self._links.ask(DESK, _ENCODE(question))
         except LinkError:
@@ -72,10 +127,22 @@ async def serve_desk(links: Links, service: DispatchService) -> None:
     """Answer a `RemoteDesk` from the process that has the engine."""
 
     async def answer(question: bytes) -> bytes:
+        reply: Any
         match _QUESTION.decode(question):
             case _Acknowledge(alert_id, by):
-                return _ENCODE(await service.acknowledge(alert_id, by))
+                reply = await service.acknowledge(alert_id, by)
             case _Measures(from_s, to_s, route_id):
-                return _ENCODE(await service.measures(from_s, to_s, route_id))
+                reply = await service.measures(from_s, to_s, route_id)
+            case _Shelve(alert_id, by, minutes):
+                reply = await service.shelve(alert_id, by, minutes)
+            case _Close(alert_id, by, reason):
+                reply = await service.close_alert(alert_id, by, reason)
+            case _Assign(vehicle_key, trip_id, start_date, by):
+                reply = await service.assign(vehicle_key, trip_id, start_date, by)
+            case _Cancel(trip_id, order, by):
+                reply = await service.cancel(trip_id, order, by)
+            case _Restore(trip_id, order):
+                reply = await service.restore(trip_id, order)
+        return _ENCODE(reply)
 
     await links.serve(DESK, answer)

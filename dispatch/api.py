@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -20,14 +20,19 @@ from dispatch.board import Board, Publication
 from dispatch.errors import Problem
 from dispatch.history_read import By, HistoryAwayError, HistoryReader
 from dispatch.network import Network
+from dispatch.orders import Assignment, Cancellation
 from dispatch.schemas import (
     ArrivalsReply,
+    AssignRequest,
+    CancelRequest,
+    CloseRequest,
     Instruction,
     InstructionRequest,
     LineReply,
     MapReply,
     MeasuresReply,
     RoutesReply,
+    ShelveRequest,
 )
 from dispatch.snapshot import AlertsDocument, HeadwaysDocument, VehiclesDocument
 from dispatch.stream import DEFAULTS, Streams, StreamSettings
@@ -46,6 +51,21 @@ class Desk(Protocol):
 
     async def acknowledge(self, alert_id: str, by: str) -> Alert | None:
         """Note that somebody has seen an alert; None when there is no such alert."""
+
+    async def shelve(self, alert_id: str, by: str, minutes: float) -> Alert | None:
+        """Put an alert aside for some minutes; None when there is no such alert."""
+
+    async def close_alert(self, alert_id: str, by: str, reason: str) -> Alert | None:
+        """Close an alert by hand; None when there is no such alert."""
+
+    async def assign(self, vehicle_key: str, trip_id: str | None, start_date: str | None, by: str) -> Assignment | str:
+        """Put a vehicle on a trip; a string is the reason why that cannot be."""
+
+    async def cancel(self, trip_id: str, order: CancelRequest, by: str) -> Cancellation | str:
+        """Say that a trip is not driven; a string is the reason why that cannot be."""
+
+    async def restore(self, trip_id: str, order: CancelRequest) -> Cancellation | str:
+        """Take a cancellation back; a string is the reason why that cannot be."""
 
     async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
         """Regularity and punctuality in a span of time."""
@@ -84,6 +104,11 @@ class DispatchApi:
             ("GET", "/api/v1/headways", "public", self.list_headways),
             ("GET", "/api/v1/alerts", "public", self.list_alerts),
             ("POST", "/api/v1/alerts/{id}/acknowledge", "alerts:acknowledge", self.acknowledge),
+            ("POST", "/api/v1/alerts/{id}/shelve", "alerts:acknowledge", self.shelve),
+            ("POST", "/api/v1/alerts/{id}/close", "alerts:acknowledge", self.close_alert),
+            ("POST", "/api/v1/vehicles/{vehicle_id}/assign", "instructions:send", self.assign),
+            ("POST", "/api/v1/trips/{trip_id}/cancel", "instructions:send", self.cancel),
+            ("POST", "/api/v1/trips/{trip_id}/restore", "instructions:send", self.restore),
             ("GET", "/api/v1/stops/{stop_id}/arrivals", "public", self.list_arrivals),
             ("GET", "/api/v1/measures", "measures:read", self.list_measures),
             ("GET", "/api/v1/stream", "public", self.stream),
@@ -129,10 +154,28 @@ class DispatchApi:
 
     async def acknowledge(self, id: str, *, subject: str) -> Alert:
         """Note that a dispatcher has seen an alert; doing it twice changes nothing."""
-        alert = await self._desk.acknowledge(id, subject)
-        if alert is None:
-            raise Problem(404, "No such alert", f"There is no alert {id}; it may be over.")
-        return alert
+        return _known(id, await self._desk.acknowledge(id, subject))
+
+    async def shelve(self, id: str, *, body: ShelveRequest, subject: str) -> Alert:
+        """Put an alert aside for some minutes, eight hours at the most; then it is back where it was."""
+        return _known(id, await self._desk.shelve(id, subject, body.minutes))
+
+    async def close_alert(self, id: str, *, body: CloseRequest, subject: str) -> Alert:
+        """Close an alert by hand; its cause raises no other before it has been over."""
+        return _known(id, await self._desk.close_alert(id, subject, body.reason))
+
+    async def assign(self, vehicle_id: str, *, body: AssignRequest, subject: str) -> Assignment:
+        """Put a vehicle on a trip, whatever it says, until it has driven it; trip_id null lets it speak for itself."""
+        key = f"{self._operator(vehicle_id, body.operator_id)}/{vehicle_id}"
+        return _done(await self._desk.assign(key, body.trip_id, body.start_date, subject))
+
+    async def cancel(self, trip_id: str, *, body: CancelRequest, subject: str) -> Cancellation:
+        """Say that a trip is not driven on a service date: told to passengers, predicted and given to nobody."""
+        return _done(await self._desk.cancel(trip_id, body, subject))
+
+    async def restore(self, trip_id: str, *, body: CancelRequest) -> Cancellation:
+        """Take the cancellation of a trip back."""
+        return _done(await self._desk.restore(trip_id, body))
 
     async def list_arrivals(self, stop_id: str) -> ArrivalsReply:
         """List the vehicles on their way to a stop, soonest first, at most 100."""
@@ -174,7 +217,7 @@ class DispatchApi:
         instruction = Instruction(
             id=str(uuid.uuid4()),
             vehicle_id=body.vehicle_id,
-            operator_id=self._operator(body),
+            operator_id=self._operator(body.vehicle_id, body.operator_id),
             kind=body.kind,
             sent_at=now_s,
             until_ts=body.until_ts,
@@ -248,14 +291,38 @@ class DispatchApi:
         if body.kind == "message" and not (body.text or "").strip():
             raise Problem(422, "Invalid request", "text: a message needs words.")
 
-    def _operator(self, body: InstructionRequest) -> str:
+    def _operator(self, vehicle_id: str, operator_id: str | None) -> str:
         """Whose vehicle it is: the one named, or the only one there is."""
-        operators = self._look().operators_by_vehicle.get(body.vehicle_id, [])
-        if body.operator_id is not None:
-            operators = [operator for operator in operators if operator == body.operator_id]
+        operators = self._look().operators_by_vehicle.get(vehicle_id, [])
+        if operator_id is not None:
+            operators = [operator for operator in operators if operator == operator_id]
         if not operators:
-            raise Problem(404, "No such vehicle", f"No vehicle {body.vehicle_id} has been heard of lately.")
+            raise Problem(404, "No such vehicle", f"No vehicle {vehicle_id} has been heard of lately.")
         if len(operators) > 1:
             names = ", ".join(sorted(operators))
-            raise Problem(409, "Ambiguous vehicle", f"{names} all have a vehicle {body.vehicle_id}; name operator_id.")
+            raise Problem(409, "Ambiguous vehicle", f"{names} all have a vehicle {vehicle_id}; name operator_id.")
         return operators[0]
+
+
+_REFUSALS = {
+    "unknown_vehicle": (404, "No such vehicle", "The engine has not heard of this vehicle."),
+    "unknown_trip": (404, "No such trip", "The feed has no trip of this id."),
+    "trip_not_due": (409, "Not due", "The trip does not run within hours of now on that date; check start_date."),
+    "trip_cancelled": (409, "Cancelled", "The trip is cancelled; restore it first."),
+    "not_cancelled": (409, "Not cancelled", "The trip is not cancelled on that date."),
+    "too_many_orders": (409, "Too many", "There are as many cancelled trips as can be kept."),
+}
+
+Order = TypeVar("Order", Assignment, Cancellation)
+
+
+def _known(id: str, alert: Alert | None) -> Alert:
+    if alert is None:
+        raise Problem(404, "No such alert", f"There is no alert {id}; it may be over.")
+    return alert
+
+
+def _done(order: Order | str) -> Order:
+    if isinstance(order, str):
+        raise Problem(*_REFUSALS.get(order, (409, "Not possible", f"The engine says: {order}.")))
+    return order

@@ -17,6 +17,7 @@ from dispatch.observations import Rows
 from dispatch.running import Outlook
 
 TURN_S = 60.0  # the least time between the last stop of a trip and the first of the next
+BY_TRIP = ("vehicle", "trip", "zero_s", "ts_s", "delay_s")  # the columns of Predictions with one row a trip
 NEXT_TRIP_WITHIN_S = 3600.0  # trips that start later are the timetable's business
 
 
@@ -140,3 +141,18 @@ def _join(own: Predictions, after: Predictions) -> Predictions:
     }
     start = np.concatenate((own.start, own.start[-1] + after.start[1:])).astype(np.int32)
     return Predictions(start=start, **columns)
+
+
+def leave_out(made: Predictions, runs: set[tuple[int, float]]) -> Predictions:
+    """The predictions without those of some runs (trip, zero): nothing is promised of what is cancelled."""
+    if not runs:
+        return made
+    kept = np.array([run not in runs for run in zip(made.trip.tolist(), made.zero_s.tolist(), strict=True)], dtype=bool)
+    count = np.diff(made.start)
+    rows = np.repeat(kept, count)
+    columns = {
+        field.name: getattr(made, field.name)[kept if field.name in BY_TRIP else rows]
+        for field in fields(Predictions)
+        if field.name != "start"
+    }
+    return Predictions(start=np.concatenate(([0], np.cumsum(count[kept]))).astype(np.int32), **columns)

@@ -8,6 +8,8 @@ one of its block follows, and where there is none the vehicle has none.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 
 from dispatch.claims import FOLLOWS_S_MAX, Timetable
@@ -98,8 +100,13 @@ class Inference:
         self.favourite: dict[int, tuple[int, float, int]] = {}
         self._turn = 0
 
-    def infer(self, fleet: Fleet, timetable: Timetable, paths: Paths, now_s: float, rows: Rows) -> int:
-        """Assign those of `rows` (vehicles without trip that have just moved) whose run is plain; returns how many."""
+    def infer(
+        self, fleet: Fleet, timetable: Timetable, paths: Paths, now_s: float, rows: Rows, barred: Set[tuple[int, float]]
+    ) -> int:
+        """Assign those of `rows` (vehicles without trip that have just moved) whose run is plain; returns how many.
+
+        Nobody is given a run that is `barred` (trip, zero).
+        """
         due = timetable.due_at(now_s)
         if not len(due) or not len(rows):
             return 0
@@ -109,6 +116,7 @@ class Inference:
         zero_s = due.day_start_s[due.day] + due.offset_s
         driven = fleet.trip >= 0
         taken = set(zip(fleet.trip[driven].tolist(), fleet.zero_s[driven].tolist(), strict=True))
+        taken |= barred
         is_free = np.array([run not in taken for run in zip(due.trip.tolist(), zero_s.tolist(), strict=True)])
         if not is_free.any():
             return 0

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 
 from dispatch.alerts import Alert, AlertDesk, Sighting
-from dispatch.arrivals import predict
+from dispatch.arrivals import leave_out, predict
 from dispatch.assignment import Inference, assign, end_trips, finish_inferred, is_wrong
-from dispatch.claims import Timetable
+from dispatch.claims import Claim, Timetable
 from dispatch.config import DispatchSettings
 from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.headway import Headways, MarkMemory, find_headways
@@ -28,6 +28,7 @@ from dispatch.measures import (
 )
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
+from dispatch.orders import ORDERS_MAX, Assignment, Cancellation, Departure, Orders, describe, find_run
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
 from dispatch.reassignment import Reassignment
 from dispatch.running import RunningTimes
@@ -94,7 +95,7 @@ class Engine:
         self._inbox: list[Observations] = []
         self._waiting = 0
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
-        self.cancelled: set[tuple[int, float]] = set()  # runs: trip, zero
+        self.orders = Orders()
         self._missing: list[Sighting] = []
         self._missing_s = -np.inf
         self._signed_on: dict[str, Descriptor] = {}
@@ -127,6 +128,50 @@ class Engine:
     def close_alert(self, alert_id: str, by: str, reason: str, now_s: float) -> Alert | None:
         """Close an alert by hand; None when there is none of that id."""
         return self.desk.close(alert_id, by, reason, now_s)
+
+    def assign(
+        self, vehicle_key: str, trip_id: str | None, start_date: str | None, by: str, now_s: float
+    ) -> Assignment | str:
+        """Put a vehicle on a trip by hand, whatever it says, until it has driven it; None lets it speak for itself.
+
+        A string is the reason why that cannot be: "unknown_vehicle", "unknown_trip", "trip_not_due", "trip_cancelled".
+        """
+        row = self.fleet.index.get(vehicle_key)
+        if row is None:
+            return "unknown_vehicle"
+        operator_id, _, vehicle_id = vehicle_key.partition("/")
+        if trip_id is None:
+            self.orders.release(vehicle_key)
+            self._claim(row, self.fleet.descriptor[row])
+            return Assignment(vehicle_id, operator_id, None, None, by, now_s)
+        claim = find_run(self.timetable, trip_id, (start_date, None), now_s)
+        if isinstance(claim, str):
+            return claim
+        if (claim.trip, claim.zero_s) in self.orders.cancelled:
+            return "trip_cancelled"
+        self.orders.assign(vehicle_key, claim)
+        self._take_claim(row, claim)
+        date = self.timetable.start_date(claim.trip, claim.zero_s)
+        return Assignment(vehicle_id, operator_id, trip_id, date, by, now_s)
+
+    def cancel(
+        self, trip_id: str, departure: Departure, by: str, now_s: float, reason: str | None = None
+    ) -> Cancellation | str:
+        """Say that a trip is not driven on a service date; a string is the reason why that cannot be."""
+        claim = find_run(self.timetable, trip_id, departure, now_s)
+        if isinstance(claim, str):
+            return claim
+        if len(self.orders.cancelled) >= ORDERS_MAX:
+            return "too_many_orders"
+        run = (claim.trip, claim.zero_s)
+        return self.orders.cancelled.setdefault(run, describe(self.timetable, run, by, now_s, reason))
+
+    def restore(self, trip_id: str, departure: Departure, now_s: float) -> Cancellation | str:
+        """Take a cancellation back; a string is the reason why that cannot be."""
+        claim = find_run(self.timetable, trip_id, departure, now_s)
+        if isinstance(claim, str):
+            return claim
+        return self.orders.cancelled.pop((claim.trip, claim.zero_s), "not_cancelled")
 
     @property
     def gauges(self) -> dict[str, float]:
@@ -196,6 +241,7 @@ class Engine:
         listed = np.flatnonzero(now_s - fleet.ts_s[: len(fleet)] <= self.settings.forget_s)
         state = states(fleet, timetable, listed, now_s)
         late_s = deviations(fleet, network, listed)
+        self.orders.forget(timetable, now_s)
         under_way = listed[state == ON_TRIP]
         frequent_s = timetable.frequent_s(fleet.trip[under_way], fleet.zero_s[under_way])
         headways = find_headways(
@@ -205,6 +251,7 @@ class Engine:
         predictions = predict(
             fleet, network, self.running.outlook(now_s), listed[predictable], late_s[predictable], now_s
         )
+        predictions = leave_out(predictions, set(self.orders.cancelled))
         self._watch(headways, listed, state, now_s)
         return Snapshot(
             now_s,
@@ -216,13 +263,16 @@ class Engine:
             timetable.start_times(predictions.trip, predictions.zero_s),
             self.desk.alerts(),
             list(fleet.key),
+            list(self.orders.cancelled.values()),
         )
 
     def _watch(self, headways: Headways, listed: Rows, state: Ints, now_s: float) -> None:
         fleet, limits = self.fleet, self.settings.alerts
         if not 0 <= now_s - self._missing_s < MISSING_EVERY_S:
             self._missing_s = now_s
-            self._missing = sight_missing(fleet, self.timetable, self.roads.lines, self.cancelled, limits, now_s)
+            self._missing = sight_missing(
+                fleet, self.timetable, self.roads.lines, set(self.orders.cancelled), limits, now_s
+            )
         sightings = sight(fleet, self.network, headways, self.settings.headway, limits)
         sightings += sight_vehicles(fleet, self.timetable, listed, state, limits, now_s)
         self.desk.watch(sightings + self._missing, now_s)
@@ -253,7 +303,7 @@ class Engine:
                 continue
             rounds.append(self._fold_round(rows[at], fixes.take(at), x_m[at], y_m[at]))
             self._infer(rows[at], now_s)
-        self.trips_exchanged += self.reassignment.improve(fleet, self.timetable, now_s)
+        self.trips_exchanged += self.reassignment.improve(fleet, self.timetable, now_s, self.orders.cancelled.keys())
         return rounds
 
     def _fold_round(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> Folded:
@@ -319,9 +369,15 @@ class Engine:
 
     def _claim(self, row: int, descriptor: Descriptor | None) -> None:
         """Take over what a vehicle claims; one that claims nothing is held to what it signed on to."""
+        key = self.fleet.key[row]
+        claim = self.orders.claim_of(key, int(self.fleet.trip[row]))
+        if claim is None:
+            wanted = descriptor if descriptor is not None else self._signed_on.get(key)
+            claim = self.timetable.read_claim(wanted, float(self.fleet.ts_s[row]), self.claims)
+        self._take_claim(row, claim)
+
+    def _take_claim(self, row: int, claim: Claim) -> None:
         fleet = self.fleet
-        wanted = descriptor if descriptor is not None else self._signed_on.get(fleet.key[row])
-        claim = self.timetable.read_claim(wanted, float(fleet.ts_s[row]), self.claims)
         fleet.claimed_route[row], fleet.claimed_direction[row] = claim.route, claim.direction
         fleet.claims_trip[row] = claim.trip != NO_TRIP
         fleet.claim_s[row] = fleet.ts_s[row]
@@ -354,7 +410,9 @@ class Engine:
                 assign(fleet, timetable, row, NO_TRIP, np.nan, NOBODY)
         # Who names a trip and has driven it to its end has none until another is named.
         free = moved[(fleet.trip[moved] == NO_TRIP) & ~fleet.claims_trip[moved]]
-        self.trips_inferred += self.inference.infer(fleet, timetable, self.roads.paths, now_s, free)
+        self.trips_inferred += self.inference.infer(
+            fleet, timetable, self.roads.paths, now_s, free, self.orders.cancelled.keys()
+        )
 
     def _thin_inbox(self) -> None:
         fixes = join(self._inbox)

@@ -17,6 +17,7 @@ from google.transit import gtfs_realtime_pb2 as rt
 
 from dispatch.alerts import Alert
 from dispatch.network import EARTH_RADIUS_M, Network
+from dispatch.orders import Cancellation
 from dispatch.snapshot import TripUpdate, Vehicle
 
 _EFFECTS = {
@@ -133,8 +134,11 @@ def vehicle_positions(vehicles: Sequence[Vehicle], context: Context) -> bytes:
     return _bytes(message)
 
 
-def trip_updates(updates: Iterable[TripUpdate], context: Context) -> bytes:
-    """The TripUpdates feed: arrival and departure at each stop ahead, in order, each later than the one before."""
+def trip_updates(updates: Iterable[TripUpdate], context: Context, cancelled: Iterable[Cancellation] = ()) -> bytes:
+    """The TripUpdates feed: arrival and departure at each stop ahead, in order, each later than the one before.
+
+    Trips that are cancelled stand in it without stops.
+    """
     message = _message(context)
     seen: set[str] = set()
     for update in updates:
@@ -157,6 +161,20 @@ def trip_updates(updates: Iterable[TripUpdate], context: Context) -> bytes:
         _name(trip.vehicle, update.operator_id, update.vehicle_id, context)
         trip.timestamp = min(int(update.ts), context.header_ts)
         _add_stops(trip, update, loose=update.trip_id in context.place.loose)
+    for order in cancelled:
+        identity = f"t:{order.trip_id}:{order.start_date}:{order.start_time or ''}"
+        if identity in seen:
+            continue
+        seen.add(identity)
+        entity = message.entity.add()
+        entity.id = identity
+        entity.trip_update.timestamp = min(int(order.cancelled_at), context.header_ts)
+        trip = entity.trip_update.trip
+        trip.trip_id, trip.start_date, trip.route_id = order.trip_id, order.start_date, order.route_id
+        trip.direction_id = order.direction_id
+        if order.start_time is not None:
+            trip.start_time = order.start_time
+        trip.schedule_relationship = rt.TripDescriptor.CANCELED
     return _bytes(message)
 
 

@@ -8,6 +8,8 @@ is taken where it wins by a margin, several minutes in a row. The vehicles keep 
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 
 from dispatch.assignment import COST_MAX, EARLY_S, LATE_S
@@ -34,7 +36,7 @@ class Reassignment:
         self._last_s = -np.inf
         self._wins: dict[int, tuple[Run, int]] = {}
 
-    def improve(self, fleet: Fleet, timetable: Timetable, now_s: float) -> int:
+    def improve(self, fleet: Fleet, timetable: Timetable, now_s: float, barred: Set[Run]) -> int:
         """Change the runs of those that have plainly got the wrong one; returns how many."""
         if 0 <= now_s - self._last_s < EVERY_S:
             return 0
@@ -45,7 +47,7 @@ class Reassignment:
             return 0
         due = timetable.due_at(now_s)
         zero_s = due.day_start_s[due.day] + due.offset_s
-        taken = _taken(fleet)
+        taken = _taken(fleet) | barred
         free = np.array([run not in taken for run in zip(due.trip.tolist(), zero_s.tolist(), strict=True)], dtype=bool)
         wishes: dict[int, Run] = {}
         for pattern in np.unique(fleet.pattern[rows]).tolist():

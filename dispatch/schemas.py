@@ -152,6 +152,34 @@ class InstructionRequest(msgspec.Struct, frozen=True):
     text: Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)] | None = None
 
 
+class ShelveRequest(msgspec.Struct, frozen=True):
+    """For how long an alert is put aside: a shift at most."""
+
+    minutes: Annotated[float, msgspec.Meta(gt=0, le=480)]
+
+
+class CloseRequest(msgspec.Struct, frozen=True):
+    """Why an alert is closed by hand."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
+
+
+class AssignRequest(msgspec.Struct, frozen=True):
+    """The trip that a vehicle is put on by hand; null: it is held to what it says itself."""
+
+    trip_id: Annotated[str, msgspec.Meta(max_length=200)] | None
+    start_date: Annotated[str, msgspec.Meta(pattern="^[0-9]{8}$")] | None = None
+    operator_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+
+
+class CancelRequest(msgspec.Struct, frozen=True):
+    """Which run of a trip is not driven (where nothing is said, the one that is due), and why."""
+
+    start_date: Annotated[str, msgspec.Meta(pattern="^[0-9]{8}$")] | None = None
+    start_time: Annotated[str, msgspec.Meta(pattern="^[0-9]{2}:[0-9]{2}:[0-9]{2}$")] | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)] | None = None
+
+
 class Instruction(msgspec.Struct, frozen=True):
     """An instruction on its way to a vehicle."""
 

@@ -20,7 +20,8 @@ from dispatch.alerts import Alert
 from dispatch.board import Publication
 from dispatch.engine import LineMeasure
 from dispatch.network import Network
-from dispatch.schemas import Measure, MeasuresReply
+from dispatch.orders import Assignment, Cancellation, Departure
+from dispatch.schemas import CancelRequest, Measure, MeasuresReply
 from dispatch.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -36,6 +37,10 @@ class TicksLike(Protocol):
     def counters(self) -> dict[str, int]:
         """Counters by name and reason."""
 
+    @property
+    def gauges(self) -> dict[str, float]:
+        """What stands now, by name."""
+
     def tick(self, now_s: float) -> Snapshot:
         """Fold what came in and say how the fleet is now."""
 
@@ -44,6 +49,25 @@ class TicksLike(Protocol):
 
     def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
         """Note that a person has seen an alert; None when there is no such alert."""
+
+    def shelve(self, alert_id: str, by: str, until_s: float, now_s: float) -> Alert | None:
+        """Put an alert aside for a time; None when there is no such alert."""
+
+    def close_alert(self, alert_id: str, by: str, reason: str, now_s: float) -> Alert | None:
+        """Close an alert by hand; None when there is no such alert."""
+
+    def assign(
+        self, vehicle_key: str, trip_id: str | None, start_date: str | None, by: str, now_s: float
+    ) -> Assignment | str:
+        """Put a vehicle on a trip; a string is the reason why that cannot be."""
+
+    def cancel(
+        self, trip_id: str, run: Departure, by: str, now_s: float, reason: str | None = None
+    ) -> Cancellation | str:
+        """Say that a trip is not driven; a string is the reason why that cannot be."""
+
+    def restore(self, trip_id: str, run: Departure, now_s: float) -> Cancellation | str:
+        """Take a cancellation back; a string is the reason why that cannot be."""
 
     def measures(self, from_s: float, to_s: float, route_id: str | None = None) -> list[LineMeasure]:
         """Measures of the passages between two times."""
@@ -94,7 +118,7 @@ class Publisher:
         context = realtime.context_of(vehicles, updates, int(snapshot.as_of_s), self._place)
         return (
             realtime.vehicle_positions(vehicles, context),
-            realtime.trip_updates(updates, context),
+            realtime.trip_updates(updates, context, snapshot.cancelled),
             realtime.alerts(snapshot.alerts, context),
         )
 
@@ -157,6 +181,29 @@ class DispatchService:
         """Note that a person has seen an alert; None when there is no such alert."""
         return await self._call(self.engine.acknowledge, alert_id, by, self._clock())
 
+    async def shelve(self, alert_id: str, by: str, minutes: float) -> Alert | None:
+        """Put an alert aside for some minutes; None when there is no such alert."""
+        now_s = self._clock()
+        return await self._call(self.engine.shelve, alert_id, by, now_s + 60.0 * minutes, now_s)
+
+    async def close_alert(self, alert_id: str, by: str, reason: str) -> Alert | None:
+        """Close an alert by hand; None when there is no such alert."""
+        return await self._call(self.engine.close_alert, alert_id, by, reason, self._clock())
+
+    async def assign(self, vehicle_key: str, trip_id: str | None, start_date: str | None, by: str) -> Assignment | str:
+        """Put a vehicle on a trip; a string is the reason why that cannot be."""
+        return await self._call(self.engine.assign, vehicle_key, trip_id, start_date, by, self._clock())
+
+    async def cancel(self, trip_id: str, order: CancelRequest, by: str) -> Cancellation | str:
+        """Say that a trip is not driven; a string is the reason why that cannot be."""
+        run = (order.start_date, order.start_time)
+        return await self._call(self.engine.cancel, trip_id, run, by, self._clock(), order.reason)
+
+    async def restore(self, trip_id: str, order: CancelRequest) -> Cancellation | str:
+        """Take a cancellation back; a string is the reason why that cannot be."""
+        run = (order.start_date, order.start_time)
+        return await self._call(self.engine.restore, trip_id, run, self._clock())
+
     async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
         """Regularity and punctuality in a span of time, of one route or all."""
         rows = await self._call(self.engine.measures, from_s, to_s, route_id)
@@ -190,6 +237,7 @@ class DispatchService:
         passed_s = now_s - before_s
         if before_s and self._tick_s * 1.5 < passed_s < 60.0:
             self.counters["ticks_left_out"] += int(passed_s / self._tick_s - 0.5)
+        self.gauges.update(self.engine.gauges)
         self.gauges["last_tick_seconds"] = took_s
         self.gauges["lag_seconds"] = max(0.0, self._clock() - now_s)
 

@@ -12,6 +12,7 @@ from dispatch.alerts import Alert
 from dispatch.arrivals import Predictions
 from dispatch.headway import HEADWAY_STATES, Headways
 from dispatch.network import Flags, Floats, Ints, Network
+from dispatch.orders import Cancellation
 
 VEHICLE_STATES = ("on_trip", "layover", "off_route", "unassigned", "silent")
 ON_TRIP, LAYOVER, OFF_ROUTE, UNASSIGNED, SILENT = range(len(VEHICLE_STATES))
@@ -160,6 +161,7 @@ class Snapshot:
     start_times: list[str | None]  # "HH:MM:SS" for trips of frequencies.txt
     alerts: list[Alert]
     key_by_vehicle: list[str]
+    cancelled: list[Cancellation] = field(default_factory=list)
     _made: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -105,6 +105,51 @@ async def test_an_alert_is_acknowledged_once_by_the_first(web: Running) -> None:
             assert response.status == 404
 
 
+async def test_an_alert_is_shelved_and_closed_by_name(web: Running) -> None:
+    (alarm,) = (await get(web, "/api/v1/alerts", headers=web.bearer("dispatcher")))["alerts"]
+    address = f"/api/v1/alerts/{alarm['id']}"
+    async with web.client(headers=web.bearer("dispatcher", "desk1")) as client:
+        async with client.post(f"{address}/shelve", json={"minutes": 10}) as response:
+            answer = await response.json()
+            assert (answer["state"], answer["shelved_by"]) == ("shelved", "desk1")
+            assert answer["shelved_until"] == pytest.approx(time.time() + 600, abs=20)
+        async with client.post(f"{address}/close", json={"reason": "the police is there"}) as response:
+            answer = await response.json()
+            assert (answer["state"], answer["closed_by"]) == ("closed", "desk1")
+            assert answer["close_reason"] == "the police is there"
+        for path, body in (("shelve", {"minutes": 0}), ("shelve", {"minutes": 1e9}), ("close", {"reason": ""})):
+            async with client.post(f"{address}/{path}", json=body) as response:
+                assert response.status == 422, path
+        async with client.post("/api/v1/alerts/none/close", json={"reason": "x"}) as response:
+            assert response.status == 404
+    cashier = web.bearer("cashier")
+    async with (
+        web.client() as client,
+        client.post(f"{address}/close", json={"reason": "x"}, headers=cashier) as response,
+    ):
+        assert response.status == 403
+
+
+async def test_a_vehicle_is_put_on_a_trip_and_a_trip_is_cancelled(web: Running) -> None:
+    async with web.client(headers=web.bearer("dispatcher", "desk1")) as client:
+        address = "/api/v1/vehicles/102/assign"
+        async with client.post(address, json={"trip_id": "t3"}) as response:
+            answer = await response.json()
+            assert (response.status, answer["trip_id"], answer["assigned_by"]) == (200, "t3", "desk1")
+        for body, status in (({"trip_id": "none"}, 404), ({"trip_id": "t3", "start_date": "19700101"}, 409)):
+            async with client.post(address, json=body) as response:
+                assert response.status == status
+        async with client.post("/api/v1/trips/t1/cancel", json={"reason": "no driver"}) as response:
+            answer = await response.json()
+            assert (response.status, answer["cancelled_by"], answer["route_id"]) == (200, "desk1", "r1")
+        async with client.post("/api/v1/vehicles/102/assign", json={"trip_id": "t1"}) as response:
+            assert response.status == 409
+        async with client.post("/api/v1/trips/t1/restore", json={}) as response:
+            assert response.status == 200
+        async with client.post("/api/v1/trips/t1/restore", json={}) as response:
+            assert response.status == 409
+
+
 async def test_measures_of_a_span(web: Running) -> None:
     now_s = time.time()
     answer = await get(web, f"/api/v1/measures?from={now_s - 3600}&to={now_s}", headers=web.bearer("dispatcher"))

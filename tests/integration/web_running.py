@@ -30,7 +30,8 @@ from dispatch.engine import Engine
 from dispatch.feed import read_feed
 from dispatch.network import Network
 from dispatch.observations import Observations
-from dispatch.schemas import Instruction, MeasuresReply
+from dispatch.orders import Assignment, Cancellation
+from dispatch.schemas import CancelRequest, Instruction, MeasuresReply
 from dispatch.service import DispatchService
 from dispatch.stream import StreamSettings
 from dispatch.timetable import move_to
@@ -123,6 +124,21 @@ class LocalDesk:
 
     async def acknowledge(self, alert_id: str, by: str) -> Alert | None:
         return await self.service.acknowledge(alert_id, by)
+
+    async def shelve(self, alert_id: str, by: str, minutes: float) -> Alert | None:
+        return await self.service.shelve(alert_id, by, minutes)
+
+    async def close_alert(self, alert_id: str, by: str, reason: str) -> Alert | None:
+        return await self.service.close_alert(alert_id, by, reason)
+
+    async def assign(self, vehicle_key: str, trip_id: str | None, start_date: str | None, by: str) -> Assignment | str:
+        return await self.service.assign(vehicle_key, trip_id, start_date, by)
+
+    async def cancel(self, trip_id: str, order: CancelRequest, by: str) -> Cancellation | str:
+        return await self.service.cancel(trip_id, order, by)
+
+    async def restore(self, trip_id: str, order: CancelRequest) -> Cancellation | str:
+        return await self.service.restore(trip_id, order)
 
     async def measures(self, from_s: float, to_s: float, route_id: str | None) -> MeasuresReply:
         return await self.service.measures(from_s, to_s, route_id)
