@@ -19,6 +19,8 @@ from simulators.city_timetable import DAY_FACTORS, LINES, TRAM, Line, Trip, Vari
 
 AGENCY_ID = "misto"
 TIMEZONE = "Europe/Kyiv"
+# A ring comes back to where it began, so no place tells its directions apart. By direction: its way runs clockwise.
+RING_HEADSIGNS = "За годинниковою стрілкою", "Проти годинникової стрілки"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # a zip's zero: the bytes depend on the seed and the first day alone
 
 Row = Iterable[object]
@@ -106,16 +108,21 @@ def _shapes(variants: list[Variant]) -> Iterable[Row]:
 def _trips(trips: list[Trip]) -> Iterable[Row]:
     for number, trip in enumerate(trips):
         variant = trip.variant
-        headsign = JUNCTIONS[variant.way[len(variant.way) // 2] if variant.circular else variant.way[-1]][2]
         yield (
             _route_id(variant.line),
             trip.service,
             _trip_id(number),
-            headsign,
+            _headsign(variant),
             variant.direction,
             trip.block_id,
             variant.shape_id,
         )
+
+
+def _headsign(variant: Variant) -> str:
+    if variant.ring:
+        return RING_HEADSIGNS[variant.direction]
+    return JUNCTIONS[variant.way[len(variant.way) // 2] if variant.circular else variant.way[-1]][2]
 
 
 def _stop_times(trips: list[Trip]) -> Iterable[Row]:

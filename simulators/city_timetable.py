@@ -45,7 +45,7 @@ class Line:
 
 
 NORTH_SOUTH = ("N4", "N3", "N2", "N1", "C", "S1", "S2", "S3", "S4")
-RING_WAY = ("W2", "NW2", "N2", "NE2", "E1", "SE2", "S2", "SW2", "W2")
+RING_WAY = ("W2", "NW2", "N2", "NE2", "E1", "SE2", "S2", "SW2", "W2")  # clockwise
 
 LINES = (
     Line("1", TRAM, "C0392B", "FFFFFF", 6, (RING_WAY,)),
@@ -84,6 +84,11 @@ class Variant:
     def circular(self) -> bool:
         """Whether it ends where it began."""
         return self.way[0] == self.way[-1]
+
+    @property
+    def ring(self) -> bool:
+        """Whether it ends where it began without turning round, so that it has another direction."""
+        return self.circular and self.way != self.way[::-1]
 
 
 @dataclass(slots=True)

@@ -85,6 +85,25 @@ def test_lines_of_every_kind(city: Feed) -> None:
     assert {network.route_id[route] for route in network.pattern_route[ends]} == {"t1", "b7"}
 
 
+def test_the_directions_of_every_line_are_called_differently(city: Feed) -> None:
+    network = city.network
+    for route in range(len(network.route_id)):
+        patterns = np.flatnonzero(network.pattern_route == route).tolist()
+        there, back = (
+            {network.pattern_headsign[p] for p in patterns if network.pattern_direction[p] == d} for d in (0, 1)
+        )
+        assert there.isdisjoint(back)
+
+
+def test_the_ring_runs_clockwise_in_its_first_direction(city: Feed) -> None:
+    network = city.network
+    (pattern,) = (p for p, sign in enumerate(network.pattern_headsign) if sign == "За годинниковою стрілкою")
+    rows = slice(network.pattern_stop_start[pattern], network.pattern_stop_start[pattern + 1])
+    stops = network.pattern_stop[rows]
+    east, north = network.stop_lon_deg[stops], network.stop_lat_deg[stops]
+    assert (east[:-1] * north[1:] - east[1:] * north[:-1]).sum() < 0  # twice the area, counted anticlockwise
+
+
 def test_stops_lie_on_the_kerb_of_their_street(city: Feed) -> None:
     network = city.network
     for pattern in range(len(network.pattern_id)):
