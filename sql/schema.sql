@@ -109,7 +109,7 @@ CREATE TABLE validator_progress (
 CREATE TABLE transfer (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
-    kind text NOT NULL CHECK (kind IN ('sale', 'refund', 'top_up', 'fare')),
+    kind text NOT NULL CHECK (kind IN ('sale', 'refund', 'top_up', 'fare', 'difference')),
     debit text NOT NULL,
     credit text NOT NULL,
     amount_minor bigint NOT NULL CHECK (amount_minor > 0),
@@ -119,9 +119,11 @@ CREATE TABLE transfer (
     tap_id uuid,
     reverses bigint UNIQUE,
     made_by text NOT NULL,
+    shift_id bigint,                                    -- no foreign key: fares are many and have no shift
     CHECK (debit <> credit)
 );
 CREATE INDEX transfer_ticket_id ON transfer (ticket_id) WHERE ticket_id IS NOT NULL;
+CREATE INDEX transfer_shift_id ON transfer (shift_id) WHERE shift_id IS NOT NULL;
 CREATE INDEX transfer_card_uid ON transfer (card_uid) WHERE card_uid IS NOT NULL;
 
 -- Media refused everywhere, by rising number, so that validators fetch what is new. removed: allowed again.
@@ -171,7 +173,7 @@ CREATE TABLE dead_letter_count (
     PRIMARY KEY (operator, device, day)
 );
 
--- Who did what. prev_hash and hash are for chaining the rows.
+-- Who did what, each row chained to the one before it.
 CREATE TABLE audit (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
@@ -179,8 +181,8 @@ CREATE TABLE audit (
     action text NOT NULL,
     object text NOT NULL,
     details jsonb NOT NULL DEFAULT '{}',
-    prev_hash bytea,
-    hash bytea
+    prev_hash bytea NOT NULL,
+    hash bytea NOT NULL
 );
 
 -- The answer to a request that sells or charges, under the key that its client gave it.
@@ -204,6 +206,51 @@ CREATE TRIGGER transfer_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON trans
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The hash of an audit row: over the hash before it and everything that the row says.
+CREATE FUNCTION audit_hash(a audit) RETURNS bytea LANGUAGE sql STABLE RETURN
+    sha256(a.prev_hash || convert_to(jsonb_build_array(
+        a.seq, extract(epoch FROM a.at)::text, a.subject, a.action, a.object, a.details)::text, 'UTF8'));
+
+-- Rows are numbered and chained one after the other, in the order in which they are committed: the lock is held until
+-- then. The number that the column would have given is taken back.
+CREATE FUNCTION chain_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    last audit;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('takt audit', 0));
+    SELECT * INTO last FROM audit ORDER BY seq DESC LIMIT 1;
+    new.seq := coalesce(last.seq, 0) + 1;
+    new.prev_hash := coalesce(last.hash, decode(repeat('00', 32), 'hex'));
+    new.hash := audit_hash(new);
+    RETURN new;
+END
+$$;
+CREATE TRIGGER audit_chained BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION chain_audit();
+
+-- Whoever asks for what came after a number must not miss a row that was numbered before it and committed after it.
+CREATE FUNCTION number_deny_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('takt deny list', 0));
+    new.seq := coalesce((SELECT max(seq) FROM deny_entry), 0) + 1;
+    RETURN new;
+END
+$$;
+CREATE TRIGGER deny_entry_numbered BEFORE INSERT ON deny_entry FOR EACH ROW EXECUTE FUNCTION number_deny_entry();
+
+-- A cashier's shift: the cash in the drawer at its start, what the ledger says that there must be, and what was counted.
+CREATE TABLE shift (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject text NOT NULL,
+    currency text NOT NULL CHECK (length(currency) = 3 AND currency COLLATE "C" BETWEEN 'AAA' AND 'ZZZ'),
+    float_minor bigint NOT NULL CHECK (float_minor >= 0),
+    opened_at timestamptz NOT NULL DEFAULT now(),
+    closed_at timestamptz,
+    expected_minor bigint,
+    counted_minor bigint CHECK (counted_minor >= 0),
+    CHECK ((closed_at IS NULL) = (expected_minor IS NULL) AND (closed_at IS NULL) = (counted_minor IS NULL))
+);
+CREATE UNIQUE INDEX shift_open ON shift (subject) WHERE closed_at IS NULL;
 
 -- One round trip judges a batch of taps: lock the media, judge with a fresh snapshot, book, answer.
 

@@ -19,6 +19,7 @@ from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
 from ticketing.lists import DenyList, Lists
 from ticketing.service import Ticketing
+from ticketing.shifts import Shift, Shifts
 from ticketing.tariff import Name
 from ticketing.verdict import Answer, Bank, Offline, Say, Tap, Verdict
 
@@ -123,6 +124,24 @@ class TopUp(Struct, forbid_unknown_fields=True):
     amount_minor: Annotated[int, Meta(gt=0, le=10**12)]
 
 
+class ShiftOpening(Struct, forbid_unknown_fields=True):
+    """The cash in the drawer at the start, in minor units."""
+
+    float_minor: Annotated[int, Meta(ge=0, le=10**12)] = 0
+
+
+class ShiftClosing(Struct, forbid_unknown_fields=True):
+    """The cash counted in the drawer at the end, in minor units."""
+
+    counted_minor: Annotated[int, Meta(ge=0, le=10**12)]
+
+
+class ShiftList(Struct, frozen=True):
+    """Shifts, newest first."""
+
+    shifts: list[Shift]
+
+
 class CardKeyVersions(Struct, frozen=True):
     """The card key versions in use, newest first."""
 
@@ -160,6 +179,7 @@ class TicketingApi:
         self.desk = Desk(books, service.keys, service.tariff, settings, clock)
         self.cards = CardDesk(books, self.desk, service.tariff, clock)
         self.lists = Lists(books, service.keys, lists_uri, clock)
+        self.shifts = Shifts(books, service.tariff.currency)
         self.inspector = Inspector(books, lambda: service.readers, clock)
 
     def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
@@ -173,6 +193,10 @@ class TicketingApi:
             ("POST", f"{ticket}/suspend", "tickets:change", self.suspend),
             ("POST", f"{ticket}/resume", "tickets:change", self.resume),
             ("POST", f"{ticket}/refund", "tickets:change", self.refund),
+            ("POST", "/api/v1/shifts", "tickets:sell", self.open_shift, 201),
+            ("GET", "/api/v1/shifts", "tickets:sell", self.list_shifts),
+            ("GET", "/api/v1/shifts/{shift_id}", "tickets:sell", self.get_shift),
+            ("POST", "/api/v1/shifts/{shift_id}/close", "tickets:sell", self.close_shift),
             ("POST", "/api/v1/validations", "validations:create", self.validate),
             ("POST", "/api/v1/inspections", "inspections:create", self.inspect),
             ("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
@@ -239,6 +263,23 @@ class TicketingApi:
     async def refund(self, ticket_id: str, *, body: Change, subject: str, idempotency_key: str | None) -> Ticket:
         """Revoke a ticket and give its price back."""
         return await self._change(ticket_id, "refund", body, subject, idempotency_key)
+
+    async def open_shift(self, *, body: ShiftOpening, subject: str) -> Shift:
+        """Open a cashier's shift: what the cashier sells and refunds from now on belongs to it."""
+        return await self.shifts.open(subject, body.float_minor)
+
+    async def list_shifts(self, *, subject: str, role: str) -> ShiftList:
+        """One's own shifts, newest first; an admin sees everybody's."""
+        return ShiftList(await self.shifts.list_shifts(whose=_whose(subject, role)))
+
+    async def get_shift(self, shift_id: int, *, subject: str, role: str) -> Shift:
+        """A shift's report from the ledger; one's own, an admin sees everybody's."""
+        return await self.shifts.get(shift_id, whose=_whose(subject, role))
+
+    async def close_shift(self, shift_id: int, *, body: ShiftClosing, subject: str, role: str) -> Shift:
+        """Close a shift by counting the drawer; a difference to the ledger is booked and shown."""
+        whose = _whose(subject, role)
+        return await self.shifts.close(shift_id, body.counted_minor, subject=subject, whose=whose)
 
     async def validate(self, *, body: TapBody | list[TapBody], subject: str) -> AnswerBody | list[AnswerBody]:
         """Judge one tap, or a list of them: one answer each, in order. A refused tap is a verdict, not an error."""
@@ -329,6 +370,11 @@ class TicketingApi:
 
     async def _change(self, ticket_id: str, action: str, body: Change, subject: str, key: str | None) -> Ticket:
         return await self.desk.change_ticket(ticket_id, action, body.reason, subject=subject, idempotency_key=key)
+
+
+def _whose(subject: str, role: str) -> str | None:
+    """Whose shifts may be seen: an admin's None is everybody's."""
+    return None if role == "admin" else subject
 
 
 def _tap(body: TapBody, operator: str, device: str, received_s: float) -> Tap:

@@ -81,6 +81,8 @@ class CardDesk:
             for uid in cards:
                 if not await connection.fetchval(query("cards.enrol"), uid, keys.version, self._tariff.currency):
                     raise Problem(409, "Card exists", f"card {uid.hex()} is enrolled already: none was enrolled now")
+            # Audit rows wait for each other, so nothing that others could wait for is taken after the first of them.
+            for uid in cards:
                 await audit(connection, subject, "enrol", f"card:{uid.hex()}", key_version=keys.version)
                 if product:
                     order = Order(product, int(self._clock()), subject, card_uid=uid)

@@ -3,6 +3,7 @@
 Accounts are named, never stored with a balance: an account's balance is the sum of what came in less what went out.
     cash        what desks and shops took in             sales       tickets sold
     purse:<uid> what a city card still holds             fares       rides paid from purses
+    cash_difference  what drawers were short of, less what was too much in them
 Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
 """
 
@@ -18,6 +19,7 @@ from ticketing.money import Money
 CASH = "cash"
 SALES = "sales"
 FARES = "fares"
+CASH_DIFFERENCE = "cash_difference"
 
 
 class Kind(StrEnum):
@@ -27,6 +29,7 @@ class Kind(StrEnum):
     REFUND = "refund"
     TOP_UP = "top_up"
     FARE = "fare"
+    DIFFERENCE = "difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,12 @@ def top_up(uid: bytes, amount: Money) -> Transfer:
 def fare(uid: bytes, amount: Money) -> Transfer:
     """A ride paid from a city card's purse."""
     return Transfer(Kind.FARE, purse(uid), FARES, amount)
+
+
+def difference(amount: Money, surplus: bool) -> Transfer:
+    """What a drawer holds more than the books say (surplus), or less."""
+    accounts = (CASH, CASH_DIFFERENCE) if surplus else (CASH_DIFFERENCE, CASH)
+    return Transfer(Kind.DIFFERENCE, *accounts, amount)
 
 
 def reversal(transfer: Transfer) -> Transfer:

@@ -1,7 +1,8 @@
 -- name: insert
--- One transfer; append only.
-INSERT INTO transfer (kind, debit, credit, amount_minor, currency, ticket_id, card_uid, reverses, made_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id;
+-- One transfer; append only. It belongs to the open shift of whoever makes it, which cannot close meanwhile.
+INSERT INTO transfer (kind, debit, credit, amount_minor, currency, ticket_id, card_uid, reverses, made_by, shift_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, (SELECT id FROM shift WHERE subject = $9 AND closed_at IS NULL FOR SHARE))
+RETURNING id;
 
 -- name: sale_of_ticket
 -- The transfer by which a ticket was paid and the one that reversed it, if any.
