@@ -24,6 +24,8 @@ COMMANDS = (
     "ticket",
     "card",
     "key",
+    "shift",
+    "audit",
     "backup",
     "restore",
     "migrate",

@@ -14,6 +14,7 @@ from deploy.errors import UserError
 
 ANSWER_S_MAX = 15.0
 TOKEN_S = 300.0
+SUBJECT = "command-line"
 
 
 class Client:
@@ -32,7 +33,7 @@ class Client:
             raise UserError(f"{folder}: the instance is not running; start it with: takt run --data-dir {folder}")
         tokens = Tokens(read_key(self.instance.token_key_path), issuer_of(self.instance.id))
         self._url = runtime.http_url.rstrip("/")
-        self._token = tokens.issue("admin", "command-line", time.time(), TOKEN_S)
+        self._token = tokens.issue("admin", SUBJECT, time.time(), TOKEN_S)
         self._tls = _tls(settings.http.tls_certificate) if self._url.startswith("https:") else None
 
     def get(self, path: str) -> Any:
