@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Annotated
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError, UserError
 
 # In the order in which a newcomer meets them.
 COMMANDS = (
@@ -35,12 +36,25 @@ COMMANDS = (
 
 app = typer.Typer(
     name="takt",
-    help="Fleet dispatch and e-ticketing for public transport. Start here: takt demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback(epilog="Example: takt demo --http-port 8080")
+def takt(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Fleet dispatch and e-ticketing for public transport. Start here: takt demo"""
+    if version:
+        from deploy.instance import takt_version
+
+        typer.echo(f"takt {takt_version()}")
+        raise typer.Exit
+
+
 for name in COMMANDS:
     importlib.import_module(f"deploy.commands.{name}").register(app)
 
@@ -51,7 +65,7 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"takt: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -36,6 +36,7 @@ from deploy.links import (
     Links,
     Outgoing,
 )
+from deploy.listening import tls_context
 from deploy.numbers import counted, gauged, hear_numbers, tell_numbers
 from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
@@ -66,14 +67,36 @@ _BOARDINGS = msgspec.msgpack.Decoder(list[tuple[str, float, int]])
 _INSTRUCTION = msgspec.msgpack.Decoder(tuple[str, wire.Instruction])
 
 
-def check_free(settings: Settings) -> None:
-    """Refuse a taken port before anything is started.
+def check_feed(feed: str) -> None:
+    """Refuse a feed that is not there; one at an address is asked only when it is read.
 
     Raises:
-        UserError: says which, and by whom it is taken where that can be known.
+        UserError: names it.
     """
+    from dispatch.feed_problems import FeedError
+    from dispatch.feed_source import check_exists
+
+    try:
+        check_exists(feed)
+    except FeedError as error:
+        raise UserError(str(error)) from None
+
+
+def check_free(settings: Settings, instance: Instance) -> None:
+    """Refuse what would fail at the end of a start before anything is started: ports, certificates, the token key.
+
+    Raises:
+        UserError: says which port and by whom it is taken where that can be known, or which file and why.
+    """
+    own_broker = settings.nats_url is None and settings.broker_url is None
+    tls_context(settings.http.tls_certificate, settings.http.tls_key)
+    if own_broker:
+        tls_context(settings.mqtt.tls_certificate, settings.mqtt.tls_key)
+    read_key(instance.token_key_path)
     if settings.http.port:
         check_port(settings.http.host, settings.http.port, "--http-port")
+    if own_broker and settings.mqtt.port:
+        check_port(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
 
 
 async def read_network(settings: Settings, instance: Instance) -> Network:
@@ -85,7 +108,8 @@ async def read_network(settings: Settings, instance: Instance) -> Network:
     from dispatch.feed_cache import load_feed_cached
     from dispatch.feed_problems import FeedError
 
-    assert settings.feed is not None
+    if settings.feed is None:
+        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml')
     try:
         network = await asyncio.to_thread(load_feed_cached, settings.feed, instance.network_dir, settings.block_pattern)
     except (FeedError, ValueError, OSError) as error:

@@ -43,9 +43,24 @@ class Source(Protocol):
 
 def fetch(source: str | Path | bytes) -> str | Path | bytes:
     """What is at an http(s) address, as bytes; anything else as it stands. Raises FeedError when it cannot be had."""
-    if isinstance(source, str) and urlsplit(source).scheme in {"http", "https"}:
+    if isinstance(source, str) and is_address(source):
         return _download(source)
     return source
+
+
+def is_address(source: str) -> bool:
+    """Whether a feed is named by an http(s) address; anything else is a file or a folder."""
+    return source.lower().startswith(("http://", "https://"))
+
+
+def check_exists(source: str) -> None:
+    """Raise FeedError where no file or folder bears the name; an address is asked only when it is fetched."""
+    if is_address(source):
+        _shown(source)
+    elif not Path(source).exists():
+        raise FeedError(
+            source, None, "there is no such file or folder; give a GTFS zip, a folder or an http(s) address"
+        )
 
 
 def open_source(source: str | Path | bytes) -> Source:
@@ -58,10 +73,7 @@ def open_source(source: str | Path | bytes) -> Source:
     path = Path(address)
     if path.is_dir():
         return _FolderSource(path)
-    if not path.exists():
-        raise FeedError(
-            address, None, "there is no such file or folder; give a GTFS zip, a folder or an http(s) address"
-        )
+    check_exists(address)
     try:
         return _ZipSource(address, path if path.is_file() else io.BytesIO())
     except OSError as error:
@@ -132,9 +144,19 @@ class _ZipSource:
 
 
 def _shown(address: str) -> str:
-    """The address without what may be secret: user, password and query (API keys travel there)."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    """The address without what may be secret: user, password and query (API keys travel there).
+
+    Raises FeedError when it is none.
+    """
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise FeedError("the address of the feed", None, f"is none ({error})") from None
+    if not host:
+        raise FeedError("the address of the feed", None, "names no host")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}"
 
 
 def _download(address: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.run import say
+from deploy.commands.run import refuse_pattern, say
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +25,8 @@ def demo(
     block_pattern: Annotated[str | None, typer.Option(help="Its first group names the block in a trip_id.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The folder that holds everything; default: takt-demo.")] = None,
     host: Annotated[str | None, typer.Option(help="Listen here, for HTTP and MQTT; default: loopback.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="Default: 8080.")] = None,
-    mqtt_port: Annotated[int | None, typer.Option(help="Default: 1883.")] = None,
+    http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 8080.")] = None,
+    mqtt_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 1883.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the made-up city.")] = 1,
     config: Annotated[Path | None, typer.Option(help="Settings; default: takt.toml in this folder.")] = None,
 ) -> None:
@@ -43,6 +43,7 @@ def demo(
     from deploy.config import read_settings
     from deploy.demo import DemoOptions, parse_time, prepare, traffic
 
+    refuse_pattern(block_pattern)
     options = DemoOptions(gtfs, vehicles, parse_time(at), seed)
     settings = read_settings(
         config,

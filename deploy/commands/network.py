@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.commands.run import refuse_pattern
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def network(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Read a feed, say what is in it and what is wrong with it."""
+    refuse_pattern(block_pattern)
     report = describe(*_read(feed, block_pattern), today=dt.datetime.now(dt.UTC).date())
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False))

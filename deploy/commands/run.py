@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +24,8 @@ def run(
     block_pattern: Annotated[str | None, typer.Option(help="Its first group names the block in a trip_id.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The folder that holds everything.")] = None,
     host: Annotated[str | None, typer.Option(help="Listen here, for HTTP and MQTT; default: loopback.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="Default: 8080.")] = None,
-    mqtt_port: Annotated[int | None, typer.Option(help="Default: 1883.")] = None,
+    http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 8080.")] = None,
+    mqtt_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 1883.")] = None,
     http_certificate: Annotated[Path | None, typer.Option(help="PEM file; with --http-key: HTTPS.")] = None,
     http_key: Annotated[Path | None, typer.Option(help="PEM file.")] = None,
     mqtt_certificate: Annotated[Path | None, typer.Option(help="PEM file; with --mqtt-key: MQTT over TLS.")] = None,
@@ -38,6 +38,9 @@ def run(
     from deploy import serving
     from deploy.config import read_settings
 
+    if part is not None and part not in serving.PARTS:
+        raise UsageError(f"{part}: there is no such part; there are {', '.join(serving.PARTS)}")
+    refuse_pattern(block_pattern)
     settings = read_settings(
         config,
         feed=feed,
@@ -54,10 +57,24 @@ def run(
     )
     if part is None:
         serving.run(serving.serve(settings, say))
-    elif part in serving.PARTS:
-        serving.run(serving.PARTS[part](settings))
     else:
-        raise UserError(f"{part}: there is no such part; there are {', '.join(serving.PARTS)}")
+        serving.run(serving.PARTS[part](settings))
+
+
+def refuse_pattern(pattern: str | None) -> None:
+    """Refuse a --block-pattern that is none, before anything is done.
+
+    Raises:
+        UsageError: it is no regular expression, or has no group.
+    """
+    if pattern is None:
+        return
+    from dispatch.network_blocks import BlockRuleError, block_rule
+
+    try:
+        block_rule(pattern)
+    except BlockRuleError as error:
+        raise UsageError(f"--block-pattern: {error}") from None
 
 
 def say(sentence: str) -> None:
