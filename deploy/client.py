@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import UserError
+from deploy.listening import trusting
 
 ANSWER_S_MAX = 15.0
 TOKEN_S = 300.0
@@ -34,7 +34,7 @@ class Client:
         tokens = Tokens(read_key(self.instance.token_key_path), issuer_of(self.instance.id))
         self._url = runtime.http_url.rstrip("/")
         self._token = tokens.issue("admin", SUBJECT, time.time(), TOKEN_S)
-        self._tls = _tls(settings.http.tls_certificate) if self._url.startswith("https:") else None
+        self._tls = trusting(Path(runtime.http_certificate)) if runtime.http_certificate else None
 
     def get(self, path: str) -> Any:
         """The JSON at a path."""
@@ -65,11 +65,3 @@ def _detail(error: urllib.error.HTTPError) -> str:
         return f"{document.get('title', error.reason)}: {document.get('detail', error.code)}"
     except ValueError:
         return f"the instance answered {error.code} {error.reason}"
-
-
-def _tls(certificate: Path | None) -> ssl.SSLContext:
-    """Trusts the very certificate that the instance was given: its file is ours, its name may be anything."""
-    context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.check_hostname = False
-    return context

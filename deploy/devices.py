@@ -58,9 +58,9 @@ class DeviceId:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"{self.kind!r}: a device is a vehicle or a validator")
-        for what, text in (("operator", self.operator), (self.kind, self.id)):
+        for what, text in (("an operator", self.operator), (f"a {self.kind}", self.id)):
             if not topics.is_id(text):
-                raise UserError(f"{text!r}: an id of a {what} is 1 to 64 letters, digits, '_' or '-'")
+                raise UserError(f"{text!r}: the id of {what} is 1 to 64 letters, digits, '_' or '-'")
         if self.kind == "validator" and self.id == "all":
             raise UserError("'all': names the topic for all validators of an operator; choose another id")
 

@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import shutil
 import socket
-import ssl
 import stat
 import sys
 import threading
@@ -23,6 +22,7 @@ import msgspec
 from deploy.embedded_process import who_listens
 from deploy.errors import UserError
 from deploy.instance import Instance, Runtime
+from deploy.listening import trusting
 
 if TYPE_CHECKING:
     from deploy.config import Settings
@@ -66,6 +66,8 @@ def examine(settings: Settings) -> list[Finding]:
     for check in CHECKS:
         try:
             found += check(patient)
+        except UserError as error:
+            found.append(Finding(check.__name__.removeprefix("check_"), "fail", str(error)))
         except Exception as error:  # a doctor who faints is no help
             name = check.__name__.removeprefix("check_")
             found.append(Finding(name, "fail", f"cannot be checked: {error!r}", "report this with the text above"))
@@ -244,13 +246,13 @@ def check_broker(patient: Patient) -> list[Finding]:
             return [Finding("broker", "fail", str(error))]
         return [Finding("broker", "ok", "embedded, not running")]
     where = f"{patient.runtime.mqtt_host}:{patient.runtime.mqtt_port}"
-    refusal = _connect_mqtt(patient.runtime, patient.instance, patient.settings.mqtt.tls_certificate is not None)
+    refusal = _connect_mqtt(patient.runtime, patient.instance)
     if refusal:
         return [Finding("broker", "fail", f"MQTT at {where}: {refusal}", "see logs/nats.log in the data folder")]
     return [Finding("broker", "ok", f"takes MQTT clients at {where}")]
 
 
-def _connect_mqtt(runtime: Runtime, instance: Instance, tls: bool) -> str:
+def _connect_mqtt(runtime: Runtime, instance: Instance) -> str:
     """Why an MQTT client is not taken; "" when it is."""
     from paho.mqtt.client import Client
     from paho.mqtt.enums import CallbackAPIVersion
@@ -264,10 +266,8 @@ def _connect_mqtt(runtime: Runtime, instance: Instance, tls: bool) -> str:
     client = Client(CallbackAPIVersion.VERSION2, client_id=f"doctor-{instance.secrets.mqtt_client_suffix}")
     client.username_pw_set("takt", instance.secrets.broker_password)
     client.on_connect = connected
-    if tls:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it asks whether it answers, not who it is
-        client.tls_set_context(context)
+    if runtime.mqtt_certificate:
+        client.tls_set_context(trusting(Path(runtime.mqtt_certificate)))
     try:
         client.connect(runtime.mqtt_host, runtime.mqtt_port)
     except OSError as error:
@@ -284,8 +284,8 @@ def check_http(patient: Patient) -> list[Finding]:
     if patient.runtime is None or not patient.runtime.http_url.startswith(("http://", "https://")):
         return []
     url = patient.runtime.http_url.rstrip("/") + "/readyz"
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    certificate = patient.runtime.http_certificate
+    context = trusting(Path(certificate)) if certificate else None
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_S_MAX, context=context):  # noqa: S310
             return [Finding("http", "ok", f"{url}: ready")]

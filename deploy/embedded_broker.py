@@ -35,6 +35,7 @@ from deploy.embedded_process import Child, Plain, check_port, free_port, start_c
 from deploy.embedded_reload import config_path, log_path, log_since, pid_path, reload_broker, running_pid
 from deploy.errors import UserError
 from deploy.instance import Instance, write_private
+from deploy.listening import trusting
 
 USER = "takt"
 READY_S_MAX = 30.0
@@ -74,13 +75,7 @@ class Broker:
 
     def tls(self) -> ssl.SSLContext | None:
         """How our own MQTT client trusts this broker: by its very certificate, whatever name that was made for."""
-        if self.tls_certificate is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.load_verify_locations(self.tls_certificate)
-        return context
+        return trusting(self.tls_certificate) if self.tls_certificate is not None else None
 
     async def reload(self) -> None:
         """Take over changed users and certificates; who lost his rights is disconnected, the others notice nothing.

@@ -49,7 +49,9 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Runtime(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a running instance is reached; there is none while it is stopped.
 
-    `database_url` and `nats_url` hold passwords, hence the file's rights.
+    `database_url` and `nats_url` hold passwords, hence the file's rights. The certificates are those that the
+    instance was started with, wherever it was told of them, as whole paths; None: no TLS there. `mqtt_host` is where
+    this machine reaches the broker, `mqtt_listens` the address that it was told to listen on.
     """
 
     pid: int
@@ -58,6 +60,9 @@ class Runtime(msgspec.Struct, frozen=True, omit_defaults=True):
     database_url: str
     nats_url: str = ""
     mqtt_host: str = "127.0.0.1"
+    http_certificate: str | None = None
+    mqtt_certificate: str | None = None
+    mqtt_listens: str | None = None
 
 
 class _Identity(msgspec.Struct):
@@ -125,8 +130,10 @@ class Instance:
         if not folder.is_dir():
             raise UserError(f"{folder}: is a file, not a folder; choose another --data-dir")
         _refuse_strangers(folder)
+        self._refuse_wrong_kinds()
         if self._identity_path.exists():
             self._check_format()
+            self._make_folders()
             return
         if not create:
             raise UserError(_nothing_here(folder))
@@ -147,11 +154,44 @@ class Instance:
         self._write_identity(identity)
 
     def _complete(self) -> None:
-        for part in (self.keys_dir, self.issuer_keys_dir, self.nats_dir, self.network_dir, self.logs_dir):
+        for part in (self.keys_dir, self.issuer_keys_dir):
             part.mkdir(mode=0o700, exist_ok=True)
+        self._make_folders()
         if not self.secrets_path.exists():
             write_private(self.secrets_path, msgspec.json.encode(new_secrets()))
         self.ensure_keys()
+
+    def _make_folders(self) -> None:
+        """Those whose content can be made anew; keys and database cannot, and are missed where they are needed."""
+        for part in (self.nats_dir, self.network_dir, self.logs_dir):
+            part.mkdir(mode=0o700, exist_ok=True)
+
+    def _refuse_wrong_kinds(self) -> None:
+        """A file where a folder should be or the other way round would end in a traceback much later."""
+        folders = (
+            self.keys_dir,
+            self.issuer_keys_dir,
+            self.postgres_dir,
+            self.nats_dir,
+            self.network_dir,
+            self.logs_dir,
+        )
+        files = (
+            self._identity_path,
+            self.lock_path,
+            self.runtime_path,
+            self.secrets_path,
+            self.devices_path,
+            self.users_path,
+            self.card_keys_path,
+            self.token_key_path,
+        )
+        for wrong, what in (
+            (next((path for path in folders if os.path.lexists(path) and not path.is_dir()), None), "folder"),
+            (next((path for path in files if path.is_dir()), None), "file"),
+        ):
+            if wrong is not None:
+                raise UserError(f"{wrong}: is no {what}; move it away, or restore the instance with: takt restore")
 
     def _check_format(self) -> None:
         if self._identity.format > FORMAT:

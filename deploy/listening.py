@@ -34,6 +34,23 @@ def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | 
     return context
 
 
+def trusting(certificate: Path) -> ssl.SSLContext:
+    """How our own clients trust an instance: by the very certificate that it was given, whatever name that is for.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(certificate)
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{certificate}: the instance's certificate cannot be read ({reason})") from None
+    return context
+
+
 def _no_password() -> str:
     raise ValueError("the key is locked with a password; give one without")
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from deploy.config import Settings
     from deploy.devices import Credential, DeviceId, Kind
-    from deploy.instance import Instance
+    from deploy.instance import Instance, Runtime
 
 ROWS_MAX = 100_000
 COLUMNS = ("kind", "operator", "id")
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     device = typer.Typer(
         name="device",
         help="Credentials of vehicles and validators for MQTT.",
+        epilog="Example: takt device add vehicle kpt 4582",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -61,15 +63,15 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Make credentials; user name and password are shown this once. With --many as csv, on standard output."""
-    from deploy.devices import DeviceId, Registry
+    from deploy.devices import Registry
 
     if many is not None and kind is None:
         devices = _read_fleet(many)
     elif many is None and kind and operator and id:
-        devices = [DeviceId(cast("Kind", kind), operator, id)]
+        devices = [_named(kind, operator, id)]
     else:
         raise typer.BadParameter("name one device (KIND OPERATOR ID) or a fleet (--many CSV)")
-    instance, door = _open(data_dir, config, create=True)
+    instance, door = _open(data_dir, config)
     credentials = _add(Registry(instance), devices, replace)
     if as_json:
         shown = [_as_json(credential, door) for credential in credentials]
@@ -107,9 +109,9 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a device's credentials, and its connection if it has one."""
-    from deploy.devices import DeviceId, Registry
+    from deploy.devices import Registry
 
-    device = DeviceId(cast("Kind", kind), operator, id)
+    device = _named(kind, operator, id)
     Registry(_open(data_dir, config)[0]).revoke(device.kind, operator, id)
     if as_json:
         _print_json({"revoked": device.username})
@@ -129,7 +131,7 @@ def export(
     from deploy.instance import write_private
 
     if format != "mosquitto":
-        raise UserError(f"--format {format}: there is only mosquitto")
+        raise UsageError(f"--format {format}: there is only mosquitto")
     devices = Registry(_open(data_dir, config)[0]).list()
     if not out.is_dir():
         raise UserError(f"--out {out}: there is no such folder")
@@ -155,16 +157,42 @@ class _Door:
     tls: bool
 
 
-def _open(data_dir: Path | None, config: Path | None, create: bool = False) -> tuple[Instance, _Door]:
+def _open(data_dir: Path | None, config: Path | None) -> tuple[Instance, _Door]:
     from deploy.config import read_settings
     from deploy.instance import Instance
 
     settings = read_settings(config, data_dir=data_dir)
-    instance = Instance.open(settings.data_dir, create=create)
-    runtime = instance.read_runtime()
-    host, port = (runtime.mqtt_host, runtime.mqtt_port) if runtime else (settings.mqtt.host, settings.mqtt.port)
-    host = socket.gethostname() if host in EVERYWHERE else host
-    return instance, _Door(host, port, settings.mqtt.tls_certificate is not None)
+    instance = Instance.open(settings.data_dir, create=False)
+    return instance, _door(settings, instance.read_runtime())
+
+
+def _door(settings: Settings, runtime: Runtime | None) -> _Door:
+    """That of a broker of your own, else of the running instance, else of the one that the settings would start."""
+    if settings.broker_url is not None:
+        from gateway.config import Broker
+        from gateway.errors import SettingsError
+
+        try:
+            broker = Broker.from_url(settings.broker_url)
+        except SettingsError as error:
+            raise UserError(f"broker_url: {error}") from None
+        return _Door(broker.host, broker.port, broker.tls is not None)
+    if runtime is not None:
+        host, port = runtime.mqtt_listens or runtime.mqtt_host, runtime.mqtt_port
+        tls = runtime.mqtt_certificate is not None
+    else:
+        host, port, tls = settings.mqtt.host, settings.mqtt.port, settings.mqtt.tls_certificate is not None
+    return _Door(socket.gethostname() if host in EVERYWHERE else host, port, tls)
+
+
+def _named(kind: str, operator: str, id: str) -> DeviceId:
+    """A device as its name was typed."""
+    from deploy.devices import DeviceId
+
+    try:
+        return DeviceId(cast("Kind", kind), operator, id)
+    except UserError as error:
+        raise UsageError(str(error)) from None
 
 
 def _read_fleet(path: Path) -> list[DeviceId]:

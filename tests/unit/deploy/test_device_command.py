@@ -12,12 +12,13 @@ import typer
 from typer.testing import CliRunner, Result
 
 from deploy.commands import device as device_command
-from deploy.errors import UserError
+from deploy.errors import UsageError, UserError
+from deploy.instance import Instance, Runtime
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> str:
-    return str(tmp_path / "data")
+    return str(Instance.open(tmp_path / "data").folder)
 
 
 def run(*words: str) -> Result:
@@ -96,9 +97,42 @@ def test_a_revoked_device_is_gone(data_dir: str) -> None:
     assert "has no credentials" in sentence("revoke", "vehicle", "kpt", "1", "--data-dir", data_dir)
 
 
-def test_looking_makes_no_instance(data_dir: str) -> None:
-    assert "there is no instance here" in sentence("list", "--data-dir", data_dir)
-    assert not Path(data_dir).exists()
+@pytest.mark.parametrize("words", [("list",), ("add", "vehicle", "kpt", "1"), ("revoke", "vehicle", "kpt", "1")])
+def test_a_mistyped_folder_makes_no_instance(tmp_path: Path, words: tuple[str, ...]) -> None:
+    mistyped = tmp_path / "dtaa"
+    assert "there is no instance here" in sentence(*words, "--data-dir", str(mistyped))
+    assert not mistyped.exists()
+
+
+@pytest.mark.parametrize("command", ["add", "revoke"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (("bus", "kpt", "1"), "'bus': a device is a vehicle or a validator"),
+        (("vehicle", "a b", "1"), "the id of an operator is 1 to 64"),
+        (("vehicle", "kpt", "a b"), "the id of a vehicle is 1 to 64"),
+        (("validator", "kpt", "all"), "choose another id"),
+    ],
+)
+def test_a_name_that_cannot_be_is_wrong_usage(data_dir: str, command: str, name: tuple[str, ...], told: str) -> None:
+    error = run(command, *name, "--data-dir", data_dir).exception
+    assert isinstance(error, UsageError)
+    assert told in str(error)
+
+
+def test_a_device_is_told_the_door_that_the_running_instance_opened(data_dir: str) -> None:
+    instance = Instance.open(Path(data_dir))
+    runtime = Runtime(1, "", 8883, "", mqtt_certificate="/etc/takt/mqtt.pem", mqtt_listens="192.0.2.7")
+    with instance.locked():
+        instance.write_runtime(runtime)
+        shown = json.loads(run("add", "vehicle", "kpt", "1", "--data-dir", data_dir, "--json").stdout)
+    assert (shown["host"], shown["port"], shown["tls"]) == ("192.0.2.7", 8883, True)
+
+
+def test_a_device_is_told_of_a_broker_of_your_own(data_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAKT_BROKER_URL", "mqtts://takt:secret@broker.example")
+    shown = json.loads(run("add", "vehicle", "kpt", "1", "--data-dir", data_dir, "--json").stdout)
+    assert (shown["host"], shown["port"], shown["tls"]) == ("broker.example", 8883, True)
 
 
 def test_an_export_is_for_its_owner_alone(data_dir: str, tmp_path: Path) -> None:

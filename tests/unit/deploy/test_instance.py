@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -189,3 +190,27 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["keys", "keys/issuer", "postgres", "nats", "network", "logs"])
+def test_a_file_in_a_folders_place_is_named(tmp_path, name):
+    folder = Instance.open(tmp_path / "data").folder
+    shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / name).write_text("")
+    with pytest.raises(UserError, match=rf"{name}: is no folder; move it away"):
+        Instance.open(folder, create=False)
+
+
+@pytest.mark.parametrize("name", ["instance.json", "lock", "runtime.json", "secrets.json", "users.json"])
+def test_a_folder_in_a_files_place_is_named(tmp_path, name):
+    folder = Instance.open(tmp_path / "data").folder
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir()
+    with pytest.raises(UserError, match=rf"{name}: is no file; move it away"):
+        Instance.open(folder)
+
+
+def test_folders_that_hold_nothing_of_worth_are_made_again(tmp_path):
+    instance = Instance.open(tmp_path / "data")
+    shutil.rmtree(instance.logs_dir)
+    assert Instance.open(instance.folder, create=False).logs_dir.is_dir()
