@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError
 
 NAMES = ("feed", "ingest", "dispatch", "ticketing", "latency")
 
@@ -32,7 +32,7 @@ def bench(
     """
     names = NAMES if name == "all" else (name,)
     if unknown := [each for each in names if each not in NAMES]:
-        raise UserError(f"{unknown[0]}: there is no such benchmark; there are {', '.join(NAMES)} and all")
+        raise UsageError(f"{unknown[0]}: there is no such benchmark; there are {', '.join(NAMES)} and all")
     documents = []
     for each in names:
         measured = importlib.import_module(f"deploy.bench.{each}").run(gtfs, seconds)

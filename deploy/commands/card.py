@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError, UserError
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     card = typer.Typer(
         name="card",
         help="City cards: enrol, show, top up, block; and their keys.",
+        epilog="Example: takt card enrol 04DE5F1EACC040 --product month",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -32,7 +33,13 @@ def register(app: typer.Typer) -> None:
     card.command("top-up", epilog="Example: takt card top-up 04DE5F1EACC040 10000   (100.00 UAH)")(top_up)
     card.command("block", epilog='Example: takt card block 04DE5F1EACC040 --reason "lost"')(block)
     card.command("unblock", epilog='Example: takt card unblock 04DE5F1EACC040 --reason "found"')(unblock)
-    key = typer.Typer(name="key", help="Card key versions.", no_args_is_help=True, rich_markup_mode=None)
+    key = typer.Typer(
+        name="key",
+        help="Card key versions.",
+        epilog="Example: takt card key list",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
     key.command("import", epilog="Example: takt card key import --version 7 --undiversified")(import_key)
     key.command("list", epilog="Example: takt card key list")(list_keys)
     card.add_typer(key)
@@ -193,7 +200,7 @@ def _key(option: str, text: str | None) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 16:
-        raise UserError(f"{option}: an AES-128 key has 32 hex digits")
+        raise UsageError(f"{option}: an AES-128 key has 32 hex digits")
     return key
 
 

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     key = typer.Typer(
         name="key",
         help="The keys that sign tickets: publish the next, use it a day later, retire the old when its tickets end.",
+        epilog="Example: takt key list",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -140,4 +141,4 @@ def _show(keys: list[KeyInfo], as_json: bool) -> None:
 
 
 def _local(at_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_s))
+    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at_s))

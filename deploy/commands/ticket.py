@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     ticket = typer.Typer(
         name="ticket",
         help="Sell, show and verify tickets, for a desk or a script.",
+        epilog="Example: takt ticket issue single --qr ticket.svg",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -213,7 +214,7 @@ def _money(fields: dict[str, Any]) -> str:
 
 
 def _local(at_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_s))
+    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at_s))
 
 
 def _print_json(document: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -39,14 +39,14 @@ def token(
     from deploy.instance import Instance
 
     if role not in ROLES:
-        raise UserError(f"--role {role}: there is no such role; there are {', '.join(ROLES)}")
+        raise UsageError(f"--role {role}: there is no such role; there are {', '.join(ROLES)}")
     instance = Instance.open(data_dir, create=False)
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
     name, now_s = subject if subject is not None else role, time.time()
     try:
         made = tokens.issue(role, name, now_s, days * 86_400)
     except ValueError as error:
-        raise UserError(f"--subject {name}, --days {days:g}: {error}") from None
+        raise UsageError(f"--subject {name}, --days {days:g}: {error}") from None
     if as_json:
         expires_at = tokens.verify(made, now_s).exp
         print(json.dumps({"token": made, "role": role, "subject": name, "expires_at": expires_at}))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError, UserError
 
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="TAKT_DATA_DIR", help="The instance's data folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -19,7 +19,12 @@ DEFAULT_DIR = Path("takt-data")
 
 def register(app: typer.Typer) -> None:
     """Add the command and its three parts."""
-    group = typer.Typer(help="Logins of the console.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Logins of the console.",
+        epilog="Example: takt user add desk1 --role dispatcher --generate",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
     group.command("add")(add)
     group.command("list")(list_users)
     group.command("remove")(remove)
@@ -37,9 +42,12 @@ def add(
 
     Example: takt user add desk1 --role dispatcher --generate
     """
+    from deploy.auth import ROLES
     from deploy.instance import Instance
     from deploy.users import Users
 
+    if role not in ROLES:
+        raise UsageError(f"--role {role}: there is no such role; there are {', '.join(ROLES)}")
     users = Users(Instance.open(data_dir, create=False).users_path)
     password = secrets.token_urlsafe(12) if generate else _read_password()
     user = users.add(name, role, password)
