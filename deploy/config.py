@@ -7,13 +7,15 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from deploy.errors import UserError
@@ -49,8 +51,17 @@ class Source(_Section):
 
     url: str
     profile: Literal["takt", "hfp"] = "hfp"
-    topic: str = "/hfp/v2/journey/ongoing/vp/#"
-    operator: str = "hfp"
+    topic: str = ""  # the profile's own
+    timezone: str = "Europe/Helsinki"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, KeyError):  # what it raises for odd names is not one thing
+            raise ValueError("is not the name of a time zone, such as Europe/Kyiv") from None
+        return name
 
 
 class Gateway(_Section):
@@ -133,6 +144,8 @@ def read_settings(path: Path | None = None, **options: Any) -> Settings:
         return Read(**_nested(options))
     except ValidationError as error:
         raise UserError(_sentence(error, file, values)) from None
+    except SettingsError:
+        raise UserError(_unreadable_variable()) from None
 
 
 def _nested(options: dict[str, Any]) -> dict[str, Any]:
@@ -152,13 +165,15 @@ def _nested(options: dict[str, Any]) -> dict[str, Any]:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        values: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; name your settings with --config") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a settings file: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a settings file: there must be settings by name")
     return values
 
 
@@ -169,6 +184,25 @@ def _refuse_unknown_variables() -> None:
         if name.removeprefix("TAKT_").lower().split("__")[0] not in Settings.model_fields:
             known = ", ".join(f"TAKT_{field.upper()}" for field in Settings.model_fields)
             raise UserError(f"{name}: there is no such setting; there are {known}")
+
+
+def _unreadable_variable() -> str:
+    """Which variable holds no JSON where it must: those of a section, and lists."""
+    for name, text in os.environ.items():
+        path = name.removeprefix("TAKT_").lower().split("__")
+        field = Settings.model_fields.get(path[0]) if name.startswith("TAKT_") else None
+        section = field.annotation if field else None
+        if not (isinstance(section, type) and issubclass(section, _Section)):
+            continue
+        try:
+            json.loads(text)
+        except ValueError:
+            if len(path) == 1:
+                first = next(iter(section.model_fields)).upper()
+                return f"{name}: is a section, not a setting; set what is in it, such as {name}__{first}"
+            if path[1:] == ["sources"]:
+                return f'{name}: must be a list in JSON, such as [{{"url": "mqtt://host"}}]'
+    return "a TAKT_ variable cannot be read; see docs/settings.md for what each may hold"
 
 
 def _sentence(error: ValidationError, file: Path, values: dict[str, Any]) -> str:

@@ -338,7 +338,7 @@ def gateway_settings(grounds: Grounds, network: Network | None) -> GatewaySettin
     else:
         main = MqttBroker(settings.mqtt.host, settings.mqtt.port, grounds.nats_user, grounds.nats_password)
     sources = tuple(
-        Source(MqttBroker.from_url(source.url), source.profile, source.topic, name=f"source {number}")
+        Source(MqttBroker.from_url(source.url), source.profile, source.topic, source.timezone, f"source {number}")
         for number, source in enumerate(chosen.sources, 1)
     )
     limits = Limits(
