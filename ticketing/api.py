@@ -179,6 +179,7 @@ class TicketingApi:
         self.desk = Desk(books, service.keys, service.tariff, settings, clock)
         self.cards = CardDesk(books, self.desk, service.tariff, clock)
         self.lists = Lists(books, service.keys, lists_uri, clock)
+        service.gauge_sources.append(self.lists.gauges)
         self.shifts = Shifts(books, service.tariff.currency)
         self.inspector = Inspector(books, lambda: service.readers, clock)
 
@@ -211,6 +212,7 @@ class TicketingApi:
             ("GET", "/.well-known/jwks.json", "public", self.jwks),
             ("GET", "/.well-known/cose-keys", "public", self.cose_keys),
             ("GET", "/status-lists/{list_id}", "public", self.status_list),
+            ("GET", "/status-lists/{list_id}/cwt", "public", self.status_list_cwt),
             ("GET", "/deny-list", "public", self.deny_list),
         ]
 
@@ -363,6 +365,12 @@ class TicketingApi:
     async def status_list(self, list_id: int) -> Annotated[str, "application/statuslist+jwt", "public, max-age=15"]:
         """A token status list: two bits a ticket, signed."""
         return await self.lists.status_list(list_id)
+
+    async def status_list_cwt(
+        self, list_id: int
+    ) -> Annotated[bytes, "application/statuslist+cwt", "public, max-age=15"]:
+        """The same status list as a CWT."""
+        return await self.lists.status_list_cwt(list_id)
 
     async def deny_list(self, *, after: int = 0) -> DenyList:
         """The media refused everywhere, as changes after a number."""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import msgspec
@@ -15,9 +16,12 @@ from ticketing.books import Books
 from ticketing.desk import LIST_SIZE
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
-from ticketing.statuslist import INVALID, SUSPENDED, issue_list_jwt, pack
+from ticketing.keyset import Signer
+from ticketing.statuslist import INVALID, SUSPENDED, issue_list_cwt, issue_list_jwt, pack
 
 TTL_S = 15
+LIFE_S = 3600
+"""A list that could not be fetched again is of no use after so long."""
 ENTRIES_MAX = 10_000
 _CACHED_MAX = 64
 _STATUS = {"revoked": INVALID, "suspended": SUSPENDED}
@@ -40,28 +44,64 @@ class DenyList(msgspec.Struct, frozen=True):
     entries: list[DenyEntry]
 
 
+@dataclass(slots=True)
+class _Made:
+    """A status list as it was signed; checked_s is when the books were last asked whether it still holds."""
+
+    array: bytes
+    kid: bytes
+    issued_s: float
+    checked_s: float
+    jwt: str
+    cwt: bytes
+
+
 class Lists:
-    """Lists made from the books, each kept for TTL_S so that a thousand validators cost one query."""
+    """Lists made from the books, each looked after every TTL_S, so that a thousand validators cost one query.
+
+    A list is signed anew when something in it changed, or when a quarter of its life is over: until then it is the same
+    to the byte, and whoever has it is told so by its ETag.
+    """
 
     def __init__(self, books: Books, keys: IssuerKeys, lists_uri: str, clock: Callable[[], float] = time.time) -> None:
         self._books = books
         self._keys = keys
         self._lists_uri = lists_uri
         self._clock = clock
-        self._made: dict[int, tuple[float, str]] = {}
+        self._made: dict[int, _Made] = {}
+        self._deny_asked_s: float | None = None
+        self._deny_sequence = 0
         self._lock = asyncio.Lock()
 
+    def gauges(self) -> dict[str, float]:
+        """Ages in seconds of what validators fetch: since the books were asked; and the deny list's last number."""
+        now_s = self._clock()
+        oldest_s = min((made.checked_s for made in self._made.values()), default=None)
+        return {
+            "status_lists": len(self._made),
+            "status_list_age_seconds": 0.0 if oldest_s is None else now_s - oldest_s,
+            "deny_list_age_seconds": 0.0 if self._deny_asked_s is None else now_s - self._deny_asked_s,
+            "deny_list_sequence": self._deny_sequence,
+        }
+
     async def status_list(self, number: int) -> str:
-        """The signed status list of a number, at most TTL_S old; Problem 404 where there is none."""
+        """The signed status list of a number as JWT, at most TTL_S behind; Problem 404 where there is none."""
+        return (await self._list(number)).jwt
+
+    async def status_list_cwt(self, number: int) -> bytes:
+        """The same list as CWT."""
+        return (await self._list(number)).cwt
+
+    async def _list(self, number: int) -> _Made:
         async with self._lock:
-            made_s, text = self._made.get(number, (0.0, ""))
+            made = self._made.get(number)
             now_s = self._clock()
-            if not 0 <= now_s - made_s < TTL_S:
-                text = await self._make(number, int(now_s))
+            if made is None or not 0 <= now_s - made.checked_s < TTL_S:
+                made = await self._make(number, now_s, made)
                 if len(self._made) >= _CACHED_MAX:
                     self._made.clear()
-                self._made[number] = (now_s, text)
-            return text
+                self._made[number] = made
+            return made
 
     async def deny_list(self, after: int) -> DenyList:
         """The changes of the deny list after a number, at most ENTRIES_MAX at once."""
@@ -71,19 +111,28 @@ class Lists:
             DenyEntry(row["seq"], row["kind"], _public(row["kind"], row["medium"]), row["removed"], row["at"])
             for row in rows
         ]
+        self._deny_asked_s = self._clock()
+        self._deny_sequence = max(self._deny_sequence, entries[-1].seq if entries else 0)
         return DenyList(entries[-1].seq if entries else after, entries)
 
-    async def _make(self, number: int, now_s: int) -> str:
+    async def _make(self, number: int, now_s: float, last: _Made | None) -> _Made:
         async with self._books.reading() as connection:
             if not 0 < number < 2**31 or not await connection.fetchval(query("tickets.list_exists"), number):
                 raise Problem(404, "No such list", f"there is no status list {number}")
             rows = await connection.fetch(query("tickets.statuses_of_list"), number)
         statuses = [(row["status_index"], _STATUS[row["status"]]) for row in rows]
-        uri = f"{self._lists_uri}/{number}"
+        signer, uri = self._keys.signer, f"{self._lists_uri}/{number}"
         # A list unfolds to 256 KiB; packing and deflating that is work for a thread.
-        return await asyncio.to_thread(
-            lambda: issue_list_jwt(pack(statuses, LIST_SIZE), self._keys.signer, uri, now_s, TTL_S)
-        )
+        return await asyncio.to_thread(_sign, statuses, signer, uri, now_s, last)
+
+
+def _sign(statuses: list[tuple[int, int]], signer: Signer, uri: str, now_s: float, last: _Made | None) -> _Made:
+    array = pack(statuses, LIST_SIZE)
+    if last is not None and (last.array, last.kid) == (array, signer.kid) and 0 <= now_s - last.issued_s < LIFE_S / 4:
+        return replace(last, checked_s=now_s)
+    jwt = issue_list_jwt(array, signer, uri, int(now_s), TTL_S, life_s=LIFE_S)
+    cwt = issue_list_cwt(array, signer, uri, int(now_s), TTL_S, life_s=LIFE_S)
+    return _Made(array, signer.kid, now_s, now_s, jwt, cwt)
 
 
 def _public(kind: str, medium: bytes) -> str:

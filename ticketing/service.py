@@ -89,6 +89,7 @@ class Ticketing:
         self.store = Store(pool, self.settings.statement_s_max)
         self.clock = clock
         self.counters: Counter[str] = Counter()
+        self.gauge_sources: list[Callable[[], dict[str, float]]] = []
         self.degraded_since: float | None = None
         self.degraded_reason: str | None = None
         self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof)
@@ -162,6 +163,17 @@ class Ticketing:
     def activity(self) -> Activity:
         """What was answered lately, and since when the database has been away."""
         return self._tally.activity(self.clock(), self.degraded_since, self.degraded_reason)
+
+    def gauges(self) -> dict[str, float]:
+        """What stands now, for /metrics: taps waiting, keys, and the ages of the lists that validators fetch."""
+        found = {
+            "taps_waiting": float(len(self._pending)),
+            "issuer_keys": float(len(self.keys.key_set.keys)),
+            "degraded_seconds": 0.0 if self.degraded_since is None else self.clock() - self.degraded_since,
+        }
+        for source in self.gauge_sources:
+            found |= source()
+        return found
 
     def healthy(self) -> list[str]:
         """Why taps cannot be judged now; empty when they can."""

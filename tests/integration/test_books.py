@@ -33,9 +33,10 @@ CARD_KEYS = CardKeys(1, bytes(range(16)), bytes(range(16, 32)))
 class Town:
     """An API on a database of its own."""
 
-    def __init__(self, pool: Any, api: TicketingApi) -> None:
+    def __init__(self, pool: Any, service: Ticketing) -> None:
         self.pool = pool
-        self.api = api
+        self.service = service
+        self.api = TicketingApi(service)
 
     async def broken(self) -> list[tuple[int, bool]]:
         return [(row["seq"], row["changed"]) for row in await self.pool.fetch(query("audit.broken"))]
@@ -49,7 +50,7 @@ async def town(database: str) -> AsyncIterator[Town]:
     keys = IssuerKeys(FileSigner(kid, private), KeySet([IssuerKey(kid, "takt", public)]))
     pool = await open_pool(database)
     async with Ticketing(pool, keys, TARIFF, card_keys=(CARD_KEYS,)) as service:
-        yield Town(pool, TicketingApi(service))
+        yield Town(pool, service)
         assert sum(row["minor"] for row in await pool.fetch(query("ledger.balances"))) == 0
         assert await pool.fetch(query("cards.purse_differences")) == []
     pool.terminate()
@@ -161,6 +162,34 @@ async def test_an_entry_that_was_rolled_back_leaves_no_gap(town):
         "INSERT INTO deny_entry (kind, medium, reason) SELECT 'card', int4send(n), 'many' FROM generate_series(1, 5) n"
     )
     assert [entry.seq for entry in (await town.api.lists.deny_list(0)).entries] == [1, 2, 3, 4, 5]
+
+
+# --- status lists ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_list_is_the_same_to_the_byte_until_something_in_it_changes(town):
+    sold = await work(town, 2)
+    first, first_cwt = await town.api.status_list(1), await town.api.status_list_cwt(1)
+    town.api.lists._made[1].checked_s -= 60
+    assert (await town.api.status_list(1), await town.api.status_list_cwt(1)) == (first, first_cwt)
+    await town.api.desk.change_ticket(sold[0], "revoke", "lost", subject="olena")
+    town.api.lists._made[1].checked_s -= 60
+    assert await town.api.status_list(1) != first
+    assert await town.api.status_list_cwt(1) != first_cwt
+    with pytest.raises(Problem, match="no status list 2"):
+        await town.api.status_list_cwt(2)
+
+
+async def test_the_ages_of_the_lists_are_measured(town):
+    await work(town, 1)
+    await town.api.status_list(1)
+    await town.pool.fetchval(query("lists.deny"), "card", bytes(7), False, "lost")
+    await town.api.deny_list()
+    town.api.lists._made[1].checked_s -= 60
+    gauges = town.service.gauges()
+    assert 60 <= gauges["status_list_age_seconds"] < 120
+    assert (gauges["status_lists"], gauges["deny_list_sequence"], gauges["issuer_keys"]) == (1, 1, 1)
+    assert 0 <= gauges["deny_list_age_seconds"] < 60
 
 
 # --- shifts ----------------------------------------------------------------------------------------------------------
