@@ -32,6 +32,21 @@ Uuid = Annotated[str, Meta(pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA
 Medium = Literal["qr", "card", "bank"]
 
 
+OCCUPANCIES: Final = frozenset(
+    {
+        "EMPTY",
+        "MANY_SEATS_AVAILABLE",
+        "FEW_SEATS_AVAILABLE",
+        "STANDING_ROOM_ONLY",
+        "CRUSHED_STANDING_ROOM_ONLY",
+        "FULL",
+        "NOT_ACCEPTING_PASSENGERS",
+        "NO_DATA_AVAILABLE",
+        "NOT_BOARDABLE",
+    }
+)
+
+
 class Position(msgspec.Struct, gc=False):
     """One fix as a vehicle tells it: time, place, motion, and what it claims to serve. None where it does not say."""
 
@@ -48,7 +63,7 @@ class Position(msgspec.Struct, gc=False):
     start_date: Id | None = None  # YYYYMMDD
     start_time: Id | None = None  # HH:MM:SS, may pass 24 h
     block_id: Id | None = None
-    occupancy: Id | None = None  # a GTFS-Realtime OccupancyStatus by name
+    occupancy: Id | None = None  # a GTFS-Realtime OccupancyStatus by name; one that is none is not told
     delay_s: Number | None = None  # the vehicle's own reckoning; late is positive
 
 
@@ -228,8 +243,12 @@ T = TypeVar("T")
 def decode_position(payload: bytes) -> Position | Refusal:
     """A vehicle's position in JSON."""
     fix = decode_json(_position, payload, POSITION_BYTES_MAX)
-    if type(fix) is Position and fix.lat == 0 and fix.lon == 0:
+    if type(fix) is not Position:
+        return fix
+    if fix.lat == 0 and fix.lon == 0:
         return NULL_ISLAND
+    if fix.occupancy is not None and fix.occupancy not in OCCUPANCIES:
+        fix.occupancy = None  # a word of its own is no reason to lose the place
     return fix
 
 

@@ -259,3 +259,16 @@ def test_a_tap_with_a_nul_in_its_token_can_still_be_answered() -> None:
     assert head is not None
     assert head.id == tap_id
     assert wire.tap_head(b'{"id": "%s", "token": "%s"}' % (tap_id.encode(), b"A" * wire.TAP_BYTES_MAX)) is None
+
+
+@pytest.mark.parametrize("word", ["NOPE", "full", "7", "FULL "])
+def test_an_occupancy_that_is_none_is_not_told(word: str) -> None:
+    fix = wire.decode_position(json.dumps({**FIX, "occupancy": word}).encode())
+    assert isinstance(fix, wire.Position)
+    assert fix.occupancy is None
+
+
+def test_the_occupancies_are_those_of_gtfs_realtime() -> None:
+    from google.transit import gtfs_realtime_pb2
+
+    assert set(gtfs_realtime_pb2.VehiclePosition.OccupancyStatus.keys()) == wire.OCCUPANCIES
