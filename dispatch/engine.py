@@ -32,8 +32,10 @@ from dispatch.orders import ORDERS_MAX, Assignment, Cancellation, Departure, Ord
 from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
 from dispatch.reassignment import Reassignment
 from dispatch.running import RunningTimes
+from dispatch.running_file import restore, to_bytes
 from dispatch.snapshot import LAYOVER, ON_TRIP, Snapshot
 from dispatch.states import deviations, states, view_fleet
+from dispatch.switching import carry_fleet, carry_passages, cross, shift_between
 from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
 from dispatch.watch import sight, sight_alarm, sight_missing, sight_vehicles
 
@@ -99,7 +101,7 @@ class Engine:
         self._missing: list[Sighting] = []
         self._missing_s = -np.inf
         self._signed_on: dict[str, Descriptor] = {}
-        self._fixes = 0
+        self._fixes = self._passages = 0
 
     # -- doors -----------------------------------------------------------------------------------------------------
 
@@ -173,6 +175,30 @@ class Engine:
             return claim
         return self.orders.cancelled.pop((claim.trip, claim.zero_s), "not_cancelled")
 
+    def switch(self, network: Network) -> int:
+        """Go over to another version of the feed between two ticks; returns how many vehicles keep their trip.
+
+        Headways are estimated until vehicles have passed again. Nothing changes where the network cannot be used.
+
+        Raises:
+            ValueError: the network has no trips, or its columns do not fit together.
+        """
+        if not len(network.trip_id):
+            raise ValueError("a network without trips cannot be driven; the one in use stays")
+        try:
+            fresh = Engine(network, self.settings)
+            crossing = cross(self.network, network)
+            restore(fresh.running, to_bytes(self.running))
+        except (IndexError, KeyError) as error:
+            raise ValueError(f"the network does not fit together ({error}); the one in use stays") from error
+        kept = carry_fleet(self.fleet, crossing, self.timetable, fresh.timetable, fresh.roads.lines)
+        shift_s = shift_between(self.timetable, fresh.timetable)
+        self.passage_log = carry_passages(self.passage_log, crossing, shift_s)
+        self.orders.carry(crossing.trip, shift_s)
+        self.network, self.roads, self.timetable, self.running = network, fresh.roads, fresh.timetable, fresh.running
+        self.inference, self.reassignment, self._missing_s = fresh.inference, fresh.reassignment, -np.inf
+        return kept
+
     @property
     def gauges(self) -> dict[str, float]:
         """What stands now: open alerts, and how many have opened in the last ten minutes."""
@@ -209,7 +235,7 @@ class Engine:
             "fixes": self._fixes,
             "matched": self.tracks.matched,
             "off_route": self.tracks.off_route,
-            "passages": self.passage_log.written,
+            "passages": self._passages,
             "trips_ended": self.trips_ended,
             "trips_inferred": self.trips_inferred,
             "trips_exchanged": self.trips_exchanged,
@@ -342,6 +368,7 @@ class Engine:
 
     def _keep(self, passages: Passages) -> None:
         self.passage_log.add(passages)
+        self._passages += len(passages)
         if len(passages):
             self.running.learn(passages, float(self.fleet.ts_s[passages.vehicle].max()))
 

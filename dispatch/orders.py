@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import msgspec
 
 from dispatch.claims import Claim, Timetable
 from dispatch.fleet import NO_TRIP
+from dispatch.network import Ints
 
 ORDERS_MAX = 10_000
 KEPT_S = 6 * 3600.0  # a cancelled trip is told of until so long after its end
@@ -67,6 +68,17 @@ class Orders:
     def release(self, key: str) -> None:
         """Hold a vehicle to what it says itself."""
         self.by_vehicle.pop(key, None)
+
+    def carry(self, trip: Ints, shift_s: float) -> None:
+        """Move the orders onto a new network: `trip` says where each old trip stands there, -1 where it is gone."""
+        self.by_vehicle = {
+            key: replace(claim, trip=int(trip[claim.trip]), zero_s=claim.zero_s + shift_s, route=-1, block=-1)
+            for key, claim in self.by_vehicle.items()
+            if trip[claim.trip] >= 0
+        }
+        self.cancelled = {
+            (int(trip[run[0]]), run[1] + shift_s): order for run, order in self.cancelled.items() if trip[run[0]] >= 0
+        }
 
     def forget(self, timetable: Timetable, now_s: float) -> None:
         """Drop what is long over."""
