@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.config import GatewaySettings
 from tests.faults.hostile_tokens import hostile_tokens, mutations
-from tests.faults.validators_at_work import until
 from tests.integration.gateway_brokers import device
 from ticketing.card import CardKeys, read_card, sun_message
 from ticketing.credential import (
@@ -155,17 +154,17 @@ def poison(rng: random.Random, genuine: str) -> bytes:
     )
 
 
-async def poisoned(town, seed: int, good: int, bad: int) -> float:
+async def poisoned(town, seed: int, good: int, bad: int, prefix: str = "v") -> float:
     """The rate of good taps a second beside so much poison; every good one has its receipt, every bad one a letter."""
     rng = random.Random(seed)
     tokens = await town.sell(good)
-    async with town.validators(20) as validators:
+    async with town.validators(20, prefix=prefix) as validators:
         await validators.online()
         judge = await town.judge()
         begun = time.monotonic()
         with device(town.broker, "poisoner") as poisoner:
             for number in range(bad):
-                poisoner.send(f"validator/v1/town/bad-{number % 3}/tap", poison(rng, "NOTHING"), qos=1)
+                poisoner.send(f"validator/v1/town/bad-{prefix}-{number % 3}/tap", poison(rng, "NOTHING"), qos=1)
             for number, token in enumerate(tokens):
                 validators.tap(number, token)
             await validators.all_receipted(90)
@@ -184,7 +183,7 @@ async def poisoned(town, seed: int, good: int, bad: int) -> float:
     quota = GatewaySettings.__dataclass_fields__["dead_letters_per_device"].default
     assert {count for _, count in by_device} <= set(range(quota + 1)), by_device
     reasons = Counter(row["reason"] for row in await town.fetch("SELECT reason FROM dead_letter"))
-    assert reasons
+    assert bool(reasons) == bool(by_device)
     assert all(reasons)
     return rate
 
@@ -199,32 +198,10 @@ async def test_poison_costs_good_taps_little(town, seed, capsys):
     """Fault 12: with 5 % poison good taps go at 95 % of the clean rate or more."""
     rates = []
     for number, bad in enumerate((0, 500, 0, 500)):
-        town.broker.kill()
-        town.broker.start()
+        rates.append(await poisoned(town, seed + number, 10_000, bad, prefix=f"round-{number}"))
         for judge in town.judges:
             judge.kill()
-        (town.folder / "v.journal").unlink(missing_ok=True)
-        await asyncio.sleep(0.2)
-        await town.fetch("DELETE FROM tap")
-        await town.fetch("UPDATE ticket SET uses = 0")
-        rates.append(await poisoned_rate(town, seed + number, bad))
     clean, dirty = max(rates[::2]), max(rates[1::2])
     with capsys.disabled():
         print(f"\nfault 12: {clean:.0f} good taps/s clean, {dirty:.0f} with 5 % poison ({dirty / clean:.2f})")
     assert dirty / clean > 0.85  # 0.95 on a machine that does nothing else
-
-
-async def poisoned_rate(town, seed: int, bad: int) -> float:
-    return await poisoned(town, seed, 10_000, bad) if bad else await clean_rate(town, 10_000)
-
-
-async def clean_rate(town, good: int) -> float:
-    tokens = await town.sell(good)
-    async with town.validators(20) as validators:
-        await validators.online()
-        await town.judge()
-        begun = time.monotonic()
-        for number, token in enumerate(tokens):
-            validators.tap(number, token)
-        await until(lambda: not validators.waiting, 90, "every receipt")
-        return good / (time.monotonic() - begun)

@@ -39,7 +39,8 @@ class ValidatorsAtWork:
         self.journal_path = folder / f"{prefix}.journal"
         self.names = [f"{prefix}-{number}" for number in range(count)]
         self._broker = Broker("127.0.0.1", port, connects_per_s=400.0, pause_s_first=0.2, pause_s_max=1.0)
-        self._rng = np.random.default_rng(seed)
+        # Boots and ids come from it, and neither may come again within one database.
+        self._rng = np.random.default_rng([seed, *prefix.encode()])
         self._limits = limits
         self._clock = clock
         self._waiting: list[tuple[str, RiderTap]] = []
