@@ -11,10 +11,9 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-import segno
 
 from sql import query
-from ticketing import ledger
+from ticketing import ledger, qr
 from ticketing.books import Books, Done, audit, book
 from ticketing.card import parse_uid
 from ticketing.config import TicketingSettings
@@ -207,7 +206,7 @@ class Desk:
             jwt,
             order.start_s,
             until_s,
-            qr_svg(token),
+            qr.svg(token),
             product.price_minor,
             self._tariff.currency,
         )
@@ -241,11 +240,6 @@ class Desk:
 
     def _credentials(self, claims: Claims) -> tuple[str, str]:
         return issue_qr(claims, self._keys.signer), issue_jwt(claims, self._keys.signer, self._lists_uri)
-
-
-def qr_svg(token: str) -> str:
-    """The QR code of a token as SVG: level M, alphanumeric mode, the smallest version that holds it."""
-    return str(segno.make(token, error="m", micro=False, boost_error=False).svg_inline(scale=4, border=4))
 
 
 def parse_card_uid(text: str) -> bytes:

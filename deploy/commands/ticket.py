@@ -42,7 +42,7 @@ def issue(
     valid_from: Annotated[float | None, typer.Option(help="When it begins, Unix seconds [default: now].")] = None,
     device_key: Annotated[Path | None, typer.Option(help="The passenger's public key, a JWK file.")] = None,
     card: Annotated[str | None, typer.Option(help="The UID of the city card that shall hold it.")] = None,
-    qr: Annotated[Path | None, typer.Option(help="Write the QR code to this file (SVG).")] = None,
+    qr: Annotated[Path | None, typer.Option(help="Write the QR code to this file: .svg or .png.")] = None,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -53,13 +53,15 @@ def issue(
     body: dict[str, Any] = {"product_id": product}
     if valid_from is not None:
         body["valid_from"] = valid_from
+    if qr is not None:
+        _check_suffix(qr)
     if device_key is not None:
         body["device_key"] = _read_json(device_key)
     if card is not None:
         body["card_uid"] = card
     sold = Client(data_dir, config).post("/api/v1/tickets", body)
     if qr is not None:
-        _write(qr, sold["qr_svg"])
+        _write_qr(qr, sold["token"])
     if as_json:
         _print_json(sold)
         return
@@ -76,6 +78,7 @@ def issue(
 
 def show(
     ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    qr: Annotated[Path | None, typer.Option(help="Write its QR code to this file: .svg or .png.")] = None,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -85,7 +88,13 @@ def show(
 
     from deploy.client import Client
 
+    if qr is not None:
+        _check_suffix(qr)
     found = Client(data_dir, config).get(f"/api/v1/tickets/{quote(ticket_id, safe='')}")
+    if qr is not None:
+        if found["token"] is None:
+            raise UserError(f"ticket {ticket_id} is on city card {found['card_uid']}: it has no code to show")
+        _write_qr(qr, found["token"])
     if as_json:
         _print_json(found)
         return
@@ -192,19 +201,29 @@ def _read_json(file: Path) -> Any:
         raise UserError(f"{file}: is no JSON ({error})") from None
 
 
-def _write(file: Path, text: str) -> None:
+def _check_suffix(file: Path) -> None:
+    """Before anything is sold: a file that cannot be written as asked."""
+    if file.suffix not in (".svg", ".png"):
+        raise UserError(f"{file}: a QR code is written as .svg or .png; name the file so")
+    if not file.parent.is_dir():
+        raise UserError(f"{file.parent}: there is no such folder")
+
+
+def _write_qr(file: Path, token: str) -> None:
+    from ticketing import qr
+
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(qr.png(token) if file.suffix == ".png" else qr.svg_file(token))
     except OSError as error:
         raise UserError(
-            f"{file}: cannot be written ({error.strerror}); the ticket is sold, see: takt ticket show"
+            f"{file}: cannot be written ({error.strerror}); the ticket is sold, see: takt ticket show ID --qr FILE"
         ) from None
 
 
 def _show_qr(token: str) -> None:
-    import segno
+    from ticketing import qr
 
-    segno.make(token, error="m", micro=False, boost_error=False).terminal(compact=True)
+    typer.echo(qr.terminal(token))
 
 
 def _money(fields: dict[str, Any]) -> str:

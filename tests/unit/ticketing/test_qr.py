@@ -1,0 +1,59 @@
+"""What we draw, another decoder reads: the very token, from a printed, a shown and a badly photographed code."""
+
+from __future__ import annotations
+
+import io
+import re
+from uuid import UUID
+
+import numpy as np
+import pytest
+import zxingcpp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from PIL import Image, ImageFilter
+
+from ticketing import qr
+from ticketing.credential import Claims, issue_qr, read_credential
+from ticketing.keys import FileSigner
+from ticketing.keyset import IssuerKey, KeySet, checked_device_key, kid_of
+
+PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = PRIVATE.public_key()
+SIGNER = FileSigner(kid_of(PUBLIC.public_bytes_raw()), PRIVATE)
+KEYS = KeySet([IssuerKey(SIGNER.kid, "takt", PUBLIC)])
+DEVICE = checked_device_key("Ed25519", PUBLIC.public_bytes_raw())
+TOKENS = [
+    issue_qr(
+        Claims("takt", UUID(int=7), "single", 1_771_257_482, 1_771_343_882, ("*",), 1, 5, device_key=device), SIGNER
+    )
+    for device in (None, DEVICE)
+]
+
+
+def read(image: Image.Image) -> str:
+    found = zxingcpp.read_barcodes(np.asarray(image.convert("L")))
+    assert len(found) == 1
+    return str(found[0].text)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_printed_code_is_read_back_and_verifies(token):
+    text = read(Image.open(io.BytesIO(qr.png(token))))
+    assert text == token
+    assert read_credential(text, KEYS).claims.ticket_id == UUID(int=7)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_tilted_blurred_and_dim_picture_is_read_back(token):
+    image = Image.open(io.BytesIO(qr.png(token))).convert("L").rotate(7, expand=True, fillcolor=255)
+    dim = image.resize((480, 480)).filter(ImageFilter.GaussianBlur(1)).point(lambda value: 40 + value // 3)
+    assert read(dim) == token
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_the_drawing_for_pages_and_the_terminal_hold_the_same_modules(token):
+    assert qr.svg(token).startswith("<svg")
+    assert qr.svg_file(token).startswith(b"<?xml")
+    size = int(re.search(r'width="(\d+)"', qr.svg(token))[1]) // 4
+    lines = qr.terminal(token).splitlines()
+    assert len(lines) == -(-size // 2)
