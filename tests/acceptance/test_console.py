@@ -140,9 +140,28 @@ def test_lines_stand_worst_first_and_can_be_searched(visit, city):
     expect(page.locator("#lines .empty")).to_be_visible()
 
 
+ORDER = "() => [...document.querySelectorAll('#lines .line')].map((line) => line.dataset.route)"
+
+
+def test_the_first_headways_order_the_lines_at_once(visit, city):
+    city.silent = True  # one message of each kind comes, and no second one that could set things right
+    worst = {
+        route.route_id: max(
+            abs(headway["ratio"] - 1)
+            for headway in (city.city.headway(route, one) for one in route.vehicles)
+            if headway["ratio"] is not None
+        )
+        for route in city.city.routes
+    }
+    page = visit().page
+    expect(page.locator("#lines .line__worst b").first).to_be_visible()
+    assert page.evaluate(ORDER) == sorted(worst, key=lambda route_id: -worst[route_id])
+
+
 def test_the_list_keeps_its_order_under_the_pointer(visit, city):
     page = visit().page
-    order = "() => [...document.querySelectorAll('#lines .line')].map((line) => line.dataset.route)"
+    order = ORDER
+    expect(page.locator("#lines .line__worst b").first).to_be_visible()
     page.locator("#lines .line").nth(2).hover()
     before = page.evaluate(order)
     for route in city.city.routes:  # turns every line's headways over
@@ -212,6 +231,83 @@ def test_an_alert_is_acknowledged_after_signing_in(visit, city):
     expect(page.locator(f'.alert[data-alert="{alert_id}"]')).to_contain_text("Acknowledged by desk1")
     expect(page).to_have_title(f"({before - 1}) Made-up City · Dispatch console")
     assert city.city.alerts[alert_id]["acknowledged_by"] == "desk1"
+
+
+def test_until_alerts_open_the_page_says_what_is_watched(visit, city):
+    city.city.alerts.clear()
+    page = visit().page
+    expect(page.locator("#alerts .empty")).to_contain_text("an alert opens after a minute")
+    page.locator("#language").click()
+    expect(page.locator("#alerts .empty")).to_contain_text("Стежимо за")
+
+
+def test_every_kind_of_alert_is_told_even_one_this_page_does_not_know(visit, city):
+    route = city.city.routes[0]
+    common = {
+        "state": "open", "route_id": route.route_id, "direction_id": 0, "vehicle_id": route.vehicles[0].vehicle_id,
+        "leader_id": None, "stop_id": None, "opened_at": city.city.now_s - 70, "updated_at": city.city.now_s,
+        "headway_s": None, "scheduled_headway_s": None, "ratio": None, "acknowledged_by": None,
+        "acknowledged_at": None, "closed_at": None, "late_s": 250.0, "trip_id": "trip-7",
+    }  # fmt: skip
+    kinds = ("alarm", "off_route", "silent", "late_departure", "missing", "not_yet_invented")
+    city.city.alerts.clear()
+    city.city.alerts.update({kind: {**common, "id": kind, "kind": kind} for kind in kinds})
+    city.city.alerts["missing"]["vehicle_id"] = ""
+    city.city.alerts["silent"].update(state="shelved", shelved_by="desk2", shelved_until=city.city.now_s + 600)
+    # As servers wrote it that put the order of the timetable into the sign.
+    behind = {"kind": "bunched", "leader_id": "1999", "headway_s": 20.0, "scheduled_headway_s": -360.0}
+    city.city.alerts["bunched"] = {**common, "id": "bunched", **behind}
+    open_page = visit()
+    text = open_page.page.locator("#alerts")
+    for words in (
+        "4:10 after its time",
+        "No vehicle has come for trip trip-7",
+        "not_yet_invented",
+        "Put aside by desk2",
+    ):
+        expect(text).to_contain_text(words)
+    expect(text).to_contain_text("planned 6:00")
+    expect(text).not_to_contain_text("−")
+    assert open_page.complaints == []
+
+
+def test_a_demo_names_the_time_of_its_timetable(visit, city):
+    city.timetable_shift_s = 3600
+    page = visit().page
+    expect(page.locator(".city__time")).to_contain_text("timetable Mon")
+    page.locator("#language").click()
+    expect(page.locator(".city__time")).to_contain_text("за розкладом пн")
+
+
+def test_the_map_speaks_the_language_of_the_page(visit):
+    page = visit().page
+    expect(page.get_by_role("button", name="Zoom in")).to_be_visible()
+    page.locator("#language").click()
+    expect(page.get_by_role("button", name="Наблизити")).to_be_visible()
+    expect(page.get_by_role("button", name="Zoom in")).to_have_count(0)
+
+
+def test_a_map_with_tiles_says_whose_they_are(visit, city):
+    page = visit().page
+    expect(page.get_by_role("button", name="Zoom in")).to_be_visible()
+    expect(page.locator(".maplibregl-ctrl-attrib")).to_have_count(0)
+    city.tile_url = city.url + "/tiles/{z}/{x}/{y}.png"
+    page.reload()
+    expect(page.locator(".maplibregl-ctrl-attrib")).to_have_text("127.0.0.1")
+
+
+def test_long_vehicle_ids_leave_room_for_the_leader(visit, city):
+    route = city.city.routes[0]
+    for number, vehicle in enumerate(route.vehicles):
+        vehicle.vehicle_id = f"{1 + number % 3}_{238200 + number}"
+    page = visit().page
+    page.locator(f'#lines .line[data-route="{route.route_id}"]').click()
+    expect(page.locator(".rung__leader").first).to_be_visible()
+    cut = """() => [...document.querySelectorAll('.rung__id, .rung__leader')]
+        .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"""
+    until(page, lambda: page.evaluate(cut) == [])
+    leaders = page.locator(".rung__leader").all_text_contents()
+    assert all(len(leader) >= 4 for leader in leaders if leader), leaders
 
 
 def test_an_instruction_reaches_the_server(visit, city):

@@ -71,12 +71,12 @@ export interface HeadwaysMessage {
   headways: Headway[]
 }
 
-export type AlertKind = 'bunched' | 'gapped' | 'off_route' | 'alarm'
+export type AlertKind = 'bunched' | 'gapped' | 'off_route' | 'alarm' | 'silent' | 'late_departure' | 'missing'
 
 export interface Alert {
   id: string
   kind: AlertKind
-  state: 'open' | 'acknowledged' | 'closed'
+  state: 'open' | 'acknowledged' | 'shelved' | 'closed'
   route_id: string | null
   direction_id: number | null
   vehicle_id: string | null
@@ -90,6 +90,11 @@ export interface Alert {
   acknowledged_by: string | null
   acknowledged_at: number | null
   closed_at: number | null
+  shelved_by?: string | null
+  shelved_until?: number | null
+  /** Of late departures, silence and missing trips, in seconds. */
+  late_s?: number | null
+  trip_id?: string | null
 }
 
 export interface AlertsMessage {

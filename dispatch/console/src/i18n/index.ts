@@ -67,6 +67,9 @@ export function duration(seconds: number | null | undefined): string {
   return hours > 0 ? `${sign}${hours}:${two(minutes)}:${two(total % 60)}` : `${sign}${minutes}:${two(total % 60)}`
 }
 
+/** A planned headway: how far apart two vehicles should be, whichever of them the timetable has ahead. */
+export const plan = (seconds: number | null | undefined): string => duration(typeof seconds === 'number' ? Math.abs(seconds) : seconds)
+
 /** A deviation in whole minutes, where room is scarce: +2′ is late. */
 export function signedMinutes(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return '–'

@@ -1,5 +1,5 @@
 // The map itself, as an object that is told what to show; it knows nothing of the page around it.
-import { Map as MapLibre, NavigationControl, setWorkerUrl, type ExpressionSpecification, type GeoJSONSource } from 'maplibre-gl'
+import { AttributionControl, Map as MapLibre, NavigationControl, setWorkerUrl, type ExpressionSpecification, type GeoJSONSource } from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
 import { shortId, type Fleet } from '../data/derive'
@@ -16,6 +16,13 @@ setWorkerUrl(new URL(workerUrl, document.baseURI).href)
 const RANK: Record<HeadwayState, number> = { unknown: 0, regular: 1, long: 2, short: 2, gapped: 3, bunched: 4 }
 const DIM = 0.22
 const CARD = { width: 312, height: 370 } // pixels, with its margins
+
+/** What the map's own buttons are called. */
+export interface FleetMapWords {
+  map: string
+  zoomIn: string
+  zoomOut: string
+}
 
 export interface FleetMapHandlers {
   onVehicle: (key: string | null) => void
@@ -38,6 +45,9 @@ export class FleetMap {
   private chosen: string | null = null
   private marked: string | null = null
   private loaded = false
+  private zoom: NavigationControl | null = null
+  private attribution: AttributionControl | null = null
+  private words: FleetMapWords | null = null
 
   constructor(
     container: HTMLElement,
@@ -58,7 +68,7 @@ export class FleetMap {
       maxPitch: 0,
     })
     this.map.touchZoomRotate.disableRotation()
-    this.map.addControl(new NavigationControl({ showCompass: false }), 'top-right')
+    this.attribute()
     this.map.on('style.load', () => this.dress())
     this.map.on('click', (event) => {
       const near = this.map.queryRenderedFeatures(
@@ -88,11 +98,38 @@ export class FleetMap {
     this.drawChoice()
   }
 
+  /** Names the map and its buttons anew; MapLibre reads its words only when a control is added. */
+  setWords(words: FleetMapWords): void {
+    if (words === this.words) return
+    this.words = words
+    Object.assign(this.map._locale, {
+      'Map.Title': words.map,
+      'NavigationControl.ZoomIn': words.zoomIn,
+      'NavigationControl.ZoomOut': words.zoomOut,
+    })
+    this.map.getCanvas().setAttribute('aria-label', words.map)
+    if (this.zoom) this.map.removeControl(this.zoom)
+    this.zoom = new NavigationControl({ showCompass: false })
+    this.map.addControl(this.zoom, 'top-right')
+  }
+
+  /** Tiles are somebody's work and say whose; without them nothing on the map is. */
+  private attribute(): void {
+    if (this.tileUrl && !this.attribution) {
+      this.attribution = new AttributionControl({ compact: false })
+      this.map.addControl(this.attribution, 'bottom-right')
+    } else if (!this.tileUrl && this.attribution) {
+      this.map.removeControl(this.attribution)
+      this.attribution = null
+    }
+  }
+
   setTheme(theme: Theme, tileUrl: string | null): void {
     if (theme === this.theme && tileUrl === this.tileUrl) return
     this.theme = theme
     this.tileUrl = tileUrl
     this.loaded = false
+    this.attribute()
     this.map.setStyle(mapStyle(PALETTES[theme], tileUrl), { diff: false })
   }
 

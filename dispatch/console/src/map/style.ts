@@ -6,11 +6,19 @@ import type { MapPalette } from './palette'
 export const MAP_FONT = ['Inter Variable', 'sans-serif']
 const EMPTY: GeoJSON.FeatureCollection = { type: 'FeatureCollection', features: [] }
 
+/** Whom to thank for the tiles: OpenStreetMap where they are its own, else the host that serves them. */
+export function attributionOf(tileUrl: string): string {
+  const { hostname } = new URL(tileUrl, document.baseURI)
+  return hostname.includes('openstreetmap')
+    ? '© <a href="https://www.openstreetmap.org/copyright" target="_blank" rel="noreferrer">OpenStreetMap</a> contributors'
+    : hostname
+}
+
 export function mapStyle(palette: MapPalette, tileUrl: string | null): StyleSpecification {
   return {
     version: 8,
     sources: {
-      ...(tileUrl ? { tiles: { type: 'raster', tiles: [tileUrl], tileSize: 256 } } : {}),
+      ...(tileUrl ? { tiles: { type: 'raster', tiles: [tileUrl], tileSize: 256, attribution: attributionOf(tileUrl) } } : {}),
       lines: { type: 'geojson', data: EMPTY, tolerance: 0.6 },
       stops: { type: 'geojson', data: EMPTY },
       vehicles: { type: 'geojson', data: EMPTY, maxzoom: 14 },

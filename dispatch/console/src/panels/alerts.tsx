@@ -3,16 +3,16 @@ import { useState } from 'preact/hooks'
 import { acknowledge, selectRoute, selectVehicle } from '../data/actions'
 import { shortId, vehicleKey } from '../data/derive'
 import { getState, setState, useStore } from '../data/store'
-import type { Alert } from '../data/types'
-import { duration, useFormat, useMessages } from '../i18n'
+import type { Alert, AlertKind } from '../data/types'
+import { duration, plan, useFormat, useMessages } from '../i18n'
 import type { Messages } from '../i18n/en'
 import { LineBadge, StateMark } from '../ui/badges'
 import { serverNow, useSecond } from '../ui/clock'
 import { Freshness, Panel } from '../ui/freshness'
 
 const SHOWN = 60
-const RANK = { open: 0, acknowledged: 1, closed: 2 }
-const KIND_RANK = { alarm: 0, gapped: 1, bunched: 1, off_route: 2 }
+const RANK: Record<Alert['state'], number> = { open: 0, acknowledged: 1, shelved: 2, closed: 3 }
+const KIND_RANK: Record<AlertKind, number> = { alarm: 0, gapped: 1, bunched: 1, missing: 1, late_departure: 2, silent: 2, off_route: 2 }
 
 function sorted(alerts: Alert[]): Alert[] {
   return [...alerts]
@@ -25,16 +25,22 @@ function sorted(alerts: Alert[]): Alert[] {
 }
 
 function sentence(alert: Alert, text: Messages, prefix: string): string {
-  const vehicle = shortId(alert.vehicle_id ?? '?', prefix)
-  if (alert.kind === 'bunched' || alert.kind === 'gapped') {
-    const leader = shortId(alert.leader_id ?? '?', prefix)
-    const plan = alert.scheduled_headway_s
-    // A plan below zero: by the timetable this vehicle should be the one ahead.
-    return plan !== null && plan < 0
-      ? text.alertText.overtaken(vehicle, leader, duration(alert.headway_s), duration(-plan))
-      : text.alertText[alert.kind](vehicle, leader, duration(alert.headway_s), duration(plan))
+  const vehicle = shortId(alert.vehicle_id || '?', prefix)
+  switch (alert.kind) {
+    case 'bunched':
+    case 'gapped':
+      return text.alertText[alert.kind](vehicle, shortId(alert.leader_id ?? '?', prefix), duration(alert.headway_s), plan(alert.scheduled_headway_s))
+    case 'silent':
+    case 'late_departure':
+      return text.alertText[alert.kind](vehicle, duration(alert.late_s))
+    case 'missing':
+      return text.alertText.missing(alert.trip_id ?? '?', duration(alert.late_s))
+    case 'off_route':
+    case 'alarm':
+      return text.alertText[alert.kind](vehicle)
+    default: // of a newer server: better named than lost
+      return vehicle
   }
-  return text.alertText[alert.kind](vehicle)
 }
 
 function showOnPage(alert: Alert): void {
@@ -82,7 +88,7 @@ function Item({ alert }: { alert: Alert }) {
           {alert.route_id && <LineBadge route={route} routeId={alert.route_id} />}
           <b class={`alert__kind tone-${tone}`}>
             {tone !== 'alarm' && <StateMark state={tone} />}
-            {text.alertKinds[alert.kind]}
+            {text.alertKinds[alert.kind] ?? alert.kind}
           </b>
           <span class="alert__age">{text.forAge(duration(serverNow() - alert.opened_at))}</span>
           {direction && <span class="alert__where">{text.toward(direction.headsign)}</span>}
@@ -97,6 +103,9 @@ function Item({ alert }: { alert: Alert }) {
         {alert.state === 'acknowledged' && (
           <span class="alert__done">{text.acknowledgedBy(alert.acknowledged_by ?? '?', time(alert.acknowledged_at ?? alert.updated_at))}</span>
         )}
+        {alert.state === 'shelved' && (
+          <span class="alert__done">{text.shelvedBy(alert.shelved_by ?? '?', time(alert.shelved_until ?? alert.updated_at))}</span>
+        )}
         {alert.state === 'closed' && <span class="alert__done">{text.closedAt(time(alert.closed_at ?? alert.updated_at))}</span>}
       </span>
     </li>
@@ -107,6 +116,8 @@ export function Alerts() {
   useSecond()
   const text = useMessages()
   const alerts = useStore((state) => state.alerts?.alerts)
+  // An alert opens only when its cause has lasted, so at first there is nothing here beside figures that are not quiet.
+  const watched = useStore((state) => state.fleet.kpis.bunched + state.fleet.kpis.gapped)
   const open = alerts?.filter((alert) => alert.state === 'open').length ?? 0
   return (
     <Panel id="alerts" label={text.alerts} feed="alerts" class="alerts">
@@ -119,7 +130,7 @@ export function Alerts() {
       {alerts && alerts.length > 0 ? (
         <ul class="alerts__list">{sorted(alerts).map((alert) => <Item key={alert.id} alert={alert} />)}</ul>
       ) : (
-        <p class="empty">{alerts ? text.noAlerts : text.noData}</p>
+        <p class="empty">{!alerts ? text.noData : watched > 0 ? text.watching(watched) : text.noAlerts}</p>
       )}
     </Panel>
   )

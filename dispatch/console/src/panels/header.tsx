@@ -12,7 +12,7 @@ function City() {
   const text = useMessages()
   const { clock, day, time } = useFormat()
   const instance = useStore((state) => state.instance)
-  // A demo moves the timetable: its own time of day stands beside its day, the wall clock before it.
+  // A demo moves the timetable: the wall clock stands first, then the timetable's own day and time, named as such.
   const moved = instance?.timetable_shift_s
   return (
     <div class="city">
@@ -26,8 +26,7 @@ function City() {
           <time class="city__clock">{clock(serverNow())}</time>
           {instance?.service_date && (
             <span title={moved ? text.timetableTime : text.serviceDay}>
-              {day(instance.service_date)}
-              {moved ? `, ${time(serverNow() - moved)}` : ''}
+              {moved ? text.byTimetable(day(instance.service_date), time(serverNow() - moved)) : day(instance.service_date)}
             </span>
           )}
         </p>
@@ -54,7 +53,7 @@ function Kpis() {
   const number = (n: number) => (loaded ? integer(n) : '–')
   return (
     <dl class="kpis" data-stale={age !== null && age > STALE_S ? 'true' : 'false'}>
-      <Kpi label={text.kpi.online} value={number(kpis.online)} />
+      <Kpi label={text.kpi.online} value={number(kpis.online)} hint={text.kpi.onlineHint} />
       <Kpi label={text.kpi.onTime} value={kpis.onTimeShare === null ? '–' : share(kpis.onTimeShare)} hint={text.kpi.onTimeHint} />
       <Kpi label={text.kpi.bunched} value={number(kpis.bunched)} {...(kpis.bunched ? { tone: 'bunched' } : {})} />
       <Kpi label={text.kpi.gapped} value={number(kpis.gapped)} {...(kpis.gapped ? { tone: 'gapped' } : {})} />

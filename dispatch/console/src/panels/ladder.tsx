@@ -1,13 +1,14 @@
 // The ladder of one line: both directions to scale, each vehicle at its place with its leader and its gap against plan.
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { selectRoute, selectVehicle } from '../data/actions'
-import { punctuality, shortId, STATES, vehicleKey } from '../data/derive'
+import { commonPrefix, punctuality, shortId, STATES, vehicleKey } from '../data/derive'
 import { setState, useStore } from '../data/store'
 import type { LineDirection, LineVehicle } from '../data/types'
-import { duration, signed, signedMinutes, useMessages } from '../i18n'
+import { duration, plan, signed, signedMinutes, useMessages } from '../i18n'
 import type { Messages } from '../i18n/en'
 import { LineBadge, StateMark } from '../ui/badges'
 import { Freshness, Panel } from '../ui/freshness'
+import { commonWords, elide, fitName, fitPair, measureIn, type Measure } from './fit'
 import { gapsBetween, markStops, placeVehicles, plannedHeadway, type Placed, type Scale } from './ladderLayout'
 import { Overview } from './overview'
 
@@ -16,16 +17,38 @@ const TIGHT_PX = 22 // a label of one line
 const NAME_PX = 15
 const SCREENS_MAX = 1.6 // labels keep two lines as long as the strip is no longer than so many screens
 const SIDE_BY_SIDE_PX = 400
+// The fonts of ladder.css, and what surrounds the texts in a label: borders, padding and the gaps between.
+const FAMILY = "'Inter Variable', system-ui, sans-serif"
+const MEASURES = {
+  name: measureIn(`400 10.5px ${FAMILY}`),
+  id: { roomy: measureIn(`680 11.5px ${FAMILY}`), tight: measureIn(`680 11px ${FAMILY}`) },
+  leader: measureIn(`400 10.5px ${FAMILY}`),
+  time: { roomy: measureIn(`560 11px ${FAMILY}`), tight: measureIn(`560 10.5px ${FAMILY}`) },
+  gap: measureIn(`680 11px ${FAMILY}`),
+}
+const AROUND_PX = { roomy: 22, tight: 20 }
+
+/** The ids of a vehicle and of its leader as they fit into a label; a tight one has no room for the leader. */
+function fitIds(id: string, leader: string, time: string, gap: string, width: number, roomy: boolean): [string, string] {
+  const size = roomy ? 'roomy' : 'tight'
+  const room = width - AROUND_PX[size] - MEASURES.time[size](time)
+  if (!roomy) return [elide(id, room - MEASURES.gap(gap), MEASURES.id.tight, 0.3), '']
+  const withMark: Measure = (text) => MEASURES.leader(`›${text}`)
+  return leader ? fitPair([id, leader], room, [MEASURES.id.roomy, withMark]) : [elide(id, room, MEASURES.id.roomy, 0.3), '']
+}
 
 function describe(vehicle: LineVehicle, text: Messages): string {
   const state = text.states[vehicle.headway_state ?? 'unknown']
   const leader = vehicle.leader_id ? text.behind(vehicle.leader_id) : text.noLeader
   const timing = `${signed(vehicle.deviation_s)} ${text.punctuality[punctuality(vehicle.deviation_s)]}`
-  return `${vehicle.vehicle_id}: ${leader}, ${duration(vehicle.headway_s)} / ${duration(vehicle.scheduled_headway_s)}, ${state}; ${timing}`
+  return `${vehicle.vehicle_id}: ${leader}, ${duration(vehicle.headway_s)} / ${plan(vehicle.scheduled_headway_s)}, ${state}; ${timing}`
 }
 
 interface LabelProps {
   placed: Placed
+  /** What the ids of all vehicles of the line begin with, and how wide the label is. */
+  prefix: string
+  width: number
   roomy: boolean
   active: boolean
   leads: boolean
@@ -33,11 +56,14 @@ interface LabelProps {
   selected: boolean
 }
 
-function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, selected }: LabelProps) {
+function Label({ placed: { vehicle, labelY }, prefix, width, roomy, active, leads, estimated, selected }: LabelProps) {
   const text = useMessages()
   const key = vehicleKey(vehicle)
-  const prefix = useStore((state) => state.fleet.prefix)
   const state = vehicle.headway_state ?? 'unknown'
+  const time = roomy ? signed(vehicle.deviation_s) : signedMinutes(vehicle.deviation_s)
+  const headway = `${estimated && roomy ? '≈' : ''}${duration(vehicle.headway_s)}`
+  const planned = `/${plan(vehicle.scheduled_headway_s)}`
+  const [id, leader] = fitIds(shortId(vehicle.vehicle_id, prefix), shortId(vehicle.leader_id ?? '', prefix), time, headway + planned, width, roomy)
   const timing = punctuality(vehicle.deviation_s)
   const classes = ['rung', `edge-${state}`, roomy ? 'rung--roomy' : 'rung--tight']
   if (active) classes.push('rung--active')
@@ -50,13 +76,13 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, s
       onClick={() => selectVehicle(selected ? null : key)}
       onPointerEnter={(event) => event.pointerType === 'mouse' && setState({ hoveredVehicle: key })} onPointerLeave={() => setState({ hoveredVehicle: null })}
       onFocus={() => setState({ hoveredVehicle: key })} onBlur={() => setState({ hoveredVehicle: null })}>
-      <b class="rung__id"><bdi>{shortId(vehicle.vehicle_id, prefix)}</bdi></b>
-      <span class="rung__leader">{vehicle.leader_id ? `›${shortId(vehicle.leader_id, prefix)}` : ''}</span>
-      <span class={`rung__time time-${timing}`}>{roomy ? signed(vehicle.deviation_s) : signedMinutes(vehicle.deviation_s)}</span>
+      <b class="rung__id">{id}</b>
+      <span class="rung__leader">{leader ? `›${leader}` : ''}</span>
+      <span class={`rung__time time-${timing}`}>{time}</span>
       <span class={`rung__gap tone-${state}`}>
         <StateMark state={state} />
-        <b>{estimated && roomy ? '≈' : ''}{duration(vehicle.headway_s)}</b>
-        <span class="rung__plan">/{duration(vehicle.scheduled_headway_s)}</span>
+        <b>{headway}</b>
+        <span class="rung__plan">{planned}</span>
       </span>
     </button>
   )
@@ -64,18 +90,18 @@ function Label({ placed: { vehicle, labelY }, roomy, active, leads, estimated, s
 
 interface StripProps {
   direction: LineDirection
+  prefix: string
   height: number
   width: number
   upward: boolean
   mirrored: boolean
 }
 
-function Strip({ direction, height, width, upward, mirrored }: StripProps) {
+function Strip({ direction, prefix, height, width, upward, mirrored }: StripProps) {
   const text = useMessages()
   const hovered = useStore((state) => state.hoveredVehicle)
   const selected = useStore((state) => state.selectedVehicle)
   const headways = useStore((state) => state.fleet.headwayByKey)
-  const prefix = useStore((state) => state.fleet.prefix)
   const onLine = direction.vehicles.filter((vehicle) => vehicle.line_m !== null)
   const away = direction.vehicles.filter((vehicle) => vehicle.line_m === null)
   const roomy = onLine.length * ROOMY_PX <= height * SCREENS_MAX
@@ -89,6 +115,7 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
   const namesWidth = Math.round(Math.min(140, width * (roomy ? 0.325 : 0.28)))
   const axis = namesWidth + 11
   const labels = axis + 18
+  const common = commonWords(direction.stops.map((stop) => stop.name))
   const x = (value: number) => (mirrored ? width - value : value)
 
   return (
@@ -119,13 +146,13 @@ function Strip({ direction, height, width, upward, mirrored }: StripProps) {
         </svg>
         {stops.filter((mark) => mark.named).map(({ stop, y }) => (
           <span key={`${stop.stop_id} ${stop.distance_m}`} class="halt__name" title={stop.name}
-            style={{ top: `${y}px`, width: `${namesWidth}px`, [mirrored ? 'right' : 'left']: 0 }}>{stop.name}</span>
+            style={{ top: `${y}px`, width: `${namesWidth}px`, [mirrored ? 'right' : 'left']: 0 }}>{fitName(stop.name, common, namesWidth - 1, MEASURES.name)}</span>
         ))}
         <div class="rungs" style={{ [mirrored ? 'right' : 'left']: `${labels}px`, width: `${width - labels}px` }}>
           {placed.map((one) => {
             const key = vehicleKey(one.vehicle)
             return (
-              <Label key={key} placed={one} roomy={roomy} active={hovered === key} selected={selected === key}
+              <Label key={key} placed={one} prefix={prefix} width={width - labels} roomy={roomy} active={hovered === key} selected={selected === key}
                 estimated={headways.get(key)?.estimated ?? false} leads={leaderOfActive === one.vehicle.vehicle_id} />
             )
           })}
@@ -167,6 +194,7 @@ function Strips({ directions }: { directions: LineDirection[] }) {
   const gutter = 8
   const stripWidth = together ? Math.floor((width - gutter) / 2) : width
   const headHeight = 42
+  const prefix = commonPrefix(directions.flatMap((direction) => direction.vehicles.map((vehicle) => vehicle.vehicle_id)))
   // One below the other they scroll anyway, so each may be as tall as its labels like.
   const most = Math.max(0, ...directions.map((direction) => direction.vehicles.length))
   const stripHeight = Math.max(together ? 300 : Math.max(360, most * ROOMY_PX), height - headHeight)
@@ -176,7 +204,6 @@ function Strips({ directions }: { directions: LineDirection[] }) {
         <div class={together ? 'ladder__pair' : 'ladder__pile'} style={{ gap: `${gutter}px` }}>
           {directions.map((direction, index) => {
             const second = index % 2 === 1
-            const plan = plannedHeadway(direction)
             return (
               <div key={direction.direction_id} style={{ width: `${stripWidth}px` }}>
                 <h3 class={`ladder__direction ${together && second ? 'ladder__direction--mirrored' : ''}`}>
@@ -184,9 +211,9 @@ function Strips({ directions }: { directions: LineDirection[] }) {
                     <span aria-hidden="true">{together && second ? '↑ ' : '↓ '}</span>
                     {direction.headsign || text.direction(direction.direction_id)}
                   </span>
-                  <small>{text.vehicles(direction.vehicles.length)} · {text.plan} {duration(plan)}</small>
+                  <small>{text.vehicles(direction.vehicles.length)} · {text.plan} {duration(plannedHeadway(direction))}</small>
                 </h3>
-                <Strip direction={direction} width={stripWidth} height={stripHeight} upward={together && second} mirrored={together && second} />
+                <Strip direction={direction} prefix={prefix} width={stripWidth} height={stripHeight} upward={together && second} mirrored={together && second} />
               </div>
             )
           })}

@@ -94,7 +94,7 @@ export function markStops(direction: LineDirection, scale: Scale, room: number):
 
 /** The middle planned headway of a direction, in seconds. */
 export function plannedHeadway(direction: LineDirection): number | null {
-  const plans = direction.vehicles.map((one) => one.scheduled_headway_s).filter((plan): plan is number => plan !== null && plan > 0)
+  const plans = direction.vehicles.flatMap((one) => (one.scheduled_headway_s ? [Math.abs(one.scheduled_headway_s)] : []))
   plans.sort((a, b) => a - b)
   return plans[Math.floor(plans.length / 2)] ?? null
 }

@@ -4,7 +4,7 @@ import { selectRoute } from '../data/actions'
 import { severity, type LineSummary } from '../data/derive'
 import { setState, useStore } from '../data/store'
 import type { Route } from '../data/types'
-import { duration, useFormat, useMessages } from '../i18n'
+import { duration, plan, useFormat, useMessages } from '../i18n'
 import { LineBadge, RatioBar, StateCount } from '../ui/badges'
 import { Freshness, Panel } from '../ui/freshness'
 
@@ -29,15 +29,18 @@ function ordered(routes: Map<string, Route>, lines: Map<string, LineSummary>, so
   return list.map((route) => route.route_id)
 }
 
-/** The order of the list: made anew every few seconds, but never while the pointer or the focus is in it. */
+/**
+ * The order of the list: made when the first headways come, then every few seconds, but not while the pointer or the
+ * focus is in it. Vehicles come before their headways, so an order by the worst of them would be one by name till then.
+ */
 function useOrder(sort: Sort, held: boolean): string[] {
   const routes = useStore((state) => state.routes)
   const lines = useStore((state) => state.fleet.lines)
   const made = useRef({ at: -RESORT_MS, sort, routes, order: [] as string[], live: false })
   const now = performance.now()
-  const live = lines.size > 0
-  const due = !held && (now - made.current.at >= RESORT_MS || made.current.live !== live)
-  if (due || made.current.sort !== sort || made.current.routes !== routes) {
+  const live = made.current.live || [...lines.values()].some((line) => line.worst !== null)
+  const due = !held && now - made.current.at >= RESORT_MS
+  if (due || made.current.live !== live || made.current.sort !== sort || made.current.routes !== routes) {
     made.current = { at: now, sort, routes, order: ordered(routes, lines, sort), live }
   }
   return made.current.order
@@ -63,8 +66,8 @@ function Row({ route, summary, selected, first }: { route: Route; summary: LineS
         <LineBadge route={route} routeId={route.route_id} />
         <span class="line__name" title={route.long_name}>{route.long_name || route.directions[0]?.headsign}</span>
         <span class={`line__worst ${worst ? `tone-${worst.state}` : ''}`}
-          title={worst ? text.worst(duration(worst.headway_s), duration(worst.scheduled_headway_s)) : undefined}>
-          {worst ? <><b>{duration(worst.headway_s)}</b> / {duration(worst.scheduled_headway_s)}</> : '–'}
+          title={worst ? text.worst(duration(worst.headway_s), plan(worst.scheduled_headway_s)) : undefined}>
+          {worst ? <><b>{duration(worst.headway_s)}</b> / {plan(worst.scheduled_headway_s)}</> : '–'}
         </span>
         <span class="line__vehicles" title={text.vehicles(summary.vehicles)}>
           <svg width="11" height="11" viewBox="0 0 11 11" aria-hidden="true"><path d="M5.5.6 10 10.2 5.5 8 1 10.2z" fill="currentColor" /></svg>

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { selectVehicle } from '../data/actions'
 import { getState, setState, subscribe, useStore } from '../data/store'
-import { useMessages } from '../i18n'
+import { messagesIn, useMessages } from '../i18n'
 import { FleetMap } from '../map/fleetMap'
 import { Freshness, Panel } from '../ui/freshness'
 import { reducedMotion } from '../ui/preferences'
@@ -24,6 +24,7 @@ function follow(map: FleetMap): () => void {
   const update = () => {
     const state = getState()
     const animate = !reducedMotion.matches
+    map.setWords(messagesIn(state.language))
     map.setTheme(state.theme, state.instance?.tile_url ?? null)
     if (state.map && state.map !== before.map) map.setNetwork(state.map)
     if (state.fleet !== before.fleet) map.setFleet(state.fleet)

@@ -4,7 +4,7 @@ import { selectVehicle, sendInstruction } from '../data/actions'
 import { punctuality } from '../data/derive'
 import { setState, useStore } from '../data/store'
 import type { Vehicle } from '../data/types'
-import { duration, signed, useFormat, useMessages } from '../i18n'
+import { duration, plan, signed, useFormat, useMessages } from '../i18n'
 import { LineBadge, StateMark } from '../ui/badges'
 import { serverNow, useSecond } from '../ui/clock'
 
@@ -26,7 +26,7 @@ function Fields({ vehicle, routeKey }: { vehicle: Vehicle; routeKey: string }) {
     [text.fields.headway, headway ? (
       <span class={`tone-${headway.state} inline`}>
         <StateMark state={headway.state} />
-        {duration(headway.headway_s)} / {duration(headway.scheduled_headway_s)}
+        {duration(headway.headway_s)} / {plan(headway.scheduled_headway_s)}
         {headway.estimated && <small> ({text.estimated})</small>}
       </span>
     ) : '–'],
