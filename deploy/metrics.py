@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from deploy.metrics_help import HELP
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Plain numbers, or numbers by reason: {"fixes_admitted": 7, "fixes_rejected": {"stale": 2}}, which may also be
 # written {"fixes_rejected.stale": 2}.
 Numbers = Mapping[str, float | Mapping[str, float]]
+
+# Plain names whose first part is the metric and whose rest is a label: verdict_accepted is a tap, and accepted.
+_PREFIXES = {"ticketing": (("verdict_", "taps"), ("unavailable_", "taps_unavailable"))}
+# What a label is called, where it is not a reason.
+_LABELS = {
+    "gateway_taps_answered": "verdict",
+    "gateway_vehicle_events": "event",
+    "ticketing_taps": "verdict",
+    "dispatch_alerts": "what",
+    "dispatch_history_written": "table",
+    "dispatch_history_refused": "table",
+    "dispatch_history_dropped": "table",
+}
+
+# When a series began is of no use here and is a third of the page.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _NAME = re.compile(r"[^a-zA-Z0-9_]+")
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -25,10 +43,9 @@ def expose(
     subsystem: str,
     counters: Callable[[], Numbers] | None = None,
     gauges: Callable[[], Numbers] | None = None,
-    label: str = "reason",
 ) -> None:
     """Show what a service counts for itself in plain dicts: `takt_<subsystem>_<name>[_total]`, read at each scrape."""
-    registry.register(_Reader(subsystem, counters, gauges, label))
+    registry.register(_Reader(subsystem, counters, gauges))
 
 
 class _Reader(Collector):
@@ -37,12 +54,10 @@ class _Reader(Collector):
         subsystem: str,
         counters: Callable[[], Numbers] | None,
         gauges: Callable[[], Numbers] | None,
-        label: str,
     ) -> None:
-        self._prefix = f"takt_{_NAME.sub('_', subsystem)}_"
+        self._subsystem = _NAME.sub("_", subsystem)
         self._counters = counters
         self._gauges = gauges
-        self._label = label
 
     def describe(self) -> list[Any]:
         """Nothing: names are known when a service has counted; without this each registration would read them all."""
@@ -50,26 +65,35 @@ class _Reader(Collector):
 
     def collect(self) -> Iterator[Any]:
         """The numbers as they stand."""
-        for name, value in _nested(self._counters() if self._counters else {}).items():
+        for name, value in self._read(self._counters):
             yield self._family(CounterMetricFamily, name.removesuffix("_total"), value)
-        for name, value in _nested(self._gauges() if self._gauges else {}).items():
+        for name, value in self._read(self._gauges):
             yield self._family(GaugeMetricFamily, name, value)
 
+    def _read(self, source: Callable[[], Numbers] | None) -> Iterator[tuple[str, float | dict[str, float]]]:
+        prefixes = _PREFIXES.get(self._subsystem, ())
+        yield from _nested(source() if source else {}, prefixes).items()
+
     def _family(self, kind: Callable[..., Any], name: str, value: float | Mapping[str, float]) -> Any:
-        full = self._prefix + _NAME.sub("_", name)
-        text = name.replace("_", " ").capitalize() + "."
+        known = f"{self._subsystem}_{_NAME.sub('_', name)}"
+        full = f"takt_{known}"
+        text = HELP.get(known) or name.replace("_", " ").capitalize() + "."
         if not isinstance(value, Mapping):
             return kind(full, text, value=float(value))
-        family = kind(full, text, labels=[self._label])
+        family = kind(full, text, labels=[_LABELS.get(known, "reason")])
         for reason, number in value.items():
             family.add_metric([str(reason)], float(number))
         return family
 
 
-def _nested(numbers: Numbers) -> dict[str, float | dict[str, float]]:
-    """`{"refused.stale": 2}` as `{"refused": {"stale": 2}}`, the rest as it is."""
+def _nested(numbers: Numbers, prefixes: Iterable[tuple[str, str]] = ()) -> dict[str, float | dict[str, float]]:
+    """`{"refused.stale": 2}` as `{"refused": {"stale": 2}}`, so too what begins with a prefix; the rest as it is."""
     found: dict[str, float | dict[str, float]] = {}
-    for name, value in numbers.items():
+    for plain, value in numbers.items():
+        name = plain
+        for prefix, instead in prefixes:
+            if plain.startswith(prefix):
+                name = f"{instead}.{plain.removeprefix(prefix)}"
         group, _, reason = name.partition(".")
         if reason and not isinstance(value, Mapping):
             inner = found.setdefault(group, {})
