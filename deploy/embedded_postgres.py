@@ -75,6 +75,10 @@ SETTINGS = {
     "tcp_keepalives_idle": "30",
 }
 
+# The words of PostgreSQL for files that are missing or not what it wrote.
+DAMAGED = ("control file", "pg_control", "could not find the database system", "checkpoint record", "checksum")
+RESTORE = "make the instance anew from a backup with: takt restore FILE --data-dir NEW"
+
 Say = Callable[[str], None]
 
 
@@ -144,6 +148,8 @@ async def _make(instance: Instance, identity: Identity, say: Say) -> None:
         _own(folder, identity)
         _check_version(folder)
         return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}: its file PG_VERSION is missing, so the database is damaged; {RESTORE}")
     say("Making the database ...")
     password_file = instance.folder / "postgres.password"
     try:
@@ -278,6 +284,8 @@ async def _start(instance: Instance, identity: Identity, port: int, say: Say) ->
             raise
         else:
             return child, chosen
+    if any(word in reason for word in DAMAGED):
+        reason += f"; the database is damaged: {RESTORE}"
     raise UserError(f"PostgreSQL does not start: {reason}")
 
 

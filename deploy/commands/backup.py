@@ -53,13 +53,13 @@ def backup(
     from deploy.config import read_settings
     from deploy.instance import Instance
 
+    settings = read_settings(config, data_dir=data_dir)
+    instance = Instance.open(settings.data_dir, create=False)
     passphrase = read_passphrase(
         passphrase_file, "Passphrase for the backup (empty: one is made for you)", confirm=True
     )
     made = not passphrase
     passphrase = passphrase or new_passphrase()
-    settings = read_settings(config, data_dir=data_dir)
-    instance = Instance.open(settings.data_dir, create=False)
     with Progress("Writing the backup") as progress:
         result = asyncio.run(
             back_up(

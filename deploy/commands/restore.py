@@ -35,6 +35,8 @@ def restore(
     from deploy import backup
     from deploy.config import read_settings
 
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such file; name one that takt backup has made")
     passphrase = read_passphrase(passphrase_file, "Passphrase of the backup", confirm=False)
     if not passphrase:
         raise UserError("no passphrase: give the backup's with --passphrase-file FILE or in TAKT_PASSPHRASE")

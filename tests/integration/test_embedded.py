@@ -215,6 +215,23 @@ async def test_a_broken_database_is_one_clear_sentence(instance: Instance) -> No
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "left"), [("PG_VERSION", None), ("global/pg_control", None), ("global/pg_control", 7)]
+)
+async def test_a_damaged_database_says_how_to_get_it_back(instance: Instance, name: str, left: int | None) -> None:
+    with instance.locked():
+        async with embedded_postgres(instance):
+            pass
+        path = instance.postgres_dir / name
+        if left is None:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:left])
+        with pytest.raises(UserError, match=r"the database is damaged.* takt restore"):
+            async with embedded_postgres(instance):
+                pass
+
+
 async def test_a_database_of_another_version_is_refused(instance: Instance) -> None:
     instance.postgres_dir.mkdir()
     (instance.postgres_dir / "PG_VERSION").write_text("16\n")
