@@ -43,16 +43,22 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog="Example: takt demo --http-port 8080")
-def takt(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Fleet dispatch and e-ticketing for public transport. Start here: takt demo"""
-    if version:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
         from deploy.instance import takt_version
 
         typer.echo(f"takt {takt_version()}")
         raise typer.Exit
+
+
+@app.callback(epilog="Example: takt demo --http-port 8080")
+def takt(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version),
+    ] = False,
+) -> None:
+    """Fleet dispatch and e-ticketing for public transport. Start here: takt demo"""
 
 
 for name in COMMANDS:
