@@ -199,13 +199,17 @@ class Snapshot:
         return _ENCODE(HeadwaysDocument(self.as_of_s, self.feed_version, self.headways))
 
     def alerts_json(self, *, public: bool = False) -> bytes:
-        """GET /api/v1/alerts; the public one shows no driver's alarm."""
-        shown = [alert for alert in self.alerts if not (public and alert.kind == "alarm")]
+        """GET /api/v1/alerts; the public one shows no driver's alarm and names no dispatcher."""
+        shown = [_unnamed(alert) for alert in self.alerts if alert.kind != "alarm"] if public else self.alerts
         return _ENCODE(AlertsDocument(self.as_of_s, shown))
 
     def trip_updates_json(self) -> bytes:
         """Predictions of all trips under way."""
         return _ENCODE(TripUpdatesDocument(self.as_of_s, self.feed_version, self.trip_updates))
+
+
+def _unnamed(alert: Alert) -> Alert:
+    return msgspec.structs.replace(alert, acknowledged_by=None, closed_by=None, close_reason=None, shelved_by=None)
 
 
 def list_vehicles(snapshot: Snapshot) -> list[Vehicle]:

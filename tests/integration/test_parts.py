@@ -44,7 +44,7 @@ def ask(port: int, path: str, body: Any = None, token: str = "") -> Any:
         return json.loads(reply.read())
 
 
-async def until(holds, seconds: float = 40) -> Any:
+async def until(holds, seconds: float = 90) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -127,7 +127,7 @@ async def test_the_description_is_whole(tmp_path: Path) -> None:
     assert document["paths"]["/api/v1/instructions"]["post"]["security"] == [{"token": []}, {"session": []}]
     assert document["paths"]["/api/v1/vehicles"]["get"]["security"] == []
     names = {p["name"] for p in document["paths"]["/api/v1/measures"]["get"]["parameters"]}
-    assert names == {"from", "to", "route_id"}
+    assert names == {"from", "to", "route_id", "by"}
     text = msgspec.json.encode(document).decode()
     for name in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
         assert name in document["components"]["schemas"]
