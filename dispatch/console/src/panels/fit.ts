@@ -15,7 +15,7 @@ export function measureIn(font: string): Measure {
       context ??= document.createElement('canvas').getContext('2d')
       if (!context) return 0
       context.font = font
-      width = context.measureText(text).width
+      width = context.measureText(text.replace(/\d/g, '0')).width // the page sets all digits equally wide
       // Until the page's own font has come, another is measured: worth using, not worth keeping.
       if (document.fonts.status === 'loaded') {
         if (measured.size >= MEASURED_MAX) measured.clear()

@@ -28,13 +28,21 @@ const MEASURES = {
 }
 const AROUND_PX = { roomy: 22, tight: 20 }
 
-/** The ids of a vehicle and of its leader as they fit into a label; a tight one has no room for the leader. */
-function fitIds(id: string, leader: string, time: string, gap: string, width: number, roomy: boolean): [string, string] {
-  const size = roomy ? 'roomy' : 'tight'
-  const room = width - AROUND_PX[size] - MEASURES.time[size](time)
-  if (!roomy) return [elide(id, room - MEASURES.gap(gap), MEASURES.id.tight, 0.3), '']
-  const withMark: Measure = (text) => MEASURES.leader(`›${text}`)
-  return leader ? fitPair([id, leader], room, [MEASURES.id.roomy, withMark]) : [elide(id, room, MEASURES.id.roomy, 0.3), '']
+/** The ids of a vehicle and of its leader and the deviation, as they fit into the first line of a label. */
+function fitTop(id: string, leader: string, deviationS: number | null, width: number): { id: string; leader: string; time: string } {
+  const withMark: Measure = (text) => (text ? MEASURES.leader(`›${text}`) : 0)
+  const left = (time: string) => width - AROUND_PX.roomy - MEASURES.time.roomy(time)
+  let time = signed(deviationS)
+  // Where long ids ask for room, whole minutes will do: the vehicle's card has the seconds.
+  if (MEASURES.id.roomy(id) + withMark(leader) > left(time)) time = signedMinutes(deviationS)
+  const [first, second] = fitPair([id, leader], left(time), [MEASURES.id.roomy, withMark])
+  return { id: first, leader: second, time }
+}
+
+/** The same for a label of one line, which has no room for the leader. */
+function fitLine(id: string, gap: string, deviationS: number | null, width: number): { id: string; leader: string; time: string } {
+  const time = signedMinutes(deviationS)
+  return { id: elide(id, width - AROUND_PX.tight - MEASURES.time.tight(time) - MEASURES.gap(gap), MEASURES.id.tight, 0.3), leader: '', time }
 }
 
 function describe(vehicle: LineVehicle, text: Messages): string {
@@ -60,10 +68,12 @@ function Label({ placed: { vehicle, labelY }, prefix, width, roomy, active, lead
   const text = useMessages()
   const key = vehicleKey(vehicle)
   const state = vehicle.headway_state ?? 'unknown'
-  const time = roomy ? signed(vehicle.deviation_s) : signedMinutes(vehicle.deviation_s)
   const headway = `${estimated && roomy ? '≈' : ''}${duration(vehicle.headway_s)}`
   const planned = `/${plan(vehicle.scheduled_headway_s)}`
-  const [id, leader] = fitIds(shortId(vehicle.vehicle_id, prefix), shortId(vehicle.leader_id ?? '', prefix), time, headway + planned, width, roomy)
+  const name = shortId(vehicle.vehicle_id, prefix)
+  const { id, leader, time } = roomy
+    ? fitTop(name, shortId(vehicle.leader_id ?? '', prefix), vehicle.deviation_s, width)
+    : fitLine(name, headway + planned, vehicle.deviation_s, width)
   const timing = punctuality(vehicle.deviation_s)
   const classes = ['rung', `edge-${state}`, roomy ? 'rung--roomy' : 'rung--tight']
   if (active) classes.push('rung--active')
