@@ -213,6 +213,7 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
 @asynccontextmanager
 async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     """The engine, fed from the backbone and publishing to it."""
+    from deploy.learnt import recall, remembered
     from dispatch.config import DispatchSettings
     from dispatch.engine import Engine
     from dispatch.headway import HeadwayLimits
@@ -225,6 +226,8 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
     options = DispatchSettings(tick_s=chosen.tick_s, headway=headway)
     engine = Engine(network, options)
+    learnt = grounds.instance.folder / "running-times.bin"
+    recall(engine, learnt)
     kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
     outgoing = Outgoing(links, PUBLICATION, size=3)
     sender = asyncio.create_task(outgoing.run(), name="link publications")
@@ -252,7 +255,8 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
                 tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
             )
             try:
-                yield
+                async with remembered(engine, service, learnt):
+                    yield
             finally:
                 teller.cancel()
     finally:

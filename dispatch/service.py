@@ -173,6 +173,10 @@ class DispatchService:
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
+    async def between_ticks(self, work: Callable[[], T]) -> T:
+        """Do something with the engine while it does not tick, in its own thread."""
+        return await self._call(work)
+
     async def event(self, event: Mapping[str, Any]) -> None:
         """Hand a vehicle's event to the engine between two ticks."""
         await self._call(self.engine.event, dict(event))

@@ -1,5 +1,6 @@
 """The engine on tiny networks: a few fixes in, a headway, a passage or a refusal out."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -356,6 +357,10 @@ def test_events_sign_on_and_off_and_raise_an_alarm(line):
     assert (snapshot.vehicles[0].trip_id, snapshot.vehicles[0].distance_m) == ("a", 600)
     assert [alert.kind for alert in snapshot.alerts] == ["alarm"]
     assert b"alarm" not in snapshot.alerts_json(public=True)
+    alert = snapshot.alerts[0]
+    snapshot.alerts[0] = msgspec.structs.replace(alert, kind="bunched", acknowledged_by="desk1", closed_by="desk2")
+    assert b"desk" in snapshot.alerts_json()
+    assert b"desk" not in snapshot.alerts_json(public=True)
     engine.event({"vehicle_key": "op/1", "ts_s": 0.0, "event": "sign_off"})
     assert engine.tick(line.zero_s + 3661).vehicles[0].trip_id is None
 
