@@ -78,6 +78,13 @@ def main() -> None:
         # The reader of a pipe (`takt ... | head`) has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A disk that is full, or a folder where a file should be: the file and the reason are what helps.
+        if error.filename is None:
+            raise
+        where = error.filename2 or error.filename
+        print(f"takt: {where}: {error.strerror}; put it right and try again, or see: takt doctor", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy import __main__ as program
+from deploy.instance import Instance
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -105,3 +106,12 @@ def test_every_help_page_has_an_example(
 def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "--version") == 0
     assert capsys.readouterr().out.startswith("takt ")
+
+
+def test_a_folder_where_a_file_should_be_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: Path
+) -> None:
+    instance = Instance.open(elsewhere / "takt-data")
+    instance.devices_path.with_suffix(".lock").mkdir()
+    assert typed(monkeypatch, "device", "add", "vehicle", "kpt", "1") == 1
+    assert "devices.lock: Is a directory; " in capsys.readouterr().err
