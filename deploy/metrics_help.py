@@ -80,6 +80,13 @@ HELP: Final[Mapping[str, str]] = {
     "dispatch_history_failures": "Writings of history that failed.",
     "dispatch_history_partitions_made": "Partitions of history made for days to come.",
     "dispatch_history_partitions_dropped": "Partitions of history dropped because their days are past keeping.",
+    "dispatch_lag_seconds": "Seconds by which the last tick began late.",
+    # logins
+    "auth_logins": "Logins to the console.",
+    "auth_logins_failed": "Logins with a wrong name or password.",
+    "auth_logins_limited": "Logins refused unread because too many had failed.",
+    "auth_origins_refused": "Requests refused because another site's page had sent them.",
+    "auth_tokens_refused": "Requests refused for a token that is expired, forged or of another instance.",
     # streams, playback, links
     "stream_open": "Streams of live data (SSE) open now.",
     "stream_frames_sent": "Pictures of the fleet sent on streams.",

@@ -1,0 +1,111 @@
+"""What is refused before a start begins anything, and how our own clients know the instance."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from deploy.config import read_settings
+from deploy.errors import UserError
+from deploy.instance import Instance
+from deploy.listening import tls_context, trusting
+from deploy.wiring import check_feed, check_free
+
+
+def issued(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate of a CA that nobody else knows, and its key."""
+    made = trustme.CA().issue_cert("takt.example")
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    made.cert_chain_pems[0].write_to_path(certificate)
+    made.private_key_pem.write_to_path(key)
+    return certificate, key
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    return Instance.open(tmp_path / "data")
+
+
+@pytest.mark.parametrize("door", ["http", "mqtt"])
+def test_certificates_that_do_not_fit_are_refused(instance: Instance, tmp_path: Path, door: str) -> None:
+    certificate, key = issued(tmp_path, "a")
+    _, other = issued(tmp_path, "b")
+    ports = {"http__port": 0, "mqtt__port": 0}
+
+    def start(**files: Path) -> None:
+        given = {f"{door}__tls_{name}": path for name, path in files.items()}
+        check_free(read_settings(data_dir=instance.folder, **ports, **given), instance)
+
+    start(certificate=certificate, key=key)
+    with pytest.raises(UserError, match="cannot be used for TLS"):
+        start(certificate=certificate, key=other)
+    with pytest.raises(UserError, match="there is no such file"):
+        start(certificate=certificate, key=tmp_path / "none")
+    with pytest.raises(UserError, match="needs both"):
+        start(certificate=certificate)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no key"])
+def test_a_bad_token_key_is_refused(instance: Instance, content: bytes | None) -> None:
+    instance.token_key_path.unlink()
+    if content is not None:
+        instance.token_key_path.write_bytes(content)
+    with pytest.raises(UserError, match=r"api-token\.pem: .* takt restore"):
+        check_free(read_settings(data_dir=instance.folder, http__port=0, mqtt__port=0), instance)
+
+
+@pytest.mark.parametrize("door", ["http", "mqtt"])
+def test_a_taken_port_is_refused(instance: Instance, door: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ports = {"http__port": 0, "mqtt__port": 0, f"{door}__port": other.getsockname()[1]}
+        with pytest.raises(UserError, match=f"choose another with --{door}-port"):
+            check_free(read_settings(data_dir=instance.folder, **ports), instance)
+
+
+def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    check_feed(str(tmp_path))
+    check_feed("https://feeds.example/gtfs.zip")  # asked when it is read
+    with pytest.raises(UserError, match="there is no such file or folder"):
+        check_feed(str(tmp_path / "none.zip"))
+    with pytest.raises(UserError, match="the address of the feed: is none"):
+        check_feed("http://[")
+
+
+def test_our_clients_trust_the_very_certificate_whatever_its_name(tmp_path: Path) -> None:
+    served, key = issued(tmp_path, "a")
+    stranger, _ = issued(tmp_path, "b")
+    context = tls_context(served, key)
+    assert context is not None
+    assert shaken(context, trusting(served))
+    assert not shaken(context, trusting(stranger))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_certificate_that_is_gone_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "cert.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cert\.pem: the instance's certificate cannot be read"):
+        trusting(path)
+
+
+def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Whether the two shake hands, without a network between them."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(back, there, server_hostname="another.example")
+    theirs = server.wrap_bio(there, back, server_side=True)
+    for _ in range(3):
+        for side in (ours, theirs):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError:
+                return False
+    return ours.cipher() is not None
