@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -34,7 +35,7 @@ def instance(tmp_path: Path) -> Instance:
 def test_certificates_that_do_not_fit_are_refused(instance: Instance, tmp_path: Path, door: str) -> None:
     certificate, key = issued(tmp_path, "a")
     _, other = issued(tmp_path, "b")
-    ports = {"http__port": 0, "mqtt__port": 0}
+    ports: dict[str, Any] = {"http__port": 0, "mqtt__port": 0}
 
     def start(**files: Path) -> None:
         given = {f"{door}__tls_{name}": path for name, path in files.items()}
@@ -63,7 +64,7 @@ def test_a_taken_port_is_refused(instance: Instance, door: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        ports = {"http__port": 0, "mqtt__port": 0, f"{door}__port": other.getsockname()[1]}
+        ports: dict[str, Any] = {"http__port": 0, "mqtt__port": 0, f"{door}__port": other.getsockname()[1]}
         with pytest.raises(UserError, match=f"choose another with --{door}-port"):
             check_free(read_settings(data_dir=instance.folder, **ports), instance)
 
