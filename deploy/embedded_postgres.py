@@ -119,9 +119,11 @@ async def embedded_postgres(
     Raises:
         UserError: it cannot run here; says why and what to do.
     """
-    instance.note_postgres_major(MAJOR)
+    if instance.postgres_major is not None:
+        instance.note_postgres_major(MAJOR)
     identity = await asyncio.to_thread(unprivileged)
     await _make(instance, identity, say)
+    instance.note_postgres_major(MAJOR)  # from now on a missing database is a lost one, never a new one
     await asyncio.to_thread(_clear_leftovers, instance.postgres_dir, say)
     child, port = await _start(instance, identity, port, say)
     try:
@@ -150,6 +152,8 @@ async def _make(instance: Instance, identity: Identity, say: Say) -> None:
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder}: its file PG_VERSION is missing, so the database is damaged; {RESTORE}")
+    if instance.postgres_major is not None:
+        raise UserError(f"{folder}: the database that was made here is gone; {RESTORE}")
     say("Making the database ...")
     password_file = instance.folder / "postgres.password"
     try:

@@ -155,7 +155,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
         on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
     )
-    metrics.expose(grounds.registry, "ticketing", lambda: service.counters)
+    metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)
     try:
         async with service:

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: how long an example takes is not what these tests are about.
+settings.register_profile("takt", deadline=None)
+settings.load_profile("takt")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -308,3 +309,14 @@ async def test_our_own_processes_get_in_over_nats_and_devices_do_not(instance: I
                     allow_reconnect=False,
                     error_cb=note,
                 )
+
+
+async def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    instance = Instance.open(tmp_path / "data")
+    with instance.locked():
+        async with embedded_postgres(instance):
+            pass
+        shutil.rmtree(instance.postgres_dir)
+        with pytest.raises(UserError, match="the database that was made here is gone"):
+            async with embedded_postgres(instance):
+                pass
