@@ -32,15 +32,16 @@ function ordered(routes: Map<string, Route>, lines: Map<string, LineSummary>, so
 /**
  * The order of the list: made when the first headways come, then every few seconds, but not while the pointer or the
  * focus is in it. Vehicles come before their headways, so an order by the worst of them would be one by name till then.
+ * That first time only the focus holds it, which a row that is moved would lose.
  */
-function useOrder(sort: Sort, held: boolean): string[] {
+function useOrder(sort: Sort, held: { pointer: boolean; focus: boolean }): string[] {
   const routes = useStore((state) => state.routes)
   const lines = useStore((state) => state.fleet.lines)
   const made = useRef({ at: -RESORT_MS, sort, routes, order: [] as string[], live: false })
   const now = performance.now()
   const live = made.current.live || [...lines.values()].some((line) => line.worst !== null)
-  const due = !held && now - made.current.at >= RESORT_MS
-  if (due || made.current.live !== live || made.current.sort !== sort || made.current.routes !== routes) {
+  const due = !held.pointer && !held.focus && now - made.current.at >= RESORT_MS
+  if (due || (made.current.live !== live && !held.focus) || made.current.sort !== sort || made.current.routes !== routes) {
     made.current = { at: now, sort, routes, order: ordered(routes, lines, sort), live }
   }
   return made.current.order
@@ -92,7 +93,7 @@ export function Lines() {
   const [sort, setSort] = useState<Sort>('worst')
   const [held, setHeld] = useState({ pointer: false, focus: false })
   const list = useRef<HTMLUListElement>(null)
-  const order = useOrder(sort, held.pointer || held.focus)
+  const order = useOrder(sort, held)
   const shown = order.map((id) => routes.get(id)).filter((route): route is Route => route !== undefined && matches(route, search))
 
   useEffect(() => {

@@ -46,7 +46,8 @@ const BY_CODE: Record<string, string> = { KeyJ: 'j', KeyK: 'k', KeyA: 'a', KeyO:
 
 export function startKeyboard(): void {
   document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || getState().dialog !== null) return
+    // An open dialog keeps the keys; one that has just closed does not, though the state may learn of it a little later.
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return
     const target = event.target as HTMLElement
     const typing = target.matches('input, select, textarea')
     if (typing && event.key === 'ArrowDown' && target.id === 'search') {
