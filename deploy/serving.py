@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from deploy import logs, wiring
+from deploy import logs, wiring, wiring_dispatch, wiring_web
 from deploy.addresses import credentials_of, port_of, with_credentials
 from deploy.children import Child, kept_running
 from deploy.config import Settings
@@ -125,12 +125,12 @@ async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, 
     say("starting ticketing")
     ticketing = await stack.enter_async_context(wiring.ticketing(grounds, links))
     say("starting dispatch")
-    board = await wiring.board_from(links, grounds)
+    board = await wiring_dispatch.board_from(links, grounds)
     await stack.enter_async_context(_dispatch_child(grounds, stop))
     say("starting the gateway")
     gateway = await stack.enter_async_context(wiring.gateway(grounds, links, ticketing, network))
     say("starting the web server")
-    server = await stack.enter_async_context(wiring.web(grounds, links, board, network, ticketing, gateway))
+    server = await stack.enter_async_context(wiring_web.web(grounds, links, board, network, ticketing, gateway))
     _write_runtime(stack, grounds, server.url)
     async with asyncio.timeout(START_S_MAX):
         await board.newer_than(0, START_S_MAX)
@@ -220,7 +220,7 @@ def _write_runtime(stack: AsyncExitStack, grounds: Grounds, url: str) -> None:
 
 async def serve_dispatch(settings: Settings) -> None:
     """Dispatch alone: positions in from the backbone, publications out."""
-    await _serve_part("dispatch", settings, wiring.dispatch)
+    await _serve_part("dispatch", settings, wiring_dispatch.dispatch)
 
 
 async def serve_gateway(settings: Settings) -> None:
@@ -235,7 +235,7 @@ async def serve_ticketing(settings: Settings) -> None:
 
 async def serve_web(settings: Settings) -> None:
     """The web server alone."""
-    await _serve_part("web", settings, wiring.web_alone)
+    await _serve_part("web", settings, wiring_web.web_alone)
 
 
 PARTS: dict[str, Callable[[Settings], Awaitable[None]]] = {

@@ -6,43 +6,33 @@ Every function here makes one part ready to be entered; `deploy.serving` says in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import datetime as dt
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
 
 from deploy import mapping, metrics
 from deploy.addresses import public_url
-from deploy.auth import BearerGate, Tokens, issuer_of, read_key
+from deploy.auth import read_key
 from deploy.config import Settings
-from deploy.desk import RemoteDesk, serve_desk
 from deploy.embedded_process import check_port
 from deploy.errors import UserError
-from deploy.instance import Instance, takt_version
+from deploy.instance import Instance
 from deploy.links import (
     BOARDINGS,
     EVENTS,
     FIXES,
     INSTRUCTIONS,
-    PUBLICATION,
     TAPS,
     Links,
     Outgoing,
 )
 from deploy.listening import tls_context
-from deploy.numbers import counted, gauged, hear_numbers, tell_numbers
-from deploy.sessions import Sessions
-from deploy.status import InstanceInfo, StatusApi
-from deploy.users import Users
-from deploy.web import Access, WebServer, WebSettings
-from dispatch.board import Board, Publication
+from deploy.numbers import counted, gauged
+from dispatch.board import Publication
 from dispatch.network import Network
 from gateway import wire
 from gateway.admission import Limits
@@ -197,72 +187,6 @@ def dead_letter_box(store: Any, quota: int) -> Callable[[list[DeadLetter]], Awai
     return keep
 
 
-# --- dispatch --------------------------------------------------------------------------------------------------------
-
-
-async def board_from(links: Links, grounds: Grounds) -> Board:
-    """A board that shows what the dispatch process publishes."""
-    board = Board()
-    await links.receive(PUBLICATION, lambda data: board.publish(_PUBLICATION.decode(data)))
-    grounds.checks.append(lambda: board.reasons(time.time()))
-    numbers = await hear_numbers(links)
-    metrics.expose(grounds.registry, "dispatch", lambda: numbers.counters, lambda: numbers.gauges)
-    return board
-
-
-@asynccontextmanager
-async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
-    """The engine, fed from the backbone and publishing to it."""
-    from deploy.learnt import recall, remembered
-    from dispatch.config import DispatchSettings
-    from dispatch.engine import Engine
-    from dispatch.headway import HeadwayLimits
-    from dispatch.history import History, HistorySettings
-    from dispatch.service import DispatchService
-
-    settings = grounds.settings
-    network = await read_network(settings, grounds.instance)
-    chosen = settings.dispatch
-    headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
-    options = DispatchSettings(tick_s=chosen.tick_s, headway=headway)
-    engine = Engine(network, options)
-    learnt = grounds.instance.folder / "running-times.bin"
-    recall(engine, learnt)
-    kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
-    outgoing = Outgoing(links, PUBLICATION, size=3)
-    sender = asyncio.create_task(outgoing.run(), name="link publications")
-    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning)
-    service = DispatchService(
-        engine,
-        lambda publication: outgoing.put(_ENCODE(publication)),
-        tick_s=chosen.tick_s,
-        observe=(lambda snapshot: history.take(engine, snapshot)) if grounds.dsn else None,
-    )
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
-
-    def take_event(data: bytes) -> None:
-        task = loop.create_task(service.event(msgspec.msgpack.decode(data)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    try:
-        async with history if grounds.dsn else contextlib.nullcontext(), service:
-            await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
-            await links.receive(EVENTS, take_event)
-            await serve_desk(links, service)
-            teller = asyncio.create_task(
-                tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
-            )
-            try:
-                async with remembered(engine, service, learnt):
-                    yield
-            finally:
-                teller.cancel()
-    finally:
-        sender.cancel()
-
-
 # --- gateway ---------------------------------------------------------------------------------------------------------
 
 
@@ -368,45 +292,6 @@ def _send_down(running: Gateway, data: bytes) -> None:
     running.send_instruction(key, instruction)
 
 
-# --- web -------------------------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def web(
-    grounds: Grounds,
-    links: Links,
-    board: Board,
-    network: Network,
-    service: Ticketing,
-    gateway: Gateway,
-) -> AsyncIterator[WebServer]:
-    """The web server beside everything else."""
-    async with _web(grounds, links, board, network, service, gateway.send_instruction) as server:
-        yield server
-
-
-@asynccontextmanager
-async def web_alone(grounds: Grounds, links: Links) -> AsyncIterator[WebServer]:
-    """The web server in a process of its own; ticketing is stateless, so it brings its own judge."""
-    down = Outgoing(links, INSTRUCTIONS, size=1000)
-    sender = asyncio.create_task(down.run(), name="link instructions")
-
-    def send(key: str, instruction: wire.Instruction) -> bool:
-        down.put(_ENCODE((key, instruction)))
-        return True
-
-    network = await read_network(grounds.settings, grounds.instance)
-    board = await board_from(links, grounds)
-    try:
-        async with (
-            ticketing(grounds, links) as service,
-            _web(grounds, links, board, network, service, send) as server,
-        ):
-            yield server
-    finally:
-        sender.cancel()
-
-
 @asynccontextmanager
 async def ticketing_alone(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     """Ticketing in a process of its own, sharing the taps with others of its kind."""
@@ -418,73 +303,3 @@ async def ticketing_alone(grounds: Grounds, links: Links) -> AsyncIterator[Ticke
 
         await links.serve(TAPS, answer, queue="ticketing")
         yield service
-
-
-@asynccontextmanager
-async def _web(
-    grounds: Grounds,
-    links: Links,
-    board: Board,
-    network: Network,
-    service: Ticketing,
-    send: Callable[[str, wire.Instruction], bool],
-) -> AsyncIterator[WebServer]:
-    from dispatch.api import DispatchApi
-    from dispatch.history_read import HistoryReader
-    from dispatch.playback import PlaybackApi
-    from sql.pool import open_pool
-    from ticketing.api import TicketingApi
-
-    settings, instance = grounds.settings, grounds.instance
-    tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
-    sessions = Sessions(Users(instance.users_path), tokens, time.time)
-    status = StatusApi(
-        [lambda: [reason for check in grounds.checks for reason in check()]],
-        grounds.registry,
-        lambda: describe(settings, network, service.tariff.currency),
-    )
-    # A pool of its own: a report of a month must not take the connections that taps wait for.
-    pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
-    reader = HistoryReader(pool, network.timezone)
-    fleet = DispatchApi(board, network, RemoteDesk(links, send), history=reader)
-    playback = PlaybackApi(reader, network.feed_version, time.time)
-    metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
-    streams = fleet.streams
-    metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
-    options = WebSettings(
-        host=settings.http.host,
-        port=settings.http.port,
-        tls_certificate=settings.http.tls_certificate,
-        tls_key=settings.http.tls_key,
-        version=takt_version(),
-        tile_url=settings.tile_url,
-    )
-    metrics.expose(grounds.registry, "links", lambda: links.counters)
-    try:
-        async with WebServer(
-            [status, fleet, playback, TicketingApi(service)],
-            options,
-            Access(BearerGate(tokens, time.time), sessions),
-            grounds.registry,
-        ) as server:
-            yield server
-    finally:
-        await asyncio.wait_for(pool.close(), 3)
-
-
-def describe(settings: Settings, network: Network, currency: str) -> InstanceInfo:
-    """What this instance is, now."""
-    from dispatch.timetable import service_date
-
-    date: dt.date = service_date(network, time.time())
-    return InstanceInfo(
-        name=settings.name,
-        version=takt_version(),
-        feed_version=network.feed_version,
-        timezone=network.timezone,
-        demo=settings.demo,
-        service_date=date.isoformat(),
-        timetable_shift_s=network.shift_s,
-        currency=currency,
-        tile_url=settings.tile_url,
-    )

@@ -1,0 +1,91 @@
+"""Dispatch's own wiring: the engine with what feeds and keeps it, and the board that shows what it publishes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+
+from deploy import mapping, metrics
+from deploy.desk import serve_desk
+from deploy.links import EVENTS, FIXES, PUBLICATION, Links, Outgoing
+from deploy.numbers import hear_numbers, tell_numbers
+from deploy.wiring import read_network
+from dispatch.board import Board, Publication
+
+if TYPE_CHECKING:
+    from deploy.serving import Grounds
+
+log = structlog.get_logger("wiring")
+_ENCODE = msgspec.msgpack.Encoder().encode
+_PUBLICATION = msgspec.msgpack.Decoder(Publication)
+
+
+async def board_from(links: Links, grounds: Grounds) -> Board:
+    """A board that shows what the dispatch process publishes."""
+    board = Board()
+    await links.receive(PUBLICATION, lambda data: board.publish(_PUBLICATION.decode(data)))
+    grounds.checks.append(lambda: board.reasons(time.time()))
+    numbers = await hear_numbers(links)
+    metrics.expose(grounds.registry, "dispatch", lambda: numbers.counters, lambda: numbers.gauges)
+    return board
+
+
+@asynccontextmanager
+async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
+    """The engine, fed from the backbone and publishing to it."""
+    from deploy.learnt import recall, remembered
+    from dispatch.config import DispatchSettings
+    from dispatch.engine import Engine
+    from dispatch.headway import HeadwayLimits
+    from dispatch.history import History, HistorySettings
+    from dispatch.service import DispatchService
+
+    settings = grounds.settings
+    network = await read_network(settings, grounds.instance)
+    chosen = settings.dispatch
+    headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
+    options = DispatchSettings(tick_s=chosen.tick_s, headway=headway)
+    engine = Engine(network, options)
+    learnt = grounds.instance.folder / "running-times.bin"
+    recall(engine, learnt)
+    kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
+    outgoing = Outgoing(links, PUBLICATION, size=3)
+    sender = asyncio.create_task(outgoing.run(), name="link publications")
+    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning)
+    service = DispatchService(
+        engine,
+        lambda publication: outgoing.put(_ENCODE(publication)),
+        tick_s=chosen.tick_s,
+        observe=(lambda snapshot: history.take(engine, snapshot)) if grounds.dsn else None,
+    )
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def take_event(data: bytes) -> None:
+        task = loop.create_task(service.event(msgspec.msgpack.decode(data)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    try:
+        async with history if grounds.dsn else contextlib.nullcontext(), service:
+            await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
+            await links.receive(EVENTS, take_event)
+            await serve_desk(links, service)
+            teller = asyncio.create_task(
+                tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
+            )
+            try:
+                async with remembered(engine, service, learnt):
+                    yield
+            finally:
+                teller.cancel()
+    finally:
+        sender.cancel()

@@ -1,0 +1,147 @@
+"""The web server's own wiring: every API behind one door, in this process or one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from deploy import metrics
+from deploy.auth import BearerGate, Tokens, issuer_of, read_key
+from deploy.config import Settings
+from deploy.desk import RemoteDesk
+from deploy.instance import takt_version
+from deploy.links import (
+    INSTRUCTIONS,
+    Links,
+    Outgoing,
+)
+from deploy.sessions import Sessions
+from deploy.status import InstanceInfo, StatusApi
+from deploy.users import Users
+from deploy.web import Access, WebServer, WebSettings
+from deploy.wiring import read_network, ticketing
+from deploy.wiring_dispatch import board_from
+from dispatch.board import Board
+from dispatch.network import Network
+from gateway import wire
+from gateway.service import Gateway
+
+if TYPE_CHECKING:
+    from deploy.serving import Grounds
+    from ticketing.service import Ticketing
+
+log = structlog.get_logger("wiring")
+_ENCODE = msgspec.msgpack.Encoder().encode
+
+
+@asynccontextmanager
+async def web(
+    grounds: Grounds,
+    links: Links,
+    board: Board,
+    network: Network,
+    service: Ticketing,
+    gateway: Gateway,
+) -> AsyncIterator[WebServer]:
+    """The web server beside everything else."""
+    async with _web(grounds, links, board, network, service, gateway.send_instruction) as server:
+        yield server
+
+
+@asynccontextmanager
+async def web_alone(grounds: Grounds, links: Links) -> AsyncIterator[WebServer]:
+    """The web server in a process of its own; ticketing is stateless, so it brings its own judge."""
+    down = Outgoing(links, INSTRUCTIONS, size=1000)
+    sender = asyncio.create_task(down.run(), name="link instructions")
+
+    def send(key: str, instruction: wire.Instruction) -> bool:
+        down.put(_ENCODE((key, instruction)))
+        return True
+
+    network = await read_network(grounds.settings, grounds.instance)
+    board = await board_from(links, grounds)
+    try:
+        async with (
+            ticketing(grounds, links) as service,
+            _web(grounds, links, board, network, service, send) as server,
+        ):
+            yield server
+    finally:
+        sender.cancel()
+
+
+@asynccontextmanager
+async def _web(
+    grounds: Grounds,
+    links: Links,
+    board: Board,
+    network: Network,
+    service: Ticketing,
+    send: Callable[[str, wire.Instruction], bool],
+) -> AsyncIterator[WebServer]:
+    from dispatch.api import DispatchApi
+    from dispatch.history_read import HistoryReader
+    from dispatch.playback import PlaybackApi
+    from sql.pool import open_pool
+    from ticketing.api import TicketingApi
+
+    settings, instance = grounds.settings, grounds.instance
+    tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
+    sessions = Sessions(Users(instance.users_path), tokens, time.time)
+    status = StatusApi(
+        [lambda: [reason for check in grounds.checks for reason in check()]],
+        grounds.registry,
+        lambda: describe(settings, network, service.tariff.currency),
+    )
+    # A pool of its own: a report of a month must not take the connections that taps wait for.
+    pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
+    reader = HistoryReader(pool, network.timezone)
+    fleet = DispatchApi(board, network, RemoteDesk(links, send), history=reader)
+    playback = PlaybackApi(reader, network.feed_version, time.time)
+    metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
+    streams = fleet.streams
+    metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
+    options = WebSettings(
+        host=settings.http.host,
+        port=settings.http.port,
+        tls_certificate=settings.http.tls_certificate,
+        tls_key=settings.http.tls_key,
+        version=takt_version(),
+        tile_url=settings.tile_url,
+    )
+    metrics.expose(grounds.registry, "links", lambda: links.counters)
+    try:
+        async with WebServer(
+            [status, fleet, playback, TicketingApi(service)],
+            options,
+            Access(BearerGate(tokens, time.time), sessions),
+            grounds.registry,
+        ) as server:
+            yield server
+    finally:
+        await asyncio.wait_for(pool.close(), 3)
+
+
+def describe(settings: Settings, network: Network, currency: str) -> InstanceInfo:
+    """What this instance is, now."""
+    from dispatch.timetable import service_date
+
+    date: dt.date = service_date(network, time.time())
+    return InstanceInfo(
+        name=settings.name,
+        version=takt_version(),
+        feed_version=network.feed_version,
+        timezone=network.timezone,
+        demo=settings.demo,
+        service_date=date.isoformat(),
+        timetable_shift_s=network.shift_s,
+        currency=currency,
+        tile_url=settings.tile_url,
+    )
