@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deploy.devices import Credential, DeviceId, Kind
     from deploy.instance import Instance, Runtime
 
+FIELD_CHARS_MAX = 4096
 ROWS_MAX = 100_000
 COLUMNS = ("kind", "operator", "id")
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
@@ -198,6 +199,7 @@ def _named(kind: str, operator: str, id: str) -> DeviceId:
 def _read_fleet(path: Path) -> list[DeviceId]:
     from deploy.devices import DeviceId
 
+    csv.field_size_limit(FIELD_CHARS_MAX)  # the module's own, which a feed's reader sets to its needs
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
