@@ -69,4 +69,7 @@ async def test_a_spoiled_file_is_passed_over(network: Network, tmp_path: Path, c
 
 
 def test_a_first_start_has_no_file(network: Network, tmp_path: Path):
-    recall(Engine(network), tmp_path / "none")
+    engine = Engine(network)
+    untaught = to_bytes(engine.running)
+    recall(engine, tmp_path / "none")
+    assert to_bytes(engine.running) == untaught
