@@ -194,14 +194,17 @@ class Answer(msgspec.Struct, frozen=True):
     seq_through: int | None = None
 
 
-class Instruction(msgspec.Struct, frozen=True):
-    """What a dispatcher asks of a vehicle."""
+class Instruction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a dispatcher asks of a vehicle; a field that says nothing is left out of the JSON."""
 
     id: str
     ts: float
-    kind: str  # "hold", "message", ...
-    until_ts: float | None = None
+    kind: str  # "hold", "depart", "message", ...
+    until_ts: float | None = None  # after it the instruction is void
     text: str | None = None
+    stop_id: str | None = None  # where a hold applies
+    hold_s: float | None = None  # wait so long at that stop, counted from when the vehicle is ready to leave
+    depart_at: float | None = None  # leave then and not before; Unix seconds
 
 
 class TapHead(msgspec.Struct):
