@@ -34,6 +34,7 @@ class Outcome(IntEnum):
     DUPLICATE = 5
     OUT_OF_ORDER = 6
     TELEPORT = 7
+    LATE = 8  # admitted as well: a younger one is known, but what happened in between is told better with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Limits:
 
     stale_s: float = 300.0
     future_s: float = 60.0
+    late_s: float = 150.0  # networks hold messages back for two minutes, and some
     speed_mps_max: float = 45.0  # 162 km/h: faster than any bus, tram or metro in service
     jump_m_free: float = 150.0  # what GPS may be off in a street of tall houses, whatever the speed
     accuracy_m_max: float = 200.0  # a device that claims to know less than this is still held to it
@@ -76,8 +78,8 @@ class Admission:
 
     @property
     def mask(self) -> Flags:
-        """bool[n]: the fixes that were admitted."""
-        admitted: Flags = self.outcome == Outcome.ADMITTED
+        """bool[n]: the fixes that were admitted, late ones among them."""
+        admitted: Flags = (self.outcome == Outcome.ADMITTED) | (self.outcome == Outcome.LATE)
         return admitted
 
     def counts(self) -> dict[str, int]:
@@ -185,9 +187,14 @@ def duplicate(ts_s: Floats, last_ts_s: Floats) -> Flags:
     return np.equal(ts_s, last_ts_s)
 
 
-def out_of_order(ts_s: Floats, last_ts_s: Floats) -> Flags:
-    """A fix is out of order when a younger one of its vehicle has already been admitted."""
+def late(ts_s: Floats, last_ts_s: Floats) -> Flags:
+    """A fix is late when a younger one of its vehicle has already been admitted."""
     return np.less(ts_s, last_ts_s)
+
+
+def out_of_order(ts_s: Floats, last_ts_s: Floats, limits: Limits) -> Flags:
+    """A fix is out of order when it is so late that nothing can be made of it any more."""
+    return np.less(ts_s, last_ts_s - limits.late_s)
 
 
 def teleport(gap_m: Floats, elapsed_s: Floats, accuracy_m: Floats, limits: Limits) -> Flags:
@@ -251,13 +258,15 @@ def _judge(
     # Only a step of our own clock can leave a memory ahead of the time; it must not silence the vehicle until then.
     last_ts_s = np.where(last_ts_s > now_s + limits.future_s, -np.inf, last_ts_s)
     gap_m = distance_m(lat_deg, lon_deg, memory._lat_deg[slots], memory._lon_deg[slots])
-    jumped = teleport(gap_m, ts_s - last_ts_s, batch.accuracy_m[at], limits)
+    jumped = teleport(gap_m, np.abs(ts_s - last_ts_s), batch.accuracy_m[at], limits)
     outcome = np.zeros(len(at), np.int8)
+    behind = late(ts_s, last_ts_s)
+    outcome[behind] = Outcome.LATE
     if jumped.any():
         outcome[jumped] = Outcome.TELEPORT
-    outcome[out_of_order(ts_s, last_ts_s)] = Outcome.OUT_OF_ORDER
+    outcome[out_of_order(ts_s, last_ts_s, limits)] = Outcome.OUT_OF_ORDER
     outcome[duplicate(ts_s, last_ts_s)] = Outcome.DUPLICATE
-    moved = np.flatnonzero(outcome == Outcome.TELEPORT)
+    moved = np.flatnonzero((outcome == Outcome.TELEPORT) & ~behind)
     if len(moved):
         settled = _follow(memory, slots[moved], batch, at[moved], limits)
         outcome[moved[settled]] = Outcome.ADMITTED

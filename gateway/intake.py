@@ -161,7 +161,10 @@ class FixIntake:
         admission = admit(batch, self.memory, now_s, self._settings.limits)
         admitted = batch.where(admission.mask)
         for outcome, number in admission.counts().items():
-            self._counts["positions_admitted" if outcome == "admitted" else f"positions_rejected.{outcome}"] += number
+            if outcome in ("admitted", "late"):
+                self._counts["positions_admitted"] += number
+            if outcome != "admitted":
+                self._counts["positions_late" if outcome == "late" else f"positions_rejected.{outcome}"] += number
         if len(admitted):
             self._heard.fixes(admitted)
 

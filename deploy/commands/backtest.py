@@ -83,7 +83,7 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
     if not len(fixes):
         raise UserError(f"{positions}: there is not one position in it")
     admission = admit(fixes, Memory(), fixes.ts_s, Limits(bounds=_bounds(network)))
-    rejected = {reason: count for reason, count in admission.counts().items() if reason != "admitted"}
+    rejected = {reason: count for reason, count in admission.counts().items() if reason not in ("admitted", "late")}
     admitted = fixes.take(admission.mask.nonzero()[0])
     hidden = replace(admitted, descriptor=[None] * len(admitted)) if ignore_trips else admitted
     engine = Engine(network)

@@ -64,7 +64,7 @@ async def test_fixes_that_break_a_rule_are_counted_by_it(broker: RunningBroker) 
             for after_s, lat in (
                 (0, 50.45),
                 (0, 50.45),
-                (-10, 50.45),
+                (-200, 50.45),
                 (5, 51.0),
                 (-999, 50.45),
                 (999, 50.45),

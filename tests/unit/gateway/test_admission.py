@@ -66,8 +66,21 @@ def test_duplicate() -> None:
     assert admission.duplicate(column(5, 6), column(5, 5)).tolist() == [True, False]
 
 
+def test_late() -> None:
+    assert admission.late(column(4, 5, 6), column(5, 5, 5)).tolist() == [True, False, False]
+
+
 def test_out_of_order() -> None:
-    assert admission.out_of_order(column(4, 5, 6), column(5, 5, 5)).tolist() == [True, False, False]
+    found = admission.out_of_order(column(49, 50, 199), column(200, 200, 200), LIMITS)
+    assert found.tolist() == [True, False, False]
+
+
+def test_a_late_fix_is_handed_on_and_moves_no_memory() -> None:
+    memory = Memory()
+    outcomes(fixes(("a", 100, 1000)), memory)
+    late = fixes(("a", 90, 900), ("a", 80, 99_000), ("a", -60, 0))
+    assert outcomes(late, memory) == ["late", "teleport", "out_of_order"]
+    assert outcomes(fixes(("a", 101, 1010)), memory) == ["admitted"]
 
 
 def test_teleport() -> None:
@@ -95,7 +108,7 @@ def test_a_vehicle_drives_on() -> None:
 
 def test_what_was_admitted_counts_within_the_same_batch() -> None:
     batch = fixes(("a", 10, 0), ("a", 10, 0), ("b", 10, 0), ("a", 9, 0), ("a", 11, 9_000), ("a", 12, 20))
-    assert outcomes(batch) == ["admitted", "duplicate", "admitted", "out_of_order", "teleport", "admitted"]
+    assert outcomes(batch) == ["admitted", "duplicate", "admitted", "late", "teleport", "admitted"]
 
 
 def test_a_batch_at_once_and_one_fix_at_a_time_end_alike() -> None:
@@ -184,5 +197,8 @@ def test_every_fix_has_one_outcome_and_a_vehicle_never_goes_back(
         assert sum(judged.counts().values()) == len(batch.vehicle_key)
         for row in np.flatnonzero(judged.mask):
             key = batch.vehicle_key[row]
-            assert batch.ts_s[row] > last[key]
-            last[key] = batch.ts_s[row]
+            if judged.outcome[row] == Outcome.LATE:
+                assert last[key] - LIMITS.late_s <= batch.ts_s[row] < last[key]
+            else:
+                assert batch.ts_s[row] > last[key]
+                last[key] = batch.ts_s[row]
