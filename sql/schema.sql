@@ -21,7 +21,10 @@ CREATE TABLE card (
     last_used_at timestamptz,
     last_place text,                                    -- operator/vehicle
     last_tap uuid,
-    enrolled_at timestamptz NOT NULL DEFAULT now()
+    enrolled_at timestamptz NOT NULL DEFAULT now(),
+    taps integer NOT NULL DEFAULT 0,                    -- booked: a price worked out from so many is stale with one more
+    last_lat real,
+    last_lon real
 ) WITH (fillfactor = 70);
 
 -- A ticket holds what was promised when it was sold: a later tariff changes nothing about it.
@@ -47,6 +50,9 @@ CREATE TABLE ticket (
     last_place text,
     last_tap uuid,
     reason text,                                        -- of the last revoke, suspend, resume or refund
+    riders smallint NOT NULL DEFAULT 1 CHECK (riders > 0),  -- a group travels on one medium: one use carries so many
+    last_lat real,
+    last_lon real,
     CHECK (valid_from < valid_until),
     CHECK (uses <= uses_allowed),
     UNIQUE (status_list, status_index)
@@ -83,9 +89,33 @@ CREATE TABLE tap (
     conflict boolean NOT NULL DEFAULT false,            -- accepted offline, and we would have refused
     conflict_with uuid,                                 -- the earlier tap that it conflicts with
     clock_off boolean NOT NULL DEFAULT false,           -- the device's clock was far from ours
+    route_id text,
+    direction_id smallint,
+    riders smallint NOT NULL DEFAULT 1,
+    account text,                                       -- card:<uid hex> or bank:<id>; null for a QR code, and once cut
+    rating_due boolean NOT NULL DEFAULT false,          -- its price has still to be rated with the whole day
+    flags text[],                                       -- what somebody should look at, such as elsewhere
     PRIMARY KEY (operator, device, id)
 );
 CREATE INDEX tap_received_at ON tap USING brin (received_at);
+CREATE INDEX tap_rating_due ON tap (account, taken_at) WHERE rating_due;
+-- An account's taps are found by its card or, for bank cards, by its name: an index for all would cost every card tap.
+CREATE INDEX tap_card_uid ON tap (card_uid, card_counter) WHERE card_uid IS NOT NULL;
+CREATE INDEX tap_bank_account ON tap (account, taken_at) WHERE card_uid IS NULL AND account IS NOT NULL;
+
+-- The taps of an account, card:<uid hex> or bank:<id>, that were taken in [p_from, p_until), in the order of their times.
+CREATE FUNCTION account_taps(p_account text, p_from timestamptz, p_until timestamptz) RETURNS SETOF tap
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF p_account LIKE 'card:%' THEN
+        RETURN QUERY SELECT * FROM tap WHERE card_uid = decode(substr(p_account, 6), 'hex')
+            AND taken_at >= p_from AND taken_at < p_until ORDER BY taken_at, id;
+    ELSE
+        RETURN QUERY SELECT * FROM tap WHERE account = p_account AND card_uid IS NULL
+            AND taken_at >= p_from AND taken_at < p_until ORDER BY taken_at, id;
+    END IF;
+END
+$$;
 
 -- A card's counter is good for one tap, wherever and whenever it comes from.
 CREATE TABLE card_use (

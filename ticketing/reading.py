@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 from ticketing.card import CardKeys, read_card
@@ -28,9 +29,20 @@ class Readers:
     proof: ProofLimits = field(default_factory=ProofLimits)
 
 
+class Quote(NamedTuple):
+    """What a card's tap costs after so many booked taps of that card; with one more booked, it costs something else."""
+
+    amount_minor: int
+    taps_seen: int
+
+
 @dataclass(slots=True)
 class Reading:
-    """A tap and what its token turned out to be; preset is a verdict that needs no database."""
+    """A tap and what its token turned out to be; preset is a verdict that needs no database.
+
+    rating_due: what is booked now is rated again with the account's whole day. lat and lon are the vehicle's where the
+    tap has none of its own.
+    """
 
     tap: Tap
     at_s: float
@@ -41,6 +53,12 @@ class Reading:
     card_uid: bytes | None = None
     counter: int | None = None
     key_version: int | None = None
+    quote: Quote | None = None
+    rating_due: bool = False
+    route_id: str | None = None
+    direction_id: int | None = None
+    lat: float | None = None
+    lon: float | None = None
 
     @property
     def medium(self) -> object:

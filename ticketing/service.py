@@ -18,7 +18,8 @@ from ticketing.config import TicketingSettings
 from ticketing.errors import KeyFileError, Problem
 from ticketing.keys import IssuerKeys
 from ticketing.reading import Readers, Reading, read_tap
-from ticketing.store import AWAY, RETRIED, Row, Store
+from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
+from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff import Tariff
 from ticketing.verdict import SAY, Answer, Tap, Verdict, unavailable
 from ticketing.waiting import WaitingRoom
@@ -81,6 +82,9 @@ class Ticketing:
         card_keys: tuple[CardKeys, ...] = (),
         read_card_keys: Callable[[], tuple[CardKeys, ...]] | None = None,
         on_boardings: Boardings | None = None,
+        pricing: Pricing | None = None,
+        bank: BankJudge | None = None,
+        whereabouts: Whereabouts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or TicketingSettings()
@@ -94,6 +98,9 @@ class Ticketing:
         self.degraded_reason: str | None = None
         self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof)
         self._on_boardings = on_boardings
+        self._pricing = pricing
+        self._bank = bank
+        self._whereabouts = whereabouts
         self._read_card_keys = read_card_keys
         self._pending: WaitingRoom[_Waiting] = WaitingRoom()
         self._filled = asyncio.Event()

@@ -14,6 +14,7 @@ import asyncpg
 from sql import query
 from ticketing.masking import mask, mask_text
 from ticketing.reading import Reading
+from ticketing.seams import Row
 from ticketing.tariff import Tariff
 
 RETRIED = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -34,17 +35,6 @@ AWAY = (
 _JUDGE = query("taps.judge")
 Boot = tuple[str, str, str]
 """Operator, device and boot, as they are stored."""
-
-
-class Row(NamedTuple):
-    """What the database says to one tap."""
-
-    verdict: str
-    reason: str | None
-    until_s: float | None
-    charged_minor: int | None
-    currency: str | None
-    conflict: bool
 
 
 class DeadLetter(NamedTuple):

@@ -1,0 +1,61 @@
+"""What the judge of taps asks of others, each one callable: prices, bank cards, and where vehicles were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from ticketing.reading import Quote, Reading
+from ticketing.verdict import Tap
+
+
+class Row(NamedTuple):
+    """What the database says to one tap."""
+
+    verdict: str
+    reason: str | None
+    until_s: float | None
+    charged_minor: int | None
+    currency: str | None
+    conflict: bool
+    riders: int = 1
+
+
+class Pricing(Protocol):
+    """What city cards' taps cost, where the taps before them decide."""
+
+    async def quotes(self, readings: Sequence[Reading]) -> list[Quote | None]:
+        """A price for each of these taps of city cards, in order; None: the purse's fare, whatever came before.
+
+        The taps are genuine messages of cards, judged next, and may be of one card more than once: then each quote
+        after the first counts on the ones before it being booked. A quote whose taps_seen is no longer the card's
+        number of booked taps is asked for again.
+        """
+
+
+class BankJudge(Protocol):
+    """Judges what readers of bank cards send."""
+
+    async def judge(self, connection: Any, readings: Sequence[Reading]) -> list[Row]:
+        """A row for each of these taps, in order, stored in table tap by the time it returns.
+
+        The connection is in a transaction that the caller commits, together with the validators' receipts; no preset
+        verdict stands against any of the taps. A tap that is stored already gets the answer it had: with other content
+        `malformed`, reason id_reused.
+        """
+
+
+class Place(NamedTuple):
+    """Where a tap was made: degrees, and the trip's line where known."""
+
+    lat: float | None
+    lon: float | None
+    route_id: str | None
+    direction_id: int | None
+
+
+class Whereabouts(Protocol):
+    """Where vehicles were."""
+
+    async def places(self, taps: Sequence[Tap]) -> list[Place | None]:
+        """Where each of these taps was made, in order; None where nobody knows. Called before every batch: be quick."""
