@@ -30,10 +30,15 @@ class Readers:
 
 
 class Quote(NamedTuple):
-    """What a card's tap costs after so many booked taps of that card; with one more booked, it costs something else."""
+    """What a card's tap costs after so many booked taps of that card; with one more booked, it costs something else.
+
+    ticket_id: the ticket on the card that this ride is taken from, and no other; None: no ticket, though the card may
+    hold some (a free transfer uses up no ride). The amount is paid from the purse beside it.
+    """
 
     amount_minor: int
     taps_seen: int
+    ticket_id: UUID | None = None
 
 
 @dataclass(slots=True)
