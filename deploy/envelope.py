@@ -21,7 +21,9 @@ from deploy.problems import Problem, ProblemDocument, document_of, plain, render
 
 log = structlog.get_logger("web")
 
-CONSOLE_FOLDER = Path(__file__).parent.parent / "dispatch" / "console" / "dist"
+_SOURCE = Path(__file__).parent.parent
+CONSOLE_FOLDER = _SOURCE / "dispatch" / "console" / "dist"
+WALLET_FOLDER = _SOURCE / "ticketing" / "wallet" / "dist"
 _TOO_LARGE = re.compile(r"exceed|too many|too large|more than \d+ bytes", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -39,6 +41,7 @@ class WebSettings:
     tls_key: Path | None = None
     version: str = "0"
     console: Path = CONSOLE_FOLDER
+    wallet: Path = WALLET_FOLDER
     tile_url: str | None = None
     body_bytes_max: int = 1 << 20
     connections_max: int = 4000
@@ -88,11 +91,11 @@ class Envelope:
         return response
 
     async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add what every answer carries, just before its headers go out."""
+        """Add what every answer carries, just before its headers go out; a page with a policy of its own keeps it."""
         response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
         html = response.content_type == "text/html"
         for name, value in (self._page_headers if html else self._headers).items():
-            response.headers[name] = value
+            response.headers.setdefault(name, value)
 
     def parser_problem(self, status: int, message: str | None) -> web.Response:
         """The answer to bytes that are no HTTP request, or one too large."""

@@ -24,6 +24,7 @@ _TAGS = {
     "tickets": "Ticketing",
     "ticketing": "Ticketing",
     "shifts": "Ticketing",
+    "wallet": "Ticketing",
     "cards": "Cards",
     "card-keys": "Cards",
     "issuer-keys": "Keys and lists",

@@ -1,10 +1,12 @@
-"""Files that a browser asks for: the console and the API's pages, read once at the start and served from memory."""
+"""Files that a browser asks for: the console, the passenger's page and the API's pages, read once at the start and
+served from memory."""
 
 from __future__ import annotations
 
 import hashlib
 import mimetypes
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aiohttp import web
@@ -38,6 +40,27 @@ NOT_BUILT = b"""<!doctype html>
 </body></html>
 """
 
+WALLET_NOT_BUILT = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Takt</title></head>
+<body>
+<h1>The passenger's page has not been built</h1>
+<p>Build it with <code>make wallet</code> in the folder of the source, then start again.</p>
+</body></html>
+"""
+
+# Tickets, keys and payments live here, so this page may do less than the console: nothing inline, nobody else's server.
+# The worker that keeps the page for times without a network runs under the policy that its own file comes with.
+WALLET_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_WALLET_HEADERS = {
+    "Content-Security-Policy": WALLET_POLICY,
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(self), screen-wake-lock=(self)",
+}
+# The worker lies a folder below the page that it keeps.
+_WORKER_HEADERS = {"Content-Security-Policy": WALLET_POLICY, "Service-Worker-Allowed": "../ticket"}
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -48,6 +71,7 @@ class Page:
     content_type: str
     cache_control: str
     etag: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def page_of(name: str, body: bytes, *, immutable: bool = False) -> Page:
@@ -86,6 +110,17 @@ def console_pages(folder: Path) -> dict[str, Page]:
     return pages
 
 
+def wallet_pages(folder: Path) -> dict[str, Page]:
+    """The passenger's page at `/ticket` under a policy of its own, or a page that says how to build it."""
+    pages = read_folder(folder, "/ticket") if folder.is_dir() else {}
+    if "/ticket" not in pages:
+        pages["/ticket"] = page_of("index.html", WALLET_NOT_BUILT)
+    pages["/ticket"] = replace(pages["/ticket"], headers=_WALLET_HEADERS)
+    if "/ticket/sw.js" in pages:
+        pages["/ticket/sw.js"] = replace(pages["/ticket/sw.js"], headers=_WORKER_HEADERS)
+    return pages
+
+
 def docs_pages() -> dict[str, Page]:
     """The browsable API at `/docs`."""
     return read_folder(Path(__file__).parent / "docs_page", "/docs")
@@ -94,6 +129,7 @@ def docs_pages() -> dict[str, Page]:
 def serve(page: Page) -> Handler:
     """The request handler of a page."""
     headers = {"Content-Type": page.content_type, "Cache-Control": page.cache_control, "ETag": page.etag}
+    headers |= page.headers
     if page.packed is not None:
         headers["Vary"] = "Accept-Encoding"
 

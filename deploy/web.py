@@ -187,10 +187,11 @@ def _application(
         names[resource] = operation.path
         if operation.reply.kind == "stream" and operation.reply.schema is None:
             envelope.stream_routes.add(operation.path)
-    for address, page in {**pages.console_pages(settings.console), **pages.docs_pages()}.items():
+    files = pages.console_pages(settings.console) | pages.wallet_pages(settings.wallet) | pages.docs_pages()
+    for address, page in files.items():
         resource = app.router.add_get(address, pages.serve(page)).resource
         # Assets are many and their names hold hashes: one name for all of them in the metrics.
-        names[resource] = "/assets" if address.startswith("/assets/") else address
+        names[resource] = address.split("/assets/")[0] + "/assets" if "/assets/" in address else address
     return app, envelope
 
 

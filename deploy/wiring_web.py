@@ -91,6 +91,7 @@ async def _web(
     from dispatch.playback import PlaybackApi
     from sql.pool import open_pool
     from ticketing.api import TicketingApi
+    from ticketing.wallet_api import WalletApi
 
     settings, instance = grounds.settings, grounds.instance
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
@@ -119,7 +120,7 @@ async def _web(
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     try:
         async with WebServer(
-            [status, fleet, playback, TicketingApi(service)],
+            [status, fleet, playback, TicketingApi(service), WalletApi(service)],
             options,
             Access(BearerGate(tokens, time.time), sessions),
             grounds.registry,

@@ -1,0 +1,116 @@
+"""The passenger's page asks how its tickets stand: whoever shows a fresh proof of the ticket's own device may know.
+
+A ticket's id stands in its code, so whoever once saw the code knows the id: it opens nothing here. The device's key
+does, and it cannot be copied, so nobody who photographed a ticket can follow where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sql import query
+from ticketing.books import Books
+from ticketing.credential import Credential, ProofLimits, read_credential, stale
+from ticketing.errors import CredentialError
+from ticketing.keyset import KeySet
+from ticketing.service import Ticketing
+from ticketing.verdict import Verdict
+
+TICKETS_AT_ONCE_MAX = 20
+
+
+class Shown(Struct, forbid_unknown_fields=True):
+    """Codes as they are shown, each with a fresh proof of its device: base45, or JWT~proof."""
+
+    tokens: Annotated[list[Annotated[str, Meta(max_length=8192)]], Meta(min_length=1, max_length=TICKETS_AT_ONCE_MAX)]
+
+
+class WalletTicket(Struct, frozen=True):
+    """How a ticket stands: the verdict of a tap now, passback aside. Times in Unix seconds; last_place is
+    operator/vehicle. All null where the code itself is refused."""
+
+    verdict: Verdict
+    id: str | None = None
+    valid_from: float | None = None
+    valid_until: float | None = None
+    uses: int | None = None
+    uses_allowed: int | None = None
+    last_used_at: float | None = None
+    last_place: str | None = None
+
+
+class WalletTickets(Struct, frozen=True):
+    """One answer a code, in their order; as_of is the server's clock, by which a page sets its own."""
+
+    as_of: float
+    tickets: list[WalletTicket]
+
+
+class _Row(Struct):
+    verdict: Verdict
+    id: UUID
+    valid_from: float
+    valid_until: float
+    uses: int
+    uses_allowed: int | None
+    last_used_at: float | None
+    last_place: str | None
+
+
+class WalletApi:
+    """The operations of the passenger's page beside products and purchases."""
+
+    def __init__(self, service: Ticketing) -> None:
+        self._service = service
+        self._books = Books(service.store)
+
+    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]]]:
+        """Method, path, permission and handler."""
+        return [("POST", "/api/v1/wallet/tickets", "public", self.show)]
+
+    async def show(self, *, body: Shown) -> WalletTickets:
+        """How the tickets of a passenger's device stand; each code must carry a fresh proof of its device."""
+        now_s = self._service.clock()
+        readers = self._service.readers
+        read = [_read(token, readers.keys, now_s, readers.proof) for token in body.tokens]
+        ids = [one.claims.ticket_id for one in read if isinstance(one, Credential)]
+        rows = await self._rows(ids, now_s) if ids else {}
+        return WalletTickets(now_s, [_told(one, rows) for one in read])
+
+    async def _rows(self, ids: list[UUID], now_s: float) -> dict[UUID, _Row]:
+        async with self._books.reading() as connection:
+            found = await connection.fetch(query("wallet.states"), ids, now_s)
+        rows = [msgspec.convert({**dict(row), "id": str(row["id"])}, _Row) for row in found]
+        return {row.id: row for row in rows}
+
+
+def _read(token: str, keys: KeySet, now_s: float, limits: ProofLimits) -> Credential | Verdict:
+    """The credential of a code that its device vouches for now, or the verdict that refuses it."""
+    try:
+        credential = read_credential(token, keys)
+    except CredentialError as error:
+        return Verdict(error.verdict)
+    return Verdict.STALE_PROOF if stale(credential, now_s, demanded=True, limits=limits) else credential
+
+
+def _told(one: Credential | Verdict, rows: dict[UUID, _Row]) -> WalletTicket:
+    if isinstance(one, Verdict):
+        return WalletTicket(one)
+    row = rows.get(one.claims.ticket_id)
+    if row is None:
+        return WalletTicket(Verdict.UNKNOWN)
+    return WalletTicket(
+        row.verdict,
+        str(row.id),
+        row.valid_from,
+        row.valid_until,
+        row.uses,
+        row.uses_allowed,
+        row.last_used_at,
+        row.last_place,
+    )
