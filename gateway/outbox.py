@@ -2,6 +2,7 @@
 
 A verdict or receipt that cannot be sent now is dropped and counted: its tap comes again and gets the stored answer.
 Instructions and lists wait in a bounded queue while the broker is away; an instruction out of date is dropped.
+What becomes of an instruction is told: the broker has confirmed it (its PUBACK), or it will not be sent.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -19,9 +21,20 @@ from gateway import topics, wire
 class Publisher(Protocol):
     """The connection that carries messages down."""
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bool:
-        """False where the message could not be taken."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,
+        on_ack: Callable[[], None] | None = None,
+    ) -> bool:
+        """False where the message could not be taken; `on_ack` is called when the broker has confirmed it."""
         ...
+
+
+def _tell_nobody(_instruction_id: str, _confirmed: bool) -> None:
+    """Instructions are counted; whoever wants to know what becomes of each names a seam."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +43,18 @@ class _Waiting:
     payload: bytes
     retain: bool
     until_s: float | None
+    instruction_id: str | None = None
 
 
 @dataclass(slots=True)
 class Outbox:
-    """Encodes and publishes; `clock` is Unix seconds."""
+    """Encodes and publishes; `clock` is Unix seconds. `on_instruction` hears an id, and whether it is confirmed."""
 
     publisher: Publisher
     queued_max: int
     counts: Counter[str]
     clock: Callable[[], float]
+    on_instruction: Callable[[str, bool], None] = _tell_nobody
     _waiting: deque[_Waiting] = field(default_factory=deque)
 
     def verdict(self, operator: str, device: str, answer: wire.Answer) -> None:
@@ -55,10 +70,13 @@ class Outbox:
     def instruct(self, vehicle_key: str, instruction: wire.Instruction) -> bool:
         """Send or queue an instruction, QoS 1; False where the queue is full or the key is none."""
         operator, _, vehicle = vehicle_key.partition("/")
-        if not (topics.is_id(operator) and topics.is_id(vehicle)):
-            return False
-        payload = wire.encode_instruction(instruction)
-        return self._enqueue(_Waiting(topics.instruction(operator, vehicle), payload, False, instruction.until_ts))
+        taken = topics.is_id(operator) and topics.is_id(vehicle)
+        if taken:
+            topic, payload = topics.instruction(operator, vehicle), wire.encode_instruction(instruction)
+            taken = self._enqueue(_Waiting(topic, payload, False, instruction.until_ts, instruction.id))
+        if not taken:
+            self.on_instruction(instruction.id, False)
+        return taken
 
     def lists(self, operator: str, lists: dict[str, Any]) -> bool:
         """Send or queue the versions and addresses of an operator's lists, retained, QoS 1."""
@@ -70,11 +88,19 @@ class Outbox:
             first = self._waiting[0]
             if first.until_s is not None and first.until_s < self.clock():
                 self.counts["instructions_expired"] += 1
-            elif not self.publisher.publish(first.topic, first.payload, 1, first.retain):
+                if first.instruction_id is not None:
+                    self.on_instruction(first.instruction_id, False)
+            elif not self._publish(first):
                 return
             else:
                 self.counts["lists_sent" if first.retain else "instructions_sent"] += 1
             self._waiting.popleft()
+
+    def _publish(self, message: _Waiting) -> bool:
+        on_ack: Callable[[], None] | None = None
+        if message.instruction_id is not None:
+            on_ack = partial(self.on_instruction, message.instruction_id, True)
+        return self.publisher.publish(message.topic, message.payload, 1, message.retain, on_ack)
 
     def _enqueue(self, message: _Waiting) -> bool:
         if len(self._waiting) >= self.queued_max:

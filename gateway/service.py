@@ -36,10 +36,15 @@ def _ignore(_event: ValidatorEvent) -> None:
     """Validators' events are counted; whoever wants them names a seam."""
 
 
+def _tell_nobody(_instruction_id: str, _confirmed: bool) -> None:
+    """Instructions are sent all the same when nobody asks what becomes of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seams:
-    """What the gateway hands on to; the first two and the last must neither block nor raise.
+    """What the gateway hands on to; all that are no coroutines must neither block nor raise.
 
+    `on_instruction` hears an instruction's id, and whether the broker has confirmed it or it will not be sent.
     `validate` returns one answer a tap, in order, after all of them are committed; if it raises, nothing is
     acknowledged and all is tried again. `store_dead_letters` returns once they are stored.
     """
@@ -49,6 +54,7 @@ class Seams:
     validate: Callable[[list[Tap]], Awaitable[list[Answer]]]
     store_dead_letters: Callable[[list[DeadLetter]], Awaitable[None]]
     on_validator_event: Callable[[ValidatorEvent], None] = _ignore
+    on_instruction: Callable[[str, bool], None] = _tell_nobody
 
 
 class Gateway:
@@ -64,7 +70,7 @@ class Gateway:
         self._events = EventIntake(heard, self._letters, self._counts, clock)
         self._positions = Session(self._positions_session(), self._fixes.receiver(TaktProfile()))
         self._answers = Session(self._taps_session(), self._received)
-        self._outbox = Outbox(self._answers, settings.publish_queued_max, self._counts, clock)
+        self._outbox = Outbox(self._answers, settings.publish_queued_max, self._counts, clock, seams.on_instruction)
         self._taps = TapIntake(
             settings, seams.validate, outbox=self._outbox, letters=self._letters, counts=self._counts, clock=clock
         )

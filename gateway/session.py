@@ -95,6 +95,7 @@ class Session:
         self._open = False  # from CONNACK on: an old session's messages may come before its subscriptions are renewed
         self._packets = 0
         self._unsent = 0
+        self._on_ack: dict[int, Callable[[], None]] = {}  # by message id: what is sent again keeps its own
         self._watched: int | None = None  # the file descriptor on the selector
         self._refused = "not connected yet"
         self._fault: Exception | None = None  # of who takes our messages
@@ -160,13 +161,28 @@ class Session:
         self._client.ack(mid, 1)
         return True
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bool:
-        """Hand a message to the connection; False where there is none or its bounded queue is full."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,
+        on_ack: Callable[[], None] | None = None,
+    ) -> bool:
+        """Hand a message to the connection; False where there is none or its bounded queue is full.
+
+        `on_ack` is called when the broker has confirmed it (QoS 1), be it after a reconnect.
+        """
         if not self._open or self._unsent >= self.settings.queued_max:
             return False
-        if self._client.publish(topic, payload, qos, retain).rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        info = self._client.publish(topic, payload, qos, retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
         self._unsent += 1
+        if on_ack is not None:
+            self._on_ack[info.mid] = on_ack
+            if len(self._on_ack) > self.settings.queued_max:
+                del self._on_ack[next(iter(self._on_ack))]
         return True
 
     def pause(self) -> None:
@@ -362,9 +378,12 @@ class Session:
         self._packets += 1
         self._on_message(message, self.generation)
 
-    def _published(self, _client: paho.Client, _data: Any, _mid: int, _code: Any, _properties: Any) -> None:
+    def _published(self, _client: paho.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
         self._packets += 1
         self._unsent = max(0, self._unsent - 1)
+        on_ack = self._on_ack.pop(mid, None) if self._on_ack else None
+        if on_ack is not None:
+            on_ack()
 
     def _now(self) -> float:
         return self._loop.time() if self._loop is not None else 0.0

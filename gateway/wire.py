@@ -200,7 +200,7 @@ class Instruction(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     ts: float
     kind: str  # "hold", "depart", "message", ...
-    until_ts: float | None = None  # after it the instruction is void
+    until_ts: float | None = None  # until when to wait, by our reckoning; one that is read later is void
     text: str | None = None
     stop_id: str | None = None  # where a hold applies
     hold_s: float | None = None  # wait so long at that stop, counted from when the vehicle is ready to leave

@@ -168,10 +168,12 @@ async def test_events_and_status_arrive(broker: RunningBroker) -> None:
 
 
 async def test_instructions_and_lists_go_down(broker: RunningBroker) -> None:
-    async with Gateway(GatewaySettings(broker.address), Ear().seams()) as gateway:
+    told: list[tuple[str, bool]] = []
+    seams = replace(Ear().seams(), on_instruction=lambda *what: told.append(what))
+    async with Gateway(GatewaySettings(broker.address), seams) as gateway:
         with device(broker, "bus", "fleet/v1/kpt/1/instruction") as bus:
             assert gateway.send_instruction("kpt/1", Instruction("i1", 5.0, "hold", text="Зачекайте"))
-            await until(lambda: len(bus.heard) == 1, "the instruction")
+            await until(lambda: len(bus.heard) == 1 and told == [("i1", True)], "the instruction, and its PUBACK")
         assert gateway.publish_lists("kpt", {"keys": {"version": 3}})
         await until(lambda: gateway.stats.get("lists_sent") == 1, "the lists sent")
         with device(broker, "late", "validator/v1/kpt/all/lists") as late:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.outbox import Outbox
@@ -14,10 +15,19 @@ class Line:
 
     up: bool = True
     sent: list[tuple[str, dict[str, object], int, bool]] = field(default_factory=list)
+    on_acks: list[Callable[[], None] | None] = field(default_factory=list)
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bool:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,
+        on_ack: Callable[[], None] | None = None,
+    ) -> bool:
         if self.up:
             self.sent.append((topic, json.loads(payload), qos, retain))
+            self.on_acks.append(on_ack)
         return self.up
 
 
@@ -78,3 +88,29 @@ def test_lists_are_retained() -> None:
     line = Line()
     make(line).lists("kpt", {"keys": {"version": 3}})
     assert line.sent == [("validator/v1/kpt/all/lists", {"keys": {"version": 3}}, 1, True)]
+
+
+def telling(line: Line, now_s: float = 0.0) -> tuple[Outbox, list[tuple[str, bool]]]:
+    told: list[tuple[str, bool]] = []
+    return Outbox(line, 2, Counter(), lambda: now_s, lambda *what: told.append(what)), told
+
+
+def test_the_brokers_acknowledgement_is_told_with_the_instructions_id() -> None:
+    line = Line()
+    outbox, told = telling(line)
+    outbox.instruct("kpt/4582", Instruction("i1", 0.0, "hold"))
+    assert told == []
+    (on_ack,) = line.on_acks
+    assert on_ack is not None
+    on_ack()
+    assert told == [("i1", True)]
+
+
+def test_an_instruction_that_will_not_be_sent_is_told() -> None:
+    line = Line(up=False)
+    outbox, told = telling(line, now_s=100.0)
+    outbox.instruct("kpt/#", Instruction("bad key", 0.0, "hold"))
+    for number in range(3):
+        outbox.instruct("kpt/4582", Instruction(f"i{number}", 0.0, "hold", until_ts=99.0 if number == 0 else None))
+    assert told == [("bad key", False), ("i0", False)]
+    assert len(line.sent) == 0
