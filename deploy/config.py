@@ -92,6 +92,25 @@ class Ticketing(_Section):
     proof_window_s: float = Field(default=30, gt=0)
 
 
+class Payments(_Section):
+    """Whom ticketing asks for money, and how much risk it takes with bank cards; amounts in minor units."""
+
+    url: str | None = None
+    secret_file: Path | None = None
+    timeout_s: float = Field(default=10.0, gt=0, le=60)
+    statement: str = Field(default="Takt", min_length=1, max_length=22)  # what riders read; card schemes show 22
+    unpaid_minor_max: int = Field(default=20_000, ge=0, le=10**12)
+    taps_per_hour_max: int = Field(default=30, ge=1, le=10_000)
+    unverified_rides_max: int = Field(default=1, ge=0, le=100)
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and (not url.startswith(("http://", "https://")) or "@" in url):
+            raise ValueError("is not an address such as https://acquirer.example/api; a password goes to secret_file")
+        return url
+
+
 class Settings(BaseSettings):
     """Everything that can be set; `takt run --config takt.toml` reads it."""
 
@@ -113,6 +132,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     dispatch: Dispatch = Dispatch()
     ticketing: Ticketing = Ticketing()
+    payments: Payments = Payments()
 
 
 def read_settings(path: Path | None = None, **options: Any) -> Settings:

@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import re
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,9 +31,11 @@ from deploy.instance import Instance, read_json, write_private
 from deploy.serving import Grounds, Stop
 from deploy.users import Users
 from deploy.wiring import check_feed, read_network
+from deploy.wiring_payments import read_secret
 from dispatch.network import Network
 from dispatch.network_file import save_network
 from dispatch.timetable import busiest_weekday, first_day_shown, move_to
+from simulators.acquirer import Acquirer, address_of, free_socket, open_acquirer
 from simulators.city import make_city
 from simulators.player import CardConfig, DeviceConfig, PlayerConfig, PlayerSettings
 from simulators.provision import needed_devices
@@ -65,6 +68,7 @@ class Play:
     network: Network
     date: dt.date
     network_path: Path
+    acquirer: socket.socket | None = None  # where the simulated one will answer
 
 
 class _Logins(msgspec.Struct):
@@ -105,7 +109,20 @@ async def prepare(settings: Settings, options: DemoOptions, say: Say) -> tuple[S
     await asyncio.to_thread(save_network, network, path)
     clock = f"{int(options.at_s // 3600):02}:{int(options.at_s // 60 % 60):02}"
     say(f"playing {date:%A} {date.isoformat()} of feed {network.feed_version}: it is {clock} there")
-    return settings, Play(network, date, path)
+    settings, listener = _with_acquirer(settings, instance)
+    return settings, Play(network, date, path, listener)
+
+
+def _with_acquirer(settings: Settings, instance: Instance) -> tuple[Settings, socket.socket | None]:
+    """Settings that name a simulated acquirer, and the socket where it will answer; as they are where one is set."""
+    if settings.payments.url is not None:
+        return settings, None
+    secret_file = instance.keys_dir / "acquirer-secret"
+    if not secret_file.exists():
+        write_private(secret_file, secrets.token_hex(16).encode())
+    listener = free_socket()
+    chosen = {"url": address_of(listener), "secret_file": secret_file}
+    return settings.model_copy(update={"payments": settings.payments.model_copy(update=chosen)}), listener
 
 
 def _made_up(instance: Instance, seed: int) -> Path:
@@ -146,11 +163,22 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
         path = instance.folder / "player.json"
         write_private(path, msgspec.json.encode(config, enc_hook=str))
         child = Child("city", ["simulators", str(path)], instance.logs_dir / "city.log")
-        async with kept_running(child, stop.failed):
+        async with _acquirer(grounds, play.acquirer), kept_running(child, stop.failed):
             _welcome(grounds, len(devices), runtime.http_url, say)
             yield
 
     return running
+
+
+@asynccontextmanager
+async def _acquirer(grounds: Grounds, listener: socket.socket | None) -> AsyncIterator[None]:
+    """The simulated acquirer at work; nothing where the settings name another."""
+    if listener is None:
+        yield
+        return
+    journal = grounds.instance.folder / "demo-acquirer.jsonl"
+    async with open_acquirer(Acquirer(read_secret(grounds.settings), journal=journal), listener):
+        yield
 
 
 async def _provide(grounds: Grounds, network: Network, limit: int) -> list[DeviceConfig]:
