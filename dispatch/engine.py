@@ -17,6 +17,7 @@ from dispatch.claims import Claim, Timetable
 from dispatch.config import DispatchSettings
 from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.headway import Headways, MarkMemory, find_headways
+from dispatch.late import LateFixes, put_state, state_of
 from dispatch.lines import draw_lines
 from dispatch.matching import prepare_paths
 from dispatch.measures import (
@@ -85,12 +86,14 @@ class Engine:
         self.inference = Inference()
         self.reassignment = Reassignment()
         self.passage_log = PassageLog(PASSAGES_KEPT)
+        self.late = LateFixes()
         self.tracks = TrackCounts()
         self.refused: Counter[str] = Counter()  # fixes that were not folded, by reason
         self.claims: Counter[str] = Counter()  # claims that were not accepted, by reason
         self.trips_ended = 0
         self.trips_inferred = 0
         self.trips_exchanged = 0
+        self.refolded = 0
         self.desk = AlertDesk(settings.alerts)
         self.track_limits = TrackLimits(settings.silent_s, settings.off_route_m)
         self._door = Lock()  # held for an append or a swap
@@ -142,6 +145,7 @@ class Engine:
         if row is None:
             return "unknown_vehicle"
         operator_id, _, vehicle_id = vehicle_key.partition("/")
+        self.late.forget(row)
         if trip_id is None:
             self.orders.release(vehicle_key)
             self._claim(row, self.fleet.descriptor[row])
@@ -197,6 +201,7 @@ class Engine:
         self.orders.carry(crossing.trip, shift_s)
         self.network, self.roads, self.timetable, self.running = network, fresh.roads, fresh.timetable, fresh.running
         self.inference, self.reassignment, self._missing_s = fresh.inference, fresh.reassignment, -np.inf
+        self.late.clear()
         return kept
 
     @property
@@ -239,7 +244,8 @@ class Engine:
             "trips_ended": self.trips_ended,
             "trips_inferred": self.trips_inferred,
             "trips_exchanged": self.trips_exchanged,
-            **{f"fix_refused.{reason}": count for reason, count in self.refused.items()},
+            "tracks_told_anew": self.refolded,
+            **{f"fix_refused.{reason}": count for reason, count in (self.refused + self.late.refused).items()},
             **{f"claim_refused.{reason}": count for reason, count in self.claims.items()},
             **{f"passage_refused.{reason}": count for reason, count in self.tracks.refused.items()},
             **{f"alerts.{reason}": count for reason, count in self.desk.counts.items()},
@@ -259,6 +265,7 @@ class Engine:
         with self._door:
             parts, self._inbox, self._waiting = self._inbox, [], 0
         rounds = self._fold(join(parts), now_s) if parts else []
+        self._tell_anew(now_s)
         return _join_folded(rounds)
 
     def look(self, now_s: float) -> Snapshot:
@@ -321,13 +328,14 @@ class Engine:
             at = turn[rows[turn] >= 0]
             newer = fixes.ts_s[at] > fleet.ts_s[rows[at]]
             if not newer.all():
-                same = fixes.ts_s[at] == fleet.ts_s[rows[at]]
-                self.refused["duplicate"] += int(np.count_nonzero(same))
-                self.refused["out_of_order"] += int(np.count_nonzero(~newer & ~same))
+                old = at[~newer]
+                self.late.take(fleet, rows[old], fixes.take(old), x_m[old], y_m[old])
                 at = at[newer]
             if not len(at):
                 continue
-            rounds.append(self._fold_round(rows[at], fixes.take(at), x_m[at], y_m[at]))
+            taken = fixes.take(at)
+            self.late.note(rows[at], taken, x_m[at], y_m[at])
+            rounds.append(self._fold_round(rows[at], taken, x_m[at], y_m[at]))
             self._infer(rows[at], now_s)
         self.trips_exchanged += self.reassignment.improve(fleet, self.timetable, now_s, self.orders.cancelled.keys())
         return rounds
@@ -366,7 +374,32 @@ class Engine:
             on_route = offset_m <= self.track_limits.off_route_m
         return Folded(rows, fixes.ts_s, trip, zero_s, offset_m, on_route)
 
+    def _tell_anew(self, now_s: float) -> None:
+        """Fold the fixes of vehicles again to which one has come late; who would end elsewhere stays as he was."""
+        fleet, late = self.fleet, self.late
+        rows = late.due(now_s)
+        if not len(rows):
+            return
+        before = {row: state_of(fleet, row) for row in rows.tolist()}
+        newest_s, trip, zero_s = fleet.ts_s[rows], fleet.trip[rows], fleet.zero_s[rows]
+        # What was counted when these fixes were folded first is not counted again.
+        counted = self.tracks, self.claims, self._fixes, self.trips_ended
+        self.tracks, self.claims = TrackCounts(), Counter()
+        for at, fixes, x_m, y_m in late.put_back(fleet, rows):
+            self._fold_round(at, fixes, x_m, y_m)
+            late.move_on(fleet, at)
+        self.tracks, self.claims, self._fixes, self.trips_ended = counted
+        same = (fleet.ts_s[rows] == newest_s) & (fleet.trip[rows] == trip)
+        same &= (fleet.zero_s[rows] == zero_s) | (trip == NO_TRIP)
+        for row in rows[~same].tolist():
+            put_state(fleet, row, *before[row])
+            late.forget(row)
+        late.trim(rows[same])
+        self.refolded += int(np.count_nonzero(same))
+
     def _keep(self, passages: Passages) -> None:
+        if len(self.late) and len(passages):
+            passages = _take(passages, self.late.news(passages))
         self.passage_log.add(passages)
         self._passages += len(passages)
         if len(passages):

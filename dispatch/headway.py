@@ -81,8 +81,12 @@ class MarkMemory:
             self._add_apart(mark[rows], vehicle[rows], trip[rows], time_s[rows], due_s[rows])
 
     def _add_apart(self, mark: Ints, vehicle: Ints, trip: Ints, time_s: Floats, due_s: Floats) -> None:
-        again = (self.vehicle[0, mark] == vehicle) & (self.trip[0, mark] == trip)
-        left = ~again
+        known = (self.vehicle[:, mark] == vehicle) & (self.trip[:, mark] == trip)
+        late = known[1:].any(axis=0) | (known[0] & (time_s < self.time_s[1, mark]))
+        again = known[0] & ~late
+        if late.any():
+            self._correct(mark[late], vehicle[late], trip[late], time_s[late], due_s[late])
+        left = ~again & ~late
         for slot in range(PASSERS):
             chosen = left & (time_s > self.time_s[slot, mark])
             left &= ~chosen
@@ -91,6 +95,20 @@ class MarkMemory:
                 column[slot + 1 :, at] = column[slot:-1, at].copy()
             self._put(slot, at, vehicle[chosen], trip[chosen], time_s[chosen], due_s[chosen])
         self._put(0, mark[again], vehicle[again], trip[again], time_s[again], due_s[again])
+
+    def _correct(self, mark: Ints, vehicle: Ints, trip: Ints, time_s: Floats, due_s: Floats) -> None:
+        """Put right when vehicles passed that others have followed since; the order may change by it."""
+        known = (self.vehicle[:, mark] == vehicle) & (self.trip[:, mark] == trip)
+        times_s = np.where(known, time_s, self.time_s[:, mark])
+        order = np.argsort(-times_s, axis=0, kind="stable")
+        dues_s = np.where(known, due_s, self.due_s[:, mark])
+        for column, now in (
+            (self.vehicle, self.vehicle[:, mark]),
+            (self.trip, self.trip[:, mark]),
+            (self.time_s, times_s),
+            (self.due_s, dues_s),
+        ):
+            column[:, mark] = np.take_along_axis(now, order, axis=0)
 
     def _put(self, slot: int, mark: Ints, vehicle: Ints, trip: Ints, time_s: Floats, due_s: Floats) -> None:
         self.vehicle[slot, mark] = vehicle

@@ -194,12 +194,21 @@ class PassageLog:
         return Passages(vehicle[rows], trip[rows], zero_s[rows], stop[rows], arrival_s[rows], departure_s[rows])
 
     def since(self, written: int) -> Passages:
-        """What was added after the first `written`, in the order in which it came; of too many the newest."""
+        """What was added after the first `written`, in the order in which it came; of too many the newest.
+
+        What was corrected in between is told once, as it stands.
+        """
         size = self._ints.shape[1]
         count = min(self.written - written, size)
         at = (self.written - count + np.arange(count)) % max(size, 1)
         vehicle, trip, stop = self._ints[:, at]
         zero_s, arrival_s, departure_s = self._floats[:, at]
+        runs = zip(vehicle.tolist(), trip.tolist(), zero_s.tolist(), stop.tolist(), strict=True)
+        last = {run: i for i, run in enumerate(runs)}
+        if len(last) < count:
+            kept = np.array(sorted(last.values()), dtype=np.intp)
+            vehicle, trip, stop = vehicle[kept], trip[kept], stop[kept]
+            zero_s, arrival_s, departure_s = zero_s[kept], arrival_s[kept], departure_s[kept]
         return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
 
     def _grow(self, count: int) -> None:

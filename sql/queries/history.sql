@@ -7,7 +7,8 @@ SELECT make_history_days($1::date, $2::date);
 SELECT drop_history_days($1::date, $2::date);
 
 -- name: merge_passages
--- Takes over what was copied in; of a vehicle that came to a stop twice on one trip, the later one stays.
+-- Takes over what was copied in; of a vehicle that came to a stop twice on one trip, the later one stays. What differs by
+-- less than three minutes is the same passage, corrected by a position that came late.
 INSERT INTO passage AS p (service_date, trip_id, zero_at, vehicle, stop_sequence, start_date, route_id, direction_id,
                           stop_id, visit, arrival_at, departure_at, due_at, frequent_s, is_peak)
 SELECT DISTINCT ON (service_date, trip_id, zero_s, vehicle, stop_sequence)
@@ -17,7 +18,8 @@ FROM passage_incoming
 ORDER BY service_date, trip_id, zero_s, vehicle, stop_sequence, coalesce(departure_s, arrival_s) DESC NULLS LAST
 ON CONFLICT (service_date, trip_id, zero_at, vehicle, stop_sequence) DO UPDATE
 SET arrival_at = excluded.arrival_at, departure_at = excluded.departure_at
-WHERE coalesce(excluded.departure_at, excluded.arrival_at) > coalesce(p.departure_at, p.arrival_at);
+WHERE coalesce(excluded.departure_at, excluded.arrival_at)
+      > coalesce(p.departure_at, p.arrival_at) - interval '3 minutes';
 
 -- name: merge_headways
 -- Headways of the departures that came in and of those right behind them, up to $1 seconds.

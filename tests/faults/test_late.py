@@ -1,0 +1,129 @@
+"""Fault 11: every position three times, up to two minutes late and shuffled; gateway's rules and the engine together.
+
+The checker is a twin that got each position once and in time: where vehicles are is the same at every tick's end but
+for what has not arrived yet, and once everything has arrived the headways are the same within a second.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pytest
+
+from dispatch.claims import Timetable
+from dispatch.engine import Engine
+from dispatch.feed import read_feed
+from dispatch.late import TOLD_EVERY_S
+from dispatch.network import Network
+from dispatch.observations import Observations
+from dispatch.snapshot import Snapshot
+from gateway.admission import Limits, Memory, Outcome, admit
+from simulators.city import make_city
+
+MONDAY = dt.date(2026, 7, 13)
+FROM_S, TO_S = 8 * 3600, 8 * 3600 + 1200
+LATE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return read_feed(make_city(7, MONDAY), None, MONDAY).network
+
+
+def drive(network: Network, rng: np.random.Generator, every_s: float) -> Observations:
+    """Fixes of all trips of the morning, one vehicle a block, each with a delay of its own that comes and goes."""
+    timetable = Timetable(network)
+    runs = timetable.runs_of(MONDAY)
+    zero_s = timetable.day_start_s(MONDAY)
+    rows: list[tuple[str, float, float, float, str]] = []
+    driven = (runs.end_s >= zero_s + FROM_S) & (runs.start_s <= zero_s + TO_S)
+    for trip in runs.trip[driven].tolist():
+        block = network.block_id[network.trip_block[trip]] if network.trip_block[trip] >= 0 else f"t{trip}"
+        rows += _trip(network, trip, block, zero_s, rng, every_s)
+    rows.sort(key=lambda row: row[1])
+    keys = [row[0] for row in rows]
+    ts_s, x_m, y_m = (np.array([row[i] for row in rows]) for i in (1, 2, 3))
+    lat_deg, lon_deg = network.unproject(x_m, y_m)
+    unknown = np.full(len(rows), np.nan)
+    said = [(row[4], None, None, None, None, None) for row in rows]
+    return Observations(
+        keys, ts_s, ts_s, lat_deg, lon_deg, unknown, unknown, unknown, unknown, list(said), [None] * len(rows)
+    )
+
+
+def _trip(
+    network: Network, trip: int, block: str, zero_s: float, rng: np.random.Generator, every_s: float
+) -> list[tuple[str, float, float, float, str]]:
+    at = slice(network.trip_time_start[trip], network.trip_time_start[trip + 1])
+    pattern = network.trip_pattern[trip]
+    stops = slice(network.pattern_stop_start[pattern], network.pattern_stop_start[pattern + 1])
+    knots_s = np.column_stack((network.arrival_s[at], network.departure_s[at])).ravel()
+    knots_m = np.repeat(network.pattern_stop_along_m[stops], 2)
+    wave_s, shift = rng.uniform(600, 1500), rng.uniform(0, 2 * np.pi)
+    second = np.arange(max(knots_s[0], FROM_S), min(knots_s[-1], TO_S), every_s)
+    late_s = 60 + 50 * np.sin(2 * np.pi * second / wave_s + shift)
+    along_m = np.interp(second - late_s, knots_s, knots_m)
+    path = network.pattern_path[pattern]
+    points = slice(network.path_start[path], network.path_start[path + 1])
+    x_m = np.interp(along_m, network.point_along_m[points], network.point_x_m[points]) + rng.normal(0, 2, len(second))
+    y_m = np.interp(along_m, network.point_along_m[points], network.point_y_m[points]) + rng.normal(0, 2, len(second))
+    name = network.trip_id[trip]
+    return [
+        (f"op/{block}", zero_s + s, x, y, name)
+        for s, x, y in zip(second.tolist(), x_m.tolist(), y_m.tolist(), strict=True)
+    ]
+
+
+def play(network: Network, fixes: Observations, arrives_s: np.ndarray, order: np.ndarray) -> tuple[Engine, Snapshot]:
+    """Deliver the fixes `order[k]` at `arrives_s[k]`, by the gateway's rules, a tick every second."""
+    engine, memory, limits = Engine(network), Memory(), Limits()
+    sorting = np.argsort(arrives_s, kind="stable")
+    arrives_s, order = arrives_s[sorting], order[sorting]
+    seen_s: dict[str, float] = {}
+    first_s, last_s = float(np.floor(arrives_s[0])), float(fixes.ts_s[-1]) + TOLD_EVERY_S
+    arrives_s = np.minimum(arrives_s, float(fixes.ts_s[-1]))  # the network lets go of what it still holds
+    begin = 0
+    for now_s in np.arange(first_s + 1, last_s + 2):
+        end = int(np.searchsorted(arrives_s, now_s, side="right"))
+        if end > begin:
+            batch = fixes.take(order[begin:end])
+            judged = admit(batch, memory, float(now_s), limits)
+            assert not judged.counts().keys() & {"stale", "future", "teleport", "flood", "off_map"}
+            engine.ingest(batch.take(np.flatnonzero(judged.mask)))
+            assert Outcome.OUT_OF_ORDER not in judged.outcome
+        begin = end
+        engine.advance(float(now_s))
+        for key, row in engine.fleet.index.items():
+            assert engine.fleet.ts_s[row] >= seen_s.get(key, -np.inf)
+            seen_s[key] = float(engine.fleet.ts_s[row])
+    return engine, engine.look(last_s + 1)
+
+
+@pytest.mark.parametrize("every_s", [5.0, 20.0])
+def test_headways_are_those_of_the_clean_run(network: Network, every_s: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fixes = drive(network, rng, every_s)
+    number = len(fixes)
+    once = np.arange(number)
+    _, wanted = play(network, fixes, fixes.ts_s, once)
+    thrice = np.tile(once, 3)
+    engine, found = play(network, fixes, fixes.ts_s[thrice] + rng.uniform(0, LATE_S, 3 * number), thrice)
+
+    def place(snapshot: Snapshot) -> dict[str, tuple[object, ...]]:
+        return {row.vehicle_id: (row.ts, row.trip_id, row.distance_m) for row in snapshot.vehicles}
+
+    assert place(found) == place(wanted)
+    pairs = {row.vehicle_id: row for row in wanted.headways}
+    assert len(pairs) > 20
+    compared = 0
+    for row in found.headways:
+        other = pairs.pop(row.vehicle_id)
+        assert row.leader_id == other.leader_id
+        assert row.estimated == other.estimated
+        if row.headway_s is not None and other.headway_s is not None:
+            assert row.headway_s == pytest.approx(other.headway_s, abs=1.0)
+            compared += 1
+    assert not pairs
+    assert compared > 20
+    print(f"{number} fixes, {len(found.headways)} headways, told anew {engine.refolded} times")
