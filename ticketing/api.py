@@ -14,13 +14,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ticketing.activity import Activity
 from ticketing.books import Books
 from ticketing.cards import Card, CardDesk, EnrolledCard
+from ticketing.city_schema import Name
 from ticketing.desk import Desk, SoldTicket, Ticket
 from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
 from ticketing.lists import DenyList, Lists
 from ticketing.service import Ticketing
 from ticketing.shifts import Shift, Shifts
-from ticketing.tariff import Name
 from ticketing.verdict import Answer, Bank, Offline, Say, Tap, Verdict
 
 TAPS_AT_ONCE_MAX = 1000

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
-from datetime import date
+import calendar
+import itertools
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ticketing.days import WEEKDAYS
-from ticketing.tariff import Name, Valid
+from ticketing.days import WEEKDAYS, day_bounds_s, service_day
+from ticketing.errors import TariffError
 
 Ids = tuple[str, ...]
+EVERYWHERE = "*"
 MEDIA_TYPES = {"none": 0, "paper": 1, "card": 2, "bank": 3, "app": 4}
 """The names of GTFS fare_media_type."""
+
+
+class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name for people, in Ukrainian and English."""
+
+    uk: str
+    en: str
+
+
+class Valid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a product is valid from its start; exactly one of the four."""
+
+    hours: int | None = None
+    days: int | None = None
+    service_days: int | None = None
+    months: int | None = None
+
+    def given(self) -> list[int]:
+        """The spans that are written down: one, when the file is right."""
+        return [span for span in (self.hours, self.days, self.service_days, self.months) if span is not None]
+
+    def end_s(self, start_s: int, day_start: time, zone: ZoneInfo) -> int:
+        """The end of the half-open validity [start_s, end), Unix seconds.
+
+        Days are of 24 hours; service days and months follow the city's clock, so that they keep the hour over
+        daylight saving and a month from 31 January ends with the last day of February.
+        """
+        if self.hours is not None:
+            return start_s + self.hours * 3600
+        if self.days is not None:
+            return start_s + self.days * 86400
+        if self.months is not None:
+            return int(_months_later(datetime.fromtimestamp(start_s, zone), self.months).timestamp())
+        last = service_day(start_s, day_start, zone) + timedelta(days=(self.service_days or 1) - 1)
+        return day_bounds_s(last, day_start, zone)[1]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,7 +222,11 @@ class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """A product that rides are taken from: all of them while it is valid, or a number."""
+    """A product that rides are taken from: all of them while it is valid, or a number.
+
+    It is sold as a code or on a city card. passback_minutes: not again on the same vehicle within them; proof: the code
+    is good only with the fresh proof of the passenger's device.
+    """
 
     price_minor: int
     valid: Valid
@@ -189,6 +235,23 @@ class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):
     within: Ids = ()
     hours: str | None = None
     categories: Ids = ()
+    passback_minutes: int = 0
+    proof: bool = False
+
+    @property
+    def scope(self) -> Ids:
+        """The networks that it is for; empty: all of them."""
+        return () if EVERYWHERE in self.networks else self.networks
+
+
+class Purse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rides paid from a city card's money: fare_minor is short for one [[fare]] that is the same for every ride."""
+
+    fare_minor: int | None = None
+    passback_minutes: int = 0
+
+
+NO_PURSE = Purse()
 
 
 class Bulk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,6 +269,13 @@ class Trips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     held_max: int
     valid_months: int | None = None
     networks: Ids = ()
+
+    def cost_minor(self, trips: int) -> int:
+        """What so many trips cost when bought at once; ValueError where so many are not sold."""
+        if not 1 <= trips <= self.top_up_max:
+            raise ValueError(f"{trips} trips cannot be bought at once: 1 to {self.top_up_max} can")
+        step = max((row for row in self.bulk if row.trips <= trips), key=lambda row: row.trips)
+        return trips * step.price_minor
 
 
 class Debit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -245,9 +315,9 @@ class TariffFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     version: int
-    city: Name
     currency: str
     timezone: str
+    city: Name = Name("", "")
     service_day_starts: str = "00:00"
     week_starts: str = "mon"
     default_category: str | None = None
@@ -262,9 +332,87 @@ class TariffFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cap: tuple[Cap, ...] = ()
     extension: tuple[Extension, ...] = ()
     surcharge: tuple[Surcharge, ...] = ()
-    # "pass" is a word of Python's.
-    passes: tuple[Pass, ...] = msgspec.field(default=(), name="pass")
+    product: tuple[Pass, ...] = ()
+    purse: Purse = NO_PURSE
     trips: Trips | None = None
     debit: tuple[Debit, ...] = ()
     group: Group = NO_GROUP
     penalty: tuple[Penalty, ...] = ()
+
+
+def read_tariff_file(text: str, file: str) -> TariffFile:
+    """The file as it is written, not yet checked for sense; TariffError names `file`, the entry and the field."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TariffError(f"{file}: {error}") from None
+    except RecursionError:
+        raise TariffError(f"{file}: it is nested too deeply to be a tariff") from None
+    try:
+        parsed = msgspec.convert(raw, TariffFile)
+    except msgspec.ValidationError as error:
+        raise TariffError(f"{file}: {_readable(str(error), raw)}") from None
+    if parsed.purse.fare_minor is None:
+        return parsed
+    if parsed.fare:
+        raise TariffError(f"{file}: purse.fare_minor: give it, or [[fare]]; not both")
+    ride = Fare("ride", Name("Поїздка", "Ride"), parsed.purse.fare_minor)
+    return msgspec.structs.replace(parsed, fare=(ride,))
+
+
+def _months_later(start: datetime, months: int) -> datetime:
+    year, month0 = divmod(start.year * 12 + start.month - 1 + months, 12)
+    day = min(start.day, calendar.monthrange(year, month0 + 1)[1])
+    return start.replace(year=year, month=month0 + 1, day=day)
+
+
+def with_line(message: str, text: str) -> str:
+    """A complaint about an entry or a field with the line of the file where it stands, where that can be found."""
+    said = message.partition(": ")[2]
+    lines = text.splitlines()
+    place = re.search(r" - at `([^`]+)`", said)
+    named = re.match(r"(\w+) (?:'([^']+)'|(\d+))[.:]? ?(\w*)", place[1] if place else said)
+    if named is None:
+        key = re.match(r"(\w+)[.:]", said) or (place and re.match(r"(\w+)", place[1]))
+        return _at(message, _line_of(lines, key[1], 0, len(lines))) if key else message
+    kind, name, number, field = named.groups()
+    first, last = _block(lines, kind, name, int(number) if number else None)
+    if first is None:
+        return message
+    line = _line_of(lines, field, first, last) if field else None
+    return _at(message, first if line is None else line)
+
+
+def _at(message: str, line: int | None) -> str:
+    return message if line is None else f"{message} (line {line + 1})"
+
+
+def _block(lines: list[str], kind: str, name: str | None, number: int | None) -> tuple[int | None, int]:
+    """The lines [first, last) of an entry, by its id or its number among those of its kind."""
+    heads = [place for place, line in enumerate(lines) if line.startswith("[")] + [len(lines)]
+    count = 0
+    for first, last in itertools.pairwise(heads):
+        head = lines[first].split("#")[0].strip(" []")
+        count += head == kind
+        named = any(re.match(rf'id\s*=\s*["\']{re.escape(name or "")}["\']', line) for line in lines[first:last])
+        # A complaint about two kinds of one name space names several: the id alone decides.
+        if (head == kind and number == count) or (name is not None and named and kind in (head, "product")):
+            return first, last
+    return None, len(lines)
+
+
+def _line_of(lines: list[str], key: str, first: int, last: int) -> int | None:
+    for place in range(first, last):
+        if re.match(rf"\s*\[*{re.escape(key)}\b", lines[place]):
+            return place
+    return None
+
+
+def _readable(message: str, raw: Mapping[str, object]) -> str:
+    """msgspec's sentence with an entry's id in place of its number, where there is one."""
+    place = re.search(r"\$\.(\w+)\[(\d+)\]", message)
+    items = raw.get(place[1]) if place else None
+    if place and isinstance(items, list) and isinstance(items[int(place[2])], dict):
+        name = items[int(place[2])].get("id", f"number {int(place[2]) + 1}")
+        return message.replace(place[0], f"{place[1]} {name!r}")
+    return message.replace("$.", "").replace("`$`", "the top level")

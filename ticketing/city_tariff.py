@@ -7,7 +7,6 @@ docs/tariff.md says how to write one.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
@@ -15,9 +14,8 @@ from functools import cached_property
 from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
-
 from ticketing.city_schema import (
+    EVERYWHERE,
     MEDIA_TYPES,
     NO_GROUP,
     Cap,
@@ -30,6 +28,7 @@ from ticketing.city_schema import (
     Hours,
     Ids,
     Join,
+    Name,
     NamedEntry,
     Pass,
     Penalty,
@@ -37,6 +36,8 @@ from ticketing.city_schema import (
     TariffFile,
     Transfer,
     Trips,
+    read_tariff_file,
+    with_line,
 )
 from ticketing.days import WEEKDAYS
 from ticketing.errors import TariffError
@@ -55,7 +56,6 @@ from ticketing.fares import (
     same_currency,
 )
 from ticketing.money import MINOR_MAX, check_currency
-from ticketing.tariff import Name, Product, Purse, Tariff
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CLOCK = re.compile(r"(\d\d):([0-5]\d)")
@@ -103,7 +103,9 @@ class CityTariff:
             network = table.network_by_route.get(route_id or "")
             if network is not None:
                 return network
-        return self.network_by_operator.get(operator) if operator is not None else None
+        if operator is None:
+            return None
+        return self.network_by_operator.get(operator, self.network_by_operator.get(EVERYWHERE))
 
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop in all tables."""
@@ -119,17 +121,13 @@ class CityTariff:
 
     def bulk_minor(self, trips: int) -> int:
         """What so many trips cost when bought at once; ValueError where the tariff does not sell them."""
-        if self.trips is None or not 1 <= trips <= self.trips.top_up_max:
-            most = self.trips.top_up_max if self.trips else 0
-            raise ValueError(f"{trips} trips cannot be bought at once: 1 to {most} can")
-        step = max((row for row in self.trips.bulk if row.trips <= trips), key=lambda row: row.trips)
-        return trips * step.price_minor
+        if self.trips is None:
+            raise ValueError("this tariff sells no trips ahead")
+        return self.trips.cost_minor(trips)
 
     def pass_until_s(self, one: Pass, start_s: int) -> int:
         """The end of a pass's half-open validity [start_s, end), Unix seconds, as for any product."""
-        product = Product(one.id, one.name, one.price_minor, one.valid)
-        simple = Tariff(self.version, self.currency, self.zone, self.day_start, Purse(0), {}, {})
-        return simple.valid_until_s(product, start_s)
+        return one.valid.end_s(start_s, self.day_start, self.zone)
 
     def penalty_of(self, network: str | None) -> Penalty | None:
         """The penalty on a network: the first that names it, else the first for all."""
@@ -173,16 +171,9 @@ def parse_city_tariff(text: str, file: str, feed: Fares | None = None) -> CityTa
     Raises TariffError, which names `file` and the field that is wrong.
     """
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TariffError(f"{file}: {error}") from None
-    except RecursionError:
-        raise TariffError(f"{file}: it is nested too deeply to be a tariff") from None
-    try:
-        parsed = msgspec.convert(raw, TariffFile)
-    except msgspec.ValidationError as error:
-        raise TariffError(f"{file}: {_readable(str(error), raw)}") from None
-    return _Checker(parsed, file, feed).tariff()
+        return _Checker(read_tariff_file(text, file), file, feed).tariff()
+    except TariffError as error:
+        raise TariffError(with_line(str(error), text)) from None
 
 
 class _Checker:
@@ -239,7 +230,7 @@ class _Checker:
             caps=p.cap,
             extensions=p.extension,
             surcharges=p.surcharge,
-            passes={one.id: one for one in p.passes},
+            passes={one.id: one for one in p.product},
             trips=p.trips,
             debits=p.debit,
             group=p.group,
@@ -256,7 +247,7 @@ class _Checker:
 
     def _all_ids(self) -> list[tuple[str, list[str]]]:
         p = self._parsed
-        priced: list[Entry] = [*p.fare, *p.transfer, *p.cap, *p.extension, *p.surcharge, *p.passes]
+        priced: list[Entry] = [*p.fare, *p.transfer, *p.cap, *p.extension, *p.surcharge, *p.product]
         lists: list[tuple[str, Iterable[Entry]]] = [
             ("network", p.network),
             ("zone", p.zone),
@@ -265,7 +256,7 @@ class _Checker:
             ("hours", p.hours),
             ("penalty", p.penalty),
             # One name space: a receipt names them by id.
-            ("fare, transfer, cap, extension, surcharge or pass", priced),
+            ("fare, transfer, cap, extension, surcharge or product", priced),
         ]
         return [(word, [item.id for item in items]) for word, items in lists]
 
@@ -310,8 +301,9 @@ class _Checker:
 
     def _scope(self, where: str, item: object) -> None:
         """The lists and names that several kinds of entries have, checked alike."""
+        everywhere = {EVERYWHERE} if isinstance(item, Pass) else set()
         for fields, known in (
-            (("networks", "once_on"), self._networks),
+            (("networks", "once_on"), self._networks | everywhere),
             (("within", "zones", "starts", "ends"), self._zones),
             (("media",), self._media),
             (("categories", "exempt"), self._categories),
@@ -344,10 +336,11 @@ class _Checker:
             self._one_of(f"surcharge {extra.id!r}", "on", extra.on, ("boarding", "exit", "either"))
         for cap in p.cap:
             self._check_cap(cap, f"cap {cap.id!r}")
-        for one in p.passes:
-            self._check_pass(one, f"pass {one.id!r}")
+        for one in p.product:
+            self._check_pass(one, f"product {one.id!r}")
         for number, debit in enumerate(p.debit, 1):
             self._check_debit(debit, f"debit {number}")
+        self._range("purse", "passback_minutes", p.purse.passback_minutes, 0, 1440)
         self._range("group", "companions_max", p.group.companions_max, 0, 100)
         if p.trips is not None:
             self._check_trips(p.trips)
@@ -371,6 +364,7 @@ class _Checker:
         self._scope(where, one)
         self._price(where, one.price_minor)
         self._range(where, "rides", one.rides, 1, 1000)
+        self._range(where, "passback_minutes", one.passback_minutes, 0, 1440)
         spans = one.valid.given()
         if len(spans) != 1 or not 0 < spans[0] <= 3660:
             self._fail(where, "valid", "name exactly one of hours, days, service_days, months, from 1 to 3660")
@@ -506,13 +500,3 @@ class _Checker:
 
 def _prices(minor: int, categories: Ids, media: Ids) -> tuple[Price, ...]:
     return tuple(Price(minor, category, medium) for category in categories or (None,) for medium in media or (None,))
-
-
-def _readable(message: str, raw: Mapping[str, object]) -> str:
-    """msgspec's sentence with an entry's id in place of its number, where there is one."""
-    place = re.search(r"\$\.(\w+)\[(\d+)\]", message)
-    items = raw.get(place[1]) if place else None
-    if place and isinstance(items, list) and isinstance(items[int(place[2])], dict):
-        name = items[int(place[2])].get("id", f"number {int(place[2]) + 1}")
-        return message.replace(place[0], f"{place[1]} {name!r}")
-    return message.replace("$.", "").replace("`$`", "the top level")

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ticketing.city_schema import Name
 from ticketing.errors import TariffError
 from ticketing.fares import NONE, Fares, JoinRule, LegRule, LimitFrom, Pays, Price, Timeframe, TransferRule, Words
 from ticketing.money import MINOR_MAX, currency_digits
-from ticketing.tariff import Name
 
 FARE_FILES = (
     "fare_products.txt",

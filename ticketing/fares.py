@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ticketing.tariff import Name
+from ticketing.city_schema import Name
 
 Words = frozenset[str]
 NONE: Words = frozenset()

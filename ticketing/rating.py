@@ -34,7 +34,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
     rider 0 holds the medium, 1 and more ride along. tap is the first ride of the journey for a transfer; since_s and
     until_s its half-open time; limit_minor and spent_minor a cap's amount and what had been spent; number the rides
-    made or left; percent what a category pays; other the second rule of a combination.
+    made or left; percent what a category pays; other the second rule of a combination; held what the ride was taken
+    from, by its id (HeldPass).
     """
 
     kind: StepKind
@@ -49,6 +50,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int | None = None
     percent: int | None = None
     other: str | None = None
+    held: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -257,14 +259,14 @@ def _fares_of(
         if ride.kind != "ride":
             _odd(fare, number, tariff, rider)
             continue
-        fare.covered = _unlimited(ride, tariff, passes)
-        if fare.covered is not None:
-            fare.add(Step("pass", 0, fare.covered.id, number))
+        if (whole := _unlimited(ride, tariff, passes)) is not None:
+            fare.covered, held = whole
+            fare.add(Step("pass", 0, fare.covered.id, number, held=held.id))
         elif number == 0 and (part := _partly(ride, tariff, passes, rider)) is not None:
-            held, extension = part
-            fare.add(Step("pass", 0, held.id, number))
+            fare.covered, held, extension = part
+            fare.add(Step("pass", 0, fare.covered.id, number, held=held.id))
             fare.add(Step("extension", extension.price_minor, extension.id, number), extension.price_minor)
-            fare.covered, fare.starts = held, True
+            fare.starts = True
         else:
             one = link(ride.leg, chain if number == 0 or tariff.group.transfers else (), tariff.tables, rider)
             chain.append(one)
@@ -344,22 +346,24 @@ def _valid(held: HeldPass, ride: Ride) -> bool:
 
 def _in_scope(one: Pass, ride: Ride, tariff: CityTariff, *, zones: bool = True) -> bool:
     return (
-        (not one.networks or ride.leg.network in one.networks)
+        (not one.scope or ride.leg.network in one.scope)
         and (not zones or not one.within or ride.leg.within(frozenset(one.within)))
         and tariff.hours_hold(one.hours, ride.leg.start_s)
     )
 
 
-def _unlimited(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> Pass | None:
+def _unlimited(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> tuple[Pass, HeldPass] | None:
     """A pass without count that covers the whole ride; the one that ends first."""
     for held in sorted(passes, key=lambda held: held.until_s):
         one = (tariff.passes or {}).get(held.product)
         if one is not None and held.rides_left is None and _valid(held, ride) and _in_scope(one, ride, tariff):
-            return one
+            return one, held
     return None
 
 
-def _partly(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], rider: Rider) -> tuple[Pass, Extension] | None:
+def _partly(
+    ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], rider: Rider
+) -> tuple[Pass, HeldPass, Extension] | None:
     """A pass that covers a part of the ride, where the tariff sells the rest for less than the ride."""
     if not passes or not tariff.extensions:
         return None
@@ -372,7 +376,7 @@ def _partly(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], rider: R
             continue
         extension = find_extension(ride.leg, one.within, fares[0].minor, tariff)
         if extension is not None and _in_scope(one, ride, tariff, zones=False):
-            return one, extension
+            return one, held, extension
     return None
 
 
@@ -391,7 +395,8 @@ def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used
         if one is None and (ahead is None or (ahead.networks and fare.ride.leg.network not in ahead.networks)):
             continue
         used[held.id] = used.get(held.id, 0) + 1
-        fare.add(Step("trip" if ahead else "pass", -fare.minor, held.product, number=left - 1), -fare.minor)
+        kind: StepKind = "trip" if ahead else "pass"
+        fare.add(Step(kind, -fare.minor, held.product, number=left - 1, held=held.id), -fare.minor)
         return
 
 

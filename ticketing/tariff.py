@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-import calendar
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import time
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from ticketing.city_schema import (
+    EVERYWHERE,
+    MEDIA_TYPES,
+    Name,
+    Network,
+    Pass,
+    TariffFile,
+    Trips,
+    Valid,
+    read_tariff_file,
+    with_line,
+)
 from ticketing.errors import TariffError
 from ticketing.money import MINOR_MAX, check_currency
 
-EVERYWHERE = "*"
+TRIPS = "trips"
+"""The product of trips bought ahead in any number, priced by [trips] of the file."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-
-
-class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A name for people, in Ukrainian and English."""
-
-    uk: str
-    en: str
-
-
-class Valid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a product is valid from its start; exactly one of the four."""
-
-    hours: int | None = None
-    days: int | None = None
-    service_days: int | None = None
-    months: int | None = None
-
-    def given(self) -> list[int]:
-        """The spans that are written down: one, when the file is right."""
-        return [span for span in (self.hours, self.days, self.service_days, self.months) if span is not None]
-
-
-class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of the city's services: the operators that run it ("*": all of them)."""
-
-    id: str
-    operators: tuple[str, ...]
+_TRIPS_NAME = Name("Поїздки наперед", "Trips bought ahead")
+_TRIPS_MONTHS = 60
 
 
 class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,16 +54,6 @@ class Purse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passback_minutes: int = 0
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
-    currency: str
-    timezone: str
-    service_day_starts: str
-    network: tuple[Network, ...]
-    purse: Purse
-    product: tuple[Product, ...]
-
-
 @dataclass(frozen=True)
 class Tariff:
     """One version of the tariff, checked; products and networks by id."""
@@ -89,28 +65,24 @@ class Tariff:
     purse: Purse
     products: Mapping[str, Product]
     networks: Mapping[str, Network]
+    trips: Trips | None = None
+
+    def trips_ahead(self, trips: int) -> Product:
+        """So many trips bought at once as one product; ValueError where they are not sold."""
+        if self.trips is None:
+            raise ValueError("this tariff sells no trips ahead: it has no [trips]")
+        months = Valid(months=self.trips.valid_months or _TRIPS_MONTHS)
+        return Product(
+            TRIPS, _TRIPS_NAME, self.trips.cost_minor(trips), months, trips, self.trips.networks or (EVERYWHERE,)
+        )
 
     def networks_of(self, operator: str) -> tuple[str, ...]:
         """The networks that an operator's vehicles belong to; "*" is always one of them."""
         return self._networks_by_operator.get(operator, self._networks_of_all)
 
     def valid_until_s(self, product: Product, start_s: int) -> int:
-        """The end of the half-open validity [start_s, end), Unix seconds.
-
-        Days are of 24 hours; service days and months follow the city's clock, so that they keep the hour over
-        daylight saving and a month from 31 January ends with the last day of February.
-        """
-        valid = product.valid
-        if valid.hours is not None:
-            return start_s + valid.hours * 3600
-        if valid.days is not None:
-            return start_s + valid.days * 86400
-        local = datetime.fromtimestamp(start_s, self.zone)
-        if valid.months is not None:
-            return int(_months_later(local, valid.months).timestamp())
-        day = local.date() if local.time() >= self.service_day_start else local.date() - timedelta(days=1)
-        end = datetime.combine(day + timedelta(days=valid.service_days or 1), self.service_day_start, self.zone)
-        return int(end.timestamp())
+        """The end of the half-open validity [start_s, end), Unix seconds."""
+        return product.valid.end_s(start_s, self.service_day_start, self.zone)
 
     @cached_property
     def _networks_of_all(self) -> tuple[str, ...]:
@@ -129,19 +101,14 @@ class Tariff:
 
 
 def parse_tariff(text: str, file: str) -> Tariff:
-    """The tariff of a TOML text; TariffError names `file` and the field that is wrong."""
+    """What the desk sells and the judge asks, from a tariff's text; TariffError names `file`, field and line."""
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TariffError(f"{file}: {error}") from None
-    try:
-        parsed = msgspec.convert(raw, _File)
-    except msgspec.ValidationError as error:
-        raise TariffError(f"{file}: {_readable(str(error), raw)}") from None
-    return _checked(parsed, file)
+        return _checked(read_tariff_file(text, file), file)
+    except TariffError as error:
+        raise TariffError(with_line(str(error), text)) from None
 
 
-def _checked(parsed: _File, file: str) -> Tariff:
+def _checked(parsed: TariffFile, file: str) -> Tariff:
     try:
         check_currency(parsed.currency)
         zone = ZoneInfo(parsed.timezone)
@@ -153,19 +120,42 @@ def _checked(parsed: _File, file: str) -> Tariff:
     clock = _CLOCK.fullmatch(parsed.service_day_starts)
     if clock is None:
         raise TariffError(f"{file}: service_day_starts is a time HH:MM, not {parsed.service_day_starts!r}")
-    if not 0 <= parsed.purse.fare_minor <= MINOR_MAX:
-        raise TariffError(f"{file}: purse.fare_minor is an amount of minor units, not {parsed.purse.fare_minor}")
+    fare_minor = _card_fare_minor(parsed)
+    if not 0 <= fare_minor <= MINOR_MAX:
+        raise TariffError(f"{file}: purse.fare_minor is an amount of minor units, not {fare_minor}")
     networks = {network.id: network for network in parsed.network}
     if len(networks) < len(parsed.network):
         raise TariffError(f"{file}: network: an id is there twice")
     products: dict[str, Product] = {}
-    for product in parsed.product:
-        _check_product(product, networks, f"{file}: product {product.id!r}")
-        if product.id in products:
-            raise TariffError(f"{file}: product {product.id!r} is there twice")
-        products[product.id] = product
+    for one in parsed.product:
+        product = _product(one)
+        _check_product(product, networks, f"{file}: product {one.id!r}")
+        if one.id in products:
+            raise TariffError(f"{file}: product {one.id!r} is there twice")
+        products[one.id] = product
     start = time(int(clock[1]), int(clock[2]))
-    return Tariff(parsed.version, parsed.currency, zone, start, parsed.purse, products, networks)
+    purse = Purse(fare_minor, parsed.purse.passback_minutes)
+    return Tariff(parsed.version, parsed.currency, zone, start, purse, products, networks, parsed.trips)
+
+
+def _product(one: Pass) -> Product:
+    return Product(
+        one.id,
+        one.name,
+        one.price_minor,
+        one.valid,
+        one.rides,
+        one.networks or (EVERYWHERE,),
+        one.passback_minutes,
+        one.proof,
+    )
+
+
+def _card_fare_minor(parsed: TariffFile) -> int:
+    """The least that a ride costs by city card; where prices differ, the rating of the day says which it is."""
+    cards = {medium.id for medium in parsed.media if MEDIA_TYPES.get(medium.type) == MEDIA_TYPES["card"]}
+    fares = [fare.price_minor for fare in parsed.fare if not fare.media or cards & set(fare.media)]
+    return min(fares, default=0)
 
 
 def _check_product(product: Product, networks: Mapping[str, Network], where: str) -> None:
@@ -183,19 +173,3 @@ def _check_product(product: Product, networks: Mapping[str, Network], where: str
     for network in product.networks:
         if network != EVERYWHERE and network not in networks:
             raise TariffError(f"{where}: networks names {network!r}, which has no [[network]] in this file")
-
-
-def _months_later(start: datetime, months: int) -> datetime:
-    year, month0 = divmod(start.year * 12 + start.month - 1 + months, 12)
-    day = min(start.day, calendar.monthrange(year, month0 + 1)[1])
-    return start.replace(year=year, month=month0 + 1, day=day)
-
-
-def _readable(message: str, raw: Mapping[str, object]) -> str:
-    """msgspec's sentence with the product's id in place of its number, where there is one."""
-    place = re.search(r"\$\.product\[(\d+)\]", message)
-    products = raw.get("product")
-    if place and isinstance(products, list) and isinstance(products[int(place[1])], dict):
-        name = products[int(place[1])].get("id", f"number {int(place[1]) + 1}")
-        return message.replace(place[0], f"product {name!r}")
-    return message.replace("$.", "").replace("`$`", "the top level")

@@ -442,7 +442,7 @@ def test_a_pass_covers_its_scope_and_its_time():
         FLAT,
         entry("network", "tram"),
         entry("network", "night"),
-        entry("pass", "month", price_minor=5000, valid={"months": 1}, networks=["tram"]),
+        entry("product", "month", price_minor=5000, valid={"months": 1}, networks=["tram"]),
     )
     held = HeldPass("p", "month", at("08:00"), at("12:00"))
     taps = (tap("07:59", "tram"), tap("08:00", "tram"), tap("09:00", "night"), tap("12:00", "tram"))
@@ -453,7 +453,7 @@ def test_rides_of_a_carnet_go_to_what_would_cost_and_what_ends_first():
     city = tariff(
         FLAT,
         entry("transfer", "forty", minutes=40),
-        entry("pass", "ten", price_minor=1500, rides=10, valid={"days": 90}),
+        entry("product", "ten", price_minor=1500, rides=10, valid={"days": 90}),
     )
     held = (HeldPass("late", "ten", 0, 4e9, 5), HeldPass("soon", "ten", 0, 3e9, 1))
     rating = rate_day([tap("08:00"), tap("08:20"), tap("10:00")], city, Account(passes=held))
@@ -467,7 +467,7 @@ def test_a_pass_of_some_zones_with_an_extension():
         ZONES,
         gates(),
         entry("extension", "e3", price_minor=150, zones=["3"]),
-        entry("pass", "inner", price_minor=4000, valid={"days": 7}, within=["1", "2"]),
+        entry("product", "inner", price_minor=4000, valid={"days": 7}, within=["1", "2"]),
     )
     held = HeldPass("p", "inner", 0, 4e9)
     rides = (*ride("08:00", "s1", "s2"), *ride("10:00", "s2", "s3"), *ride("12:00", "s3", "s1"))
@@ -483,7 +483,7 @@ def test_an_airports_surcharge_stands_beside_caps_and_passes():
         entry("category", "adult"),
         entry("category", "staff"),
         entry("cap", "day", period="day", amount_minor=300),
-        entry("pass", "day_pass", price_minor=900, valid={"days": 1}),
+        entry("product", "day_pass", price_minor=900, valid={"days": 1}),
         entry("surcharge", "airport", price_minor=500, stops=["air"], exempt=["staff"]),
     )
     taps = (tap("08:00"), tap("09:00", stop_id="air"))

@@ -82,7 +82,7 @@ amount_minor = 1280
 id = "week"
 {NAME}period = "week"
 amount_minor = 4000
-[[pass]]
+[[product]]
 id = "ten"
 {NAME}price_minor = 1500
 rides = 10

@@ -1,0 +1,83 @@
+"""One tariff file, two readers of it: what the desk sells and the judge asks, and what rates an account's day."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+from ticketing.city_schema import MEDIA_TYPES
+from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.fares import Fares, LegRule, Rider
+from ticketing.tariff import Purse, Tariff, parse_tariff
+
+
+class Sold(NamedTuple):
+    """A tariff as both of its readers see it."""
+
+    tariff: Tariff
+    city: CityTariff
+
+
+def read_tariff(text: str, file: str, feed: Fares | None = None) -> Sold:
+    """The tariff of a TOML text, with the fares of the city's feed where it has some.
+
+    The purse's fare is the flat price where there is one; else what the day's rating says takes its place.
+
+    Raises TariffError, which names `file`, the entry, the field and the line.
+    """
+    city = parse_city_tariff(text, file, feed)
+    tariff = parse_tariff(text, file)
+    flat = flat_minor(city)
+    if flat is None:
+        return Sold(tariff, city)
+    return Sold(dataclasses.replace(tariff, purse=Purse(flat, tariff.purse.passback_minutes)), city)
+
+
+def media_of(tariff: CityTariff, kind: str) -> str | None:
+    """The fare medium of a kind (card, bank, app ...): the first that the file, else the feed, defines."""
+    for table in tariff.tables:
+        for media, number in table.media.items():
+            if number == MEDIA_TYPES[kind]:
+                return media
+    return None
+
+
+def flat_minor(tariff: CityTariff) -> int | None:
+    """What every ride by city card costs, whatever it is and whatever was ridden before; None where that is not so.
+
+    Passes and counted rides stand aside: the judge takes them from the card's tickets by itself. They make a tariff
+    depend on the day where they hold for parts of the city or of the day only.
+    """
+    media = media_of(tariff, "card")
+    if tariff.exits or tariff.extensions or any(not cap.media or media in cap.media for cap in tariff.caps):
+        return None
+    if any(one.within or one.hours for one in (tariff.passes or {}).values()):
+        return None
+    if any(category.percent != 100 for category in tariff.categories.values()):
+        return None
+    if tariff.surcharges or any(_changes_matter(table, media) for table in tariff.tables):
+        return None
+    return _one_price(tariff, media)
+
+
+def _changes_matter(table: Fares, media: str | None) -> bool:
+    rider = Rider(None, media)
+    free = any(rule.product is None or table.price(rule.product, rider) is not None for rule in table.transfer_rules)
+    return bool(free or table.join_rules)
+
+
+def _one_price(tariff: CityTariff, media: str | None) -> int | None:
+    prices: set[int] = set()
+    whatever = False
+    for table in tariff.tables:
+        for rule in table.leg_rules:
+            rows = [row.minor for row in table.products.get(rule.product, ()) if row.media in (None, media)]
+            prices.update(rows)
+            whatever = whatever or (bool(rows) and _holds_any_ride(rule, table))
+    return prices.pop() if len(prices) == 1 and whatever else None
+
+
+def _holds_any_ride(rule: LegRule, table: Fares) -> bool:
+    narrow = rule.networks or rule.from_areas or rule.to_areas or rule.within
+    timed = rule.from_timeframe or rule.to_timeframe or rule.below_m is not None
+    return not narrow and not timed and table.empty_is_any
