@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 
 PIECE_S_MIN = 55.0  # from one halt to the next, standing included
 PLACE_GRID_M = 200.0  # halts of two patterns in one square are one place
+AROUND_S = 1_800.0  # a place's headway is that of the hour around
+HEADWAY_S_MIN, HEADWAY_S_MAX = 90.0, 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Halts:
     along_m: Floats  # [H]
     x_m: Floats  # [H]
     y_m: Floats  # [H]
+    stop: Index  # [H] StopIdx, -1 between stops
     place: Index  # [H] dense numbers from 0
     places: int
 
@@ -62,16 +65,18 @@ def make_halts(network: Network, patterns: Index, spacing_m: float) -> Halts:
         shares.append(share)
         alongs.append(along_m)
     owner, along_m = np.concatenate(owners), np.concatenate(alongs)
+    leg, share = np.concatenate(legs), np.concatenate(shares)
     x_m, y_m = point_at(network, network.pattern_path[owner], along_m)
     place = _places(network, owner, x_m, y_m)
     return Halts(
         first=first,
         count=count,
-        leg=np.concatenate(legs),
-        share=np.concatenate(shares),
+        leg=leg,
+        share=share,
         along_m=along_m,
         x_m=x_m,
         y_m=y_m,
+        stop=np.where(share > 0, -1, network.pattern_stop[network.pattern_stop_start[owner] + leg]).astype(np.intp),
         place=place,
         places=int(place.max(initial=-1)) + 1,
     )
@@ -94,3 +99,20 @@ def _places(network: Network, owner: Index, x_m: Floats, y_m: Floats) -> Index:
     square = np.stack((line, np.floor(x_m / PLACE_GRID_M), np.floor(y_m / PLACE_GRID_M)), axis=1).astype(np.int64)
     _, place = np.unique(square, axis=0, return_inverse=True)
     return place.reshape(-1).astype(np.intp)
+
+
+def place_headways(place: Index, due_s: Floats) -> Floats:
+    """The scheduled headway, seconds, at each of N visits of places, all lines' ways that share a place together.
+
+    It is the mean of the hour around, so that riders come evenly although the timetable is not quite even.
+    """
+    order = np.lexsort((due_s, place))
+    # One axis for all places: far enough from each other that no hour reaches into the next place.
+    axis_s = (
+        due_s[order] - due_s.min(initial=np.inf) + place[order] * (np.ptp(due_s) + 3 * AROUND_S if due_s.size else 0)
+    )
+    first = np.searchsorted(axis_s, axis_s - AROUND_S, side="left")
+    last = np.searchsorted(axis_s, axis_s + AROUND_S, side="right") - 1
+    headway_s = np.empty(due_s.size)
+    headway_s[order] = (axis_s[last] - axis_s[first]) / np.maximum(last - first, 1)
+    return np.asarray(np.clip(np.where(headway_s > 0, headway_s, HEADWAY_S_MAX), HEADWAY_S_MIN, HEADWAY_S_MAX))

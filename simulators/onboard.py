@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from dispatch.network import Network
+from simulators.drivers import Note
 from simulators.duties import Duties
 from simulators.validators import decode_down
-from simulators.vehicles import OCCUPANCY, Fleet, Frame, Note
+from simulators.vehicles import OCCUPANCY, Fleet, Frame
 
 _encode = msgspec.json.Encoder().encode
 
@@ -97,13 +98,5 @@ class Onboard:
 
 
 def obey(fleet: Fleet, vehicle: int, payload: bytes, now_s: float) -> bool:
-    """What a driver makes of an instruction: a hold is done (mostly), anything else is read. True when understood."""
-    instruction = decode_down(payload)
-    instruction_id, until_s = instruction.get("id"), instruction.get("until_ts")
-    if not isinstance(instruction_id, str):
-        return False
-    if instruction.get("kind") == "hold" and isinstance(until_s, (int, float)):
-        fleet.hold(vehicle, instruction_id, float(until_s), now_s)
-    else:
-        fleet.notes.append(Note(vehicle, now_s, "instruction_read", instruction_id))
-    return True
+    """What a driver makes of an instruction as it came over the air; True when he could make sense of it."""
+    return fleet.instruct(vehicle, decode_down(payload), now_s)

@@ -171,9 +171,5 @@ class Outing:
 
     def _answer(self, now_s: float) -> None:
         """Send what drivers say to instructions, each when he says it."""
-        notes = self._fleet.notes
-        if notes:
-            self._fleet.notes = [note for note in notes if note.at_s > now_s]
-            for note in notes:
-                if note.at_s <= now_s:
-                    self._event(note.vehicle, self._onboard.answer(note))
+        for note in self._fleet.drivers.due(now_s):
+            self._event(note.vehicle, self._onboard.answer(note))

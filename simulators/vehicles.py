@@ -4,20 +4,24 @@ Each vehicle is in one phase until a known time, so a step only looks at those w
 two halts is worked out when somebody asks. Between halts the running time is the timetable's, times a draw of its own,
 times what the district's traffic does to all. At a halt, riders have gathered since the previous vehicle of the line:
 who comes late finds more of them and gets later, who follows closely finds none and catches up (Newell and Potts 1964).
-Drivers who are late drive a little faster, and recover at terminals, which nobody leaves before time.
+Drivers who are late drive a little faster, and recover at terminals, which nobody leaves before time unless asked to.
+They obey instructions as `drivers` says; while one is held, riders go on to come, and whoever follows finds fewer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.network import Network
 from dispatch.timetable import point_at
+from simulators.drivers import Drivers, Order
 from simulators.duties import Duties
-from simulators.halts import Halts, make_halts
+from simulators.halts import Halts, make_halts, place_headways
 from simulators.traffic import Traffic, make_traffic
 
 Index = NDArray[np.intp]
@@ -34,7 +38,6 @@ SPEED_MPS_MAX = 25.0  # whatever a timetable that rounds to minutes may ask for
 DEADHEAD_MPS = 9.0
 RAMP = 0.15  # share of a leg's time spent speeding up, and as much slowing down
 TRANSITIONS_MAX = 500  # one step never does more for one vehicle
-HOLD_S_MAX = 600.0  # the cap at a terminal, the longest that any law may ask for
 OCCUPANCY = ("EMPTY", "MANY_SEATS_AVAILABLE", "FEW_SEATS_AVAILABLE", "STANDING_ROOM_ONLY", "CRUSHED_STANDING_ROOM_ONLY")
 CROWDING = np.array([0.03, 0.35, 0.55, 0.85])  # load over capacity at which the next name begins
 
@@ -56,29 +59,22 @@ class VehicleSettings:
     halt_spacing_m: float = 450.0
     speed_mps_max: float = 17.0  # where the timetable does not ask for more
     capacity: int = 90
-    hold_compliance: float = 0.85
+    hold_compliance: float = 0.9  # share of instructions that are obeyed
     warm_up_s: float = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Vehicles that opened their doors: vehicle, halt's place, when, riders who got in, seconds the doors stay open."""
+    """Vehicles that riders got into: vehicle, halt's place, when, how many, seconds that the doors stay open for them.
+
+    The seconds are 0 where riders joined a vehicle that stood there already.
+    """
 
     vehicle: Index
     place: Index
     at_s: Floats
     boardings: Index
     dwell_s: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A driver's answer to an instruction."""
-
-    vehicle: int
-    at_s: float
-    event: str  # "instruction_read" or "instruction_done"
-    instruction_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +112,7 @@ class Fleet:
         self.run_pattern: Index = network.trip_pattern[duties.runs.trip].astype(np.intp)
         self.halts: Halts = make_halts(network, np.unique(self.run_pattern), settings.halt_spacing_m)
         self.zero_s = duties.zero_s()
-        headway_s = np.where(np.isnan(duties.headway_s), 1_200.0, duties.headway_s)
-        self.run_headway_s = np.clip(headway_s, 90.0, 3_600.0)
+        self.headway_first, self.headway_s = self._place_headways()
         self.run_guided: Flags = np.isin(network.route_type[network.pattern_route[self.run_pattern]], RAILS_AND_WIRES)
         size = len(duties)
         self.run: Index = duties.first[:-1].copy()
@@ -129,17 +124,20 @@ class Fleet:
         self.from_y_m: Floats = np.zeros(size)
         self.driven_m: Floats = rng.uniform(1e4, 3e5, size)
         self.load: Index = np.zeros(size, dtype=np.intp)
-        self.hold_until_s: Floats = np.zeros(size)
-        self.hold_id: list[str | None] = [None] * size
-        self.notes: list[Note] = []
-        self.served_s: Floats = np.full(self.halts.places, np.nan)
+        self.ready_s: Floats = np.zeros(size)  # who stands: when it could leave
+        self.planned_s: Floats = np.zeros(size)  # and when it would, if nobody asked for anything
+        stops = {stop_id: stop for stop, stop_id in enumerate(network.stop_id)}
+        self.drivers = Drivers(settings.hold_compliance, int(rng.integers(2**32)), stops)
+        self.kept: dict[int, Order] = {}  # the order that a vehicle stands under
+        self.served_s: Floats = np.full(self.halts.places, np.nan)  # until then riders have got in
+        self.last_at: Index = np.full(self.halts.places, -1, dtype=np.intp)  # who came there last
+        self.behind: Index = np.full(size, -1, dtype=np.intp)  # who had come there before
         self.reached_s: Floats = np.full(self.halts.places, -np.inf)  # when the last one on its way is there
         self.left_s: Floats = np.full(self.halts.places, -np.inf)  # when the last one there leaves
         self._begin(now_s - settings.warm_up_s)
         for at_s in np.arange(now_s - settings.warm_up_s, now_s, 5.0).tolist():
             self.step(at_s)
         self.step(now_s)
-        self.notes.clear()
 
     def shown(self, now_s: float) -> Index:
         """Vehicles that are on the road or at a terminal now, and so report."""
@@ -160,20 +158,20 @@ class Fleet:
             arriving = due[phase == RUNNING]
             if arriving.size:
                 services.append(self._arrive(arriving))
-            leaving = self._after_hold(due[(phase == WAITING) | (phase == DWELLING)])
+            leaving = self._free(due[(phase == WAITING) | (phase == DWELLING)])
             if leaving.size:
-                services.append(self._leave(leaving))
+                services.extend(self._leave(leaving))
         return [service for service in services if service.vehicle.size]
 
-    def hold(self, vehicle: int, instruction_id: str, until_s: float, now_s: float) -> bool:
-        """Ask a driver to wait at the next halt until a time (Unix seconds); returns whether he means to do it."""
-        read_s = now_s + float(self.rng.uniform(1.0, 6.0))
-        self.notes.append(Note(vehicle, read_s, "instruction_read", instruction_id))
-        if self.rng.random() >= self.settings.hold_compliance or self.phase[vehicle] == HOME:
-            return False
-        self.hold_until_s[vehicle] = min(until_s, now_s + HOLD_S_MAX)
-        self.hold_id[vehicle] = instruction_id
-        return True
+    def instruct(self, vehicle: int, instruction: Mapping[str, Any], now_s: float) -> bool:
+        """Show a driver an instruction, as decoded from JSON; whether he could make sense of it.
+
+        What he answers is in `drivers.due`.
+        """
+        told = self.drivers.tell(vehicle, instruction, now_s)
+        if told:
+            self._obey(vehicle)
+        return told
 
     def frame(self, vehicles: Index, now_s: float) -> Frame:
         """Where these vehicles are at `now_s`, which lies at or after the last step."""
@@ -217,6 +215,14 @@ class Fleet:
         at_stop_s = left_s if leaving else there_s
         return self.zero_s[run] + np.where(between, left_s + share * (there_s - left_s), at_stop_s)
 
+    def _place_headways(self) -> tuple[Index, Floats]:
+        """Where each run's halts begin in the second column, and the scheduled headway at each of them."""
+        counts = self.halts.count[self.run_pattern]
+        first = np.cumsum(counts) - counts
+        run = np.repeat(np.arange(counts.size), counts)
+        row = self._row(run, np.arange(counts.sum()) - first[run])
+        return first, place_headways(self.halts.place[row], self._due_s(run, row, leaving=True))
+
     # The beginning.
 
     def _begin(self, now_s: float) -> None:
@@ -230,7 +236,7 @@ class Fleet:
             started = np.flatnonzero(runs.start_s[first:end] + late_s[v] <= now_s)
             run = first + int(started[-1]) if started.size else first
             if badly[v]:
-                late_s[v] = min(float(self.rng.uniform(0.5, 0.95)) * self.run_headway_s[run], 900.0)
+                late_s[v] = min(float(self.rng.uniform(0.5, 0.95)) * self.headway_s[self.headway_first[run]], 900.0)
             self._place(v, run, end, float(late_s[v]), now_s)
 
     def _place(self, v: int, run: int, end: int, late_s: float, now_s: float) -> None:
@@ -247,6 +253,7 @@ class Fleet:
         starts_s = float(self.duties.runs.start_s[run])
         if runs_out or starts_s + late_s > now_s:
             self.since_s[v], self.until_s[v] = now_s, max(starts_s, starts_s + min(late_s, 60.0))
+            self.ready_s[v], self.planned_s[v] = now_s, self.until_s[v]
             return
         rows = row[0] + np.arange(self.halts.count[self.run_pattern[run]])
         left_s = self._due_s(np.full(rows.size, run), rows, leaving=True) + late_s
@@ -258,28 +265,44 @@ class Fleet:
 
     # What happens.
 
-    def _after_hold(self, vehicles: Index) -> Index:
-        """Those of the vehicles ready to leave that no instruction keeps; drivers report a hold that is over."""
-        if not vehicles.size:
-            return vehicles
-        kept = self.hold_until_s[vehicles] > self.until_s[vehicles]
-        self.until_s[vehicles[kept]] = self.hold_until_s[vehicles[kept]]
-        place = self.halts.place[self._row(self.run[vehicles[kept]], self.halt[vehicles[kept]])]
-        self.left_s[place] = np.maximum(self.left_s[place], self.until_s[vehicles[kept]])
-        for v in vehicles[~kept].tolist():
-            if (instruction_id := self.hold_id[v]) is not None:
-                self.notes.append(Note(v, float(self.until_s[v]), "instruction_done", instruction_id))
-                self.hold_id[v] = None
-        return vehicles[~kept]
+    def _obey(self, v: int) -> None:
+        """Where a vehicle stands and an order is for that stop, it leaves when the order says."""
+        phase = self.phase[v]
+        if phase not in (WAITING, DWELLING):
+            return
+        row = int(self._row(self.run[v : v + 1], self.halt[v : v + 1])[0])
+        stop, first = int(self.halts.stop[row]), bool(phase == WAITING)
+        order = self.drivers.order(v, stop, first=first, leaves_s=float(self.until_s[v]))
+        if order is None:
+            return
+        self.kept[v] = order
+        self.until_s[v] = order.leaves_s(float(self.ready_s[v]), float(self.planned_s[v]))
 
-    def _leave(self, vehicles: Index) -> Service:
+    def _free(self, vehicles: Index) -> Index:
+        """Those of the vehicles ready to leave that are not stuck behind one held at the same place."""
+        ahead = self.behind[vehicles]
+        held = (ahead >= 0) & (self.phase[vehicles] == DWELLING) & (self.phase[ahead] == DWELLING)
+        if not held.any():
+            return vehicles
+        here = self.halts.place[self._row(self.run[vehicles], self.halt[vehicles])]
+        there = self.halts.place[self._row(self.run[ahead], self.halt[ahead])]
+        held &= self.run_guided[self.run[vehicles]] & (here == there) & (self.until_s[ahead] >= self.until_s[vehicles])
+        self.until_s[vehicles[held]] = self.until_s[ahead[held]] + FOLLOW_S_MIN
+        return np.asarray(vehicles[~held])
+
+    def _leave(self, vehicles: Index) -> list[Service]:
         """Doors closed: off to the next halt. At the first stop of a run, its riders have got in meanwhile."""
         settings = self.settings
         at_s, run = self.until_s[vehicles], self.run[vehicles]
         beginning = self.phase[vehicles] == WAITING
         here = self._row(run, self.halt[vehicles])
         there = here + 1
-        service = self._serve(vehicles[beginning], here[beginning], at_s[beginning])
+        services = [
+            self._serve(vehicles[beginning], here[beginning], at_s[beginning]),
+            self._join(vehicles[~beginning], here[~beginning], at_s[~beginning]),
+        ]
+        for v in self.kept.keys() & set(vehicles.tolist()):
+            self.drivers.left(v, self.kept.pop(v), float(self.until_s[v]))
         length_m = self.halts.along_m[there] - self.halts.along_m[here]
         left_due_s = self._due_s(run, here, leaving=True)
         there_due_s, leave_due_s = self._due_s(run, there, leaving=False), self._due_s(run, there, leaving=True)
@@ -300,7 +323,7 @@ class Fleet:
         self.reached_s[place] = arrive_s
         self.phase[vehicles] = RUNNING
         self.since_s[vehicles], self.until_s[vehicles] = at_s, arrive_s
-        return service
+        return services
 
     def _arrive(self, vehicles: Index) -> Service:
         """At the next halt: doors open, or the run is over."""
@@ -316,14 +339,16 @@ class Fleet:
         leave_s, guided = at_s + service.dwell_s, self.run_guided[run[~last]]
         leave_s = np.where(guided, np.maximum(leave_s, self.left_s[service.place] + FOLLOW_S_MIN), leave_s)
         self.left_s[service.place] = leave_s
+        self.behind[calling], self.last_at[service.place] = self.last_at[service.place], calling
         self.since_s[calling], self.until_s[calling] = at_s, leave_s
+        self._stand(calling, leave_s, leave_s)
         return service
 
     def _serve(self, vehicles: Index, row: Index, at_s: Floats) -> Service:
         """Riders get out and in: as many in as have gathered since the place was served last."""
         settings, place = self.settings, self.halts.place[row]
         run = self.run[vehicles]
-        headway_s = self.run_headway_s[run]
+        headway_s = self._headway_s(vehicles)
         waited_s = at_s - self.served_s[place]
         first = np.isnan(waited_s)
         waited_s = np.where(first, headway_s * self.rng.uniform(0.6, 1.4, vehicles.size), np.maximum(waited_s, 0.0))
@@ -336,6 +361,27 @@ class Fleet:
         doors_s = settings.dwell_fixed_s + settings.boarding_s * np.maximum(boardings, 0.6 * leaving)
         dwell_s = np.minimum(doors_s * self.rng.uniform(0.9, 1.1, vehicles.size), settings.dwell_s_max)
         return Service(vehicles, place, at_s, boardings.astype(np.intp), dwell_s)
+
+    def _join(self, vehicles: Index, row: Index, at_s: Floats) -> Service:
+        """Riders who have come since the doors opened get in before they close."""
+        place = self.halts.place[row]
+        waited_s = np.maximum(at_s - self.served_s[place], 0.0)
+        came = self.rng.poisson(self.settings.boardings_mean * np.minimum(waited_s / self._headway_s(vehicles), 4.0))
+        boardings = np.minimum(came, self.settings.capacity - self.load[vehicles]).astype(np.intp)
+        self.load[vehicles] += boardings
+        self.served_s[place] = np.fmax(self.served_s[place], at_s)
+        some = boardings > 0
+        return Service(vehicles[some], place[some], at_s[some], boardings[some], np.zeros(int(some.sum())))
+
+    def _headway_s(self, vehicles: Index) -> Floats:
+        """Scheduled, at the halts where the vehicles are."""
+        return np.asarray(self.headway_s[self.headway_first[self.run[vehicles]] + self.halt[vehicles]])
+
+    def _stand(self, vehicles: Index, ready_s: Floats, planned_s: Floats) -> None:
+        """They stand, and would leave as planned; those who have orders for this place leave when these say."""
+        self.ready_s[vehicles], self.planned_s[vehicles] = ready_s, planned_s
+        for v in self.drivers.ordered() & set(vehicles.tolist()):
+            self._obey(v)
 
     def _end_run(self, v: int, at_s: float) -> None:
         """The end of a trip: everybody out, and on to the next one, not before its time, or home."""
@@ -353,6 +399,7 @@ class Fleet:
         ready_s = at_s + self.settings.turn_s_min + way_m / DEADHEAD_MPS
         self.phase[v], self.since_s[v] = WAITING, at_s
         self.until_s[v] = max(ready_s, float(self.duties.runs.start_s[self.run[v]]))
+        self._stand(np.array([v]), np.array([ready_s]), self.until_s[v : v + 1].copy())
 
     # Where they are.
 

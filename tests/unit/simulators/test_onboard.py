@@ -13,9 +13,10 @@ import pytest
 from dispatch.network import Network
 from gateway.refusal import Refusal
 from gateway.wire import decode_position, decode_vehicle_event
+from simulators.drivers import Note
 from simulators.duties import plan_duties
 from simulators.onboard import Onboard, obey
-from simulators.vehicles import Fleet, Note, VehicleSettings
+from simulators.vehicles import Fleet, VehicleSettings
 
 DAY = dt.date(2026, 7, 13)
 MakeLine = Callable[..., Network]
@@ -98,7 +99,7 @@ def test_garbage_is_no_instruction(line: MakeLine, payload: bytes) -> None:
     fleet, _, now_s = on_the_road(line())
 
     assert not obey(fleet, 0, payload, now_s)
-    assert fleet.notes == []
+    assert fleet.drivers.due(now_s + 60.0) == []
 
 
 @pytest.mark.parametrize("until", ["null", '"soon"', "1e400"])
@@ -107,4 +108,4 @@ def test_a_hold_without_a_time_is_only_read(line: MakeLine, until: str) -> None:
 
     obey(fleet, 0, f'{{"id": "i-1", "kind": "hold", "until_ts": {until}}}'.encode(), now_s)
 
-    assert fleet.hold_until_s[0] <= now_s + 600.0
+    assert not fleet.drivers.ordered()

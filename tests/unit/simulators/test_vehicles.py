@@ -11,7 +11,7 @@ import pytest
 
 from dispatch.network import Network
 from simulators.duties import plan_duties
-from simulators.vehicles import HOME, WAITING, Fleet, VehicleSettings
+from simulators.vehicles import DWELLING, HOME, RUNNING, WAITING, Fleet, VehicleSettings
 
 DAY = dt.date(2026, 7, 13)
 MakeLine = Callable[..., Network]
@@ -32,8 +32,9 @@ def departures(fleet: Fleet, now_s: float, until_s: float, step_s: float = 1.0) 
     times: dict[int, list[float]] = {}
     for at_s in np.arange(now_s, until_s, step_s).tolist():
         for service in fleet.step(at_s):
-            leaves_s = service.at_s + service.dwell_s
-            for place, leave_s in zip(service.place.tolist(), leaves_s.tolist(), strict=True):
+            opened = service.dwell_s > 0.0
+            leaves_s = (service.at_s + service.dwell_s)[opened]
+            for place, leave_s in zip(service.place[opened].tolist(), leaves_s.tolist(), strict=True):
                 times.setdefault(place, []).append(leave_s)
     return times
 
@@ -130,7 +131,7 @@ def test_without_chance_the_timetable_is_kept(line: MakeLine) -> None:
 def test_who_comes_late_stays_longer(line: MakeLine) -> None:
     fleet, now_s = fleet_of(line(trips=1), STILL)
     vehicle, row = np.zeros(200, dtype=np.intp), np.full(200, 5)
-    fleet.run_headway_s[:] = 300.0
+    fleet.headway_s[:] = 300.0
     dwell_s = {}
     for waited_s in (30.0, 300.0, 900.0):
         draws = []
@@ -186,37 +187,150 @@ def test_stops_at_one_place_and_legs_of_no_time_are_survived(line: MakeLine) -> 
     assert (fleet.phase == HOME).all()
 
 
-def test_a_driver_holds_when_asked_and_says_so(line: MakeLine) -> None:
-    fleet, now_s = fleet_of(line(trips=1), VehicleSettings(hold_compliance=1.0), before_s=-200.0)
-    fleet.step(now_s)
+def asked(fleet: Fleet, now_s: float, **instruction: object) -> bool:
+    return fleet.instruct(0, {"id": "i-1", "ts": now_s, "kind": "hold", **instruction}, now_s)
 
-    assert fleet.hold(0, "i-1", now_s + 200.0, now_s)
-    odometer_m = []
-    for at_s in np.arange(now_s, now_s + 260.0, 1.0).tolist():
+
+def leaves_s(fleet: Fleet, stop: int, now_s: float, until_s: float) -> float:
+    """When the only vehicle leaves a stop; answers are kept in the drivers' notes."""
+    for at_s in np.arange(now_s, until_s, 0.5).tolist():
         fleet.step(at_s)
-        odometer_m.append(float(fleet.frame(np.array([0]), at_s).odometer_m[0]))
+        if fleet.phase[0] == RUNNING and fleet.halt[0] == stop:
+            return float(fleet.since_s[0])
+    raise AssertionError(f"it never left stop {stop}")
 
-    assert odometer_m[199] == odometer_m[120]  # at the next halt by then, and waiting
-    assert odometer_m[259] > odometer_m[199]
-    assert [(note.event, note.instruction_id) for note in fleet.notes] == [
+
+def alone(line: MakeLine, compliance: float = 1.0, before_s: float = -200.0) -> tuple[Fleet, float]:
+    fleet, now_s = fleet_of(line(trips=1), replace(STILL, hold_compliance=compliance), before_s=before_s)
+    fleet.step(now_s)
+    return fleet, now_s
+
+
+def test_a_driver_waits_at_the_named_stop_for_as_long_as_asked_and_says_so(line: MakeLine) -> None:
+    free, now_s = alone(line)
+    held, _ = alone(line)
+
+    assert asked(held, now_s, stop_id="S6", hold_s=60.0, until_ts=now_s + 900.0)
+
+    left_s = leaves_s(held, 6, now_s, now_s + 900.0)
+    assert left_s == pytest.approx(leaves_s(free, 6, now_s, now_s + 900.0) + 60.0, abs=10.0)
+    notes = held.drivers.due(now_s + 900.0)
+    assert [(note.event, note.instruction_id) for note in notes] == [
         ("instruction_read", "i-1"),
         ("instruction_done", "i-1"),
     ]
+    assert now_s < notes[0].at_s < now_s + 10.0
+    assert notes[1].at_s == left_s
+
+
+def test_a_driver_leaves_at_the_instant_that_is_named(line: MakeLine) -> None:
+    fleet, now_s = alone(line)
+
+    asked(fleet, now_s, stop_id="S6", depart_at=now_s + 500.0, hold_s=10.0, until_ts=now_s + 900.0)
+
+    assert leaves_s(fleet, 6, now_s, now_s + 900.0) == now_s + 500.0
+
+
+def test_a_hold_without_a_stop_is_for_the_next_one_and_lasts_until_its_time(line: MakeLine) -> None:
+    fleet, now_s = alone(line)
+    ahead = int(fleet.halt[0]) + (fleet.phase[0] == RUNNING)
+
+    asked(fleet, now_s, until_ts=now_s + 150.0)
+
+    assert leaves_s(fleet, ahead, now_s, now_s + 900.0) == now_s + 150.0
+
+
+def test_a_hold_is_bounded_whatever_is_asked(line: MakeLine) -> None:
+    fleet, now_s = alone(line)
+    ahead = int(fleet.halt[0]) + (fleet.phase[0] == RUNNING)
+
+    asked(fleet, now_s, until_ts=now_s + 1e9)
+
+    assert leaves_s(fleet, ahead, now_s, now_s + 2_000.0) <= fleet.planned_s[0] + 600.0
+
+
+def test_who_stands_already_stays(line: MakeLine) -> None:
+    fleet, now_s = alone(line)
+    while fleet.phase[0] != DWELLING:
+        now_s += 1.0
+        fleet.step(now_s)
+    stop, planned_s = int(fleet.halt[0]), float(fleet.until_s[0])
+
+    asked(fleet, now_s, stop_id=f"S{stop}", hold_s=45.0)
+
+    assert leaves_s(fleet, stop, now_s, now_s + 200.0) == planned_s + 45.0
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        {"until_ts": 1.0},  # out of date
+        {"stop_id": "nowhere", "hold_s": 60.0},
+        {"stop_id": "S1", "hold_s": 60.0},  # behind it
+        {"kind": "depart", "depart_at": 4e9},  # on the way
+        {"hold_s": -60.0},
+    ],
+)
+def test_what_cannot_be_done_is_left_undone(line: MakeLine, instruction: dict[str, object]) -> None:
+    free, now_s = alone(line)
+    told, _ = alone(line)
+
+    asked(told, now_s, **instruction)
+
+    assert leaves_s(told, 8, now_s, now_s + 900.0) == leaves_s(free, 8, now_s, now_s + 900.0)
+
+
+def test_a_departure_is_put_off_at_the_terminal(line: MakeLine) -> None:
+    fleet, now_s = alone(line, before_s=100.0)
+
+    asked(fleet, now_s, kind="depart", stop_id="S0", depart_at=now_s + 190.0, until_ts=now_s + 400.0)
+
+    assert leaves_s(fleet, 0, now_s, now_s + 400.0) == now_s + 190.0
+    assert [note.event for note in fleet.drivers.due(now_s + 400.0)] == ["instruction_read", "instruction_done"]
+
+
+def test_a_departure_may_be_brought_forward_but_not_to_before_the_order_is_read(line: MakeLine) -> None:
+    soon, now_s = alone(line, before_s=100.0)
+    asked(soon, now_s, kind="depart", depart_at=now_s + 40.0, until_ts=now_s + 400.0)
+    assert leaves_s(soon, 0, now_s, now_s + 400.0) == now_s + 40.0
+
+    past, _ = alone(line, before_s=100.0)
+    asked(past, now_s, kind="depart", depart_at=now_s - 40.0, until_ts=now_s + 400.0)
+    assert now_s < leaves_s(past, 0, now_s, now_s + 400.0) < now_s + 10.0
 
 
 def test_a_driver_may_not_comply(line: MakeLine) -> None:
-    fleet, now_s = fleet_of(line(trips=1), VehicleSettings(hold_compliance=0.0), before_s=-200.0)
+    free, now_s = alone(line)
+    fleet, _ = alone(line, compliance=0.0)
 
-    assert not fleet.hold(0, "i-1", now_s + 200.0, now_s)
-    assert [note.event for note in fleet.notes] == ["instruction_read"]
+    asked(fleet, now_s, stop_id="S6", hold_s=60.0)
+
+    assert leaves_s(fleet, 6, now_s, now_s + 900.0) == leaves_s(free, 6, now_s, now_s + 900.0)
+    assert [note.event for note in fleet.drivers.due(now_s + 900.0)] == ["instruction_read"]
 
 
-def test_no_hold_lasts_longer_than_the_cap(line: MakeLine) -> None:
-    fleet, now_s = fleet_of(line(trips=1), VehicleSettings(hold_compliance=1.0), before_s=-200.0)
+def test_riders_go_on_to_come_while_a_vehicle_is_held(line: MakeLine) -> None:
+    loads = []
+    for hold_s in (0.0, 300.0):
+        fleet, now_s = alone(line)
+        asked(fleet, now_s, stop_id="S6", hold_s=hold_s)
+        left_s = leaves_s(fleet, 6, now_s, now_s + 900.0)
+        here = int(fleet.halts.place[6])
+        assert fleet.served_s[here] == left_s  # the next one finds those who came after that
+        loads.append(int(fleet.load[0]))
+    assert loads[1] > loads[0]
 
-    fleet.hold(0, "i-1", now_s + 1e9, now_s)
 
-    assert fleet.hold_until_s[0] == now_s + 600.0
+def test_trams_queue_behind_one_that_is_held(line: MakeLine) -> None:
+    network = line(stops=12, trips=2, headway_s=60, route_type=0)
+    fleet, now_s = fleet_of(network, replace(STILL, hold_compliance=1.0), before_s=-200.0)
+    fleet.instruct(0, {"id": "i-1", "kind": "hold", "stop_id": "S6", "hold_s": 300.0}, now_s)
+    order = []
+    for at_s in np.arange(now_s, now_s + 1_500.0, 1.0).tolist():
+        before = fleet.phase.copy()
+        fleet.step(at_s)
+        order += [v for v in range(2) if before[v] == DWELLING and fleet.phase[v] == RUNNING and fleet.halt[v] == 6]
+    assert order == [0, 1]
 
 
 def test_a_play_begins_with_vehicles_all_along_the_line(line: MakeLine) -> None:
