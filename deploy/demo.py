@@ -39,6 +39,7 @@ from simulators.acquirer import Acquirer, address_of, free_socket, open_acquirer
 from simulators.city import make_city
 from simulators.player import CardConfig, DeviceConfig, PlayerConfig, PlayerSettings
 from simulators.provision import needed_devices
+from simulators.vehicles import VehicleSettings
 
 CITY_SEED = 1
 HORIZON_S = 20 * 3600.0  # devices are provided for those who drive in so many hours
@@ -59,6 +60,7 @@ class DemoOptions:
     vehicles: int | None
     at_s: float
     seed: int
+    compliance: float  # share of instructions that drivers obey
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,10 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
             shift_s=play.network.shift_s,
             mqtt_ca=grounds.settings.mqtt.tls_certificate,
             http_ca=grounds.settings.http.tls_certificate,
-            settings=PlayerSettings(journal=instance.folder / "demo-validators.jsonl"),  # it holds tokens: no log
+            settings=PlayerSettings(
+                journal=instance.folder / "demo-validators.jsonl",  # it holds tokens: no log
+                vehicles=VehicleSettings(hold_compliance=options.compliance),
+            ),
         )
         path = instance.folder / "player.json"
         write_private(path, msgspec.json.encode(config, enc_hook=str))

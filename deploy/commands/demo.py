@@ -28,6 +28,9 @@ def demo(
     http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 8080.")] = None,
     mqtt_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 1883.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the made-up city.")] = 1,
+    compliance: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of instructions that the simulated drivers obey.")
+    ] = 0.9,
     config: Annotated[Path | None, typer.Option(help="Settings; default: takt.toml in this folder.")] = None,
 ) -> None:
     """Start a city with a simulated fleet, riders and validators; everything embedded, nothing to prepare.
@@ -44,7 +47,7 @@ def demo(
     from deploy.demo import DemoOptions, parse_time, prepare, traffic
 
     refuse_pattern(block_pattern)
-    options = DemoOptions(gtfs, vehicles, parse_time(at), seed)
+    options = DemoOptions(gtfs, vehicles, parse_time(at), seed, compliance)
     settings = read_settings(
         config,
         data_dir=data_dir or (None if "TAKT_DATA_DIR" in os.environ else Path("takt-demo")),
