@@ -29,3 +29,5 @@ class TicketingSettings:
     retry_after_s: float = 0.5
     """After a failure of the database, taps are told `unavailable` without asking it for so long."""
     dead_letters_per_device_and_day: int = 1000
+    elsewhere_kmh: float = 120.0
+    """A medium that would have come to a tap faster than this is flagged: somebody has a copy, or a clock is wrong."""

@@ -21,23 +21,25 @@ CLOCK_ERROR_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """All that reading a token needs: keys and the tariff of the moment."""
+    """All that reading a token needs: keys and the tariff of the moment; bank where bank cards are judged here."""
 
     keys: KeySet
     card_keys: tuple[CardKeys, ...]
     tariff: Tariff
     proof: ProofLimits = field(default_factory=ProofLimits)
+    bank: bool = False
 
 
 class Quote(NamedTuple):
     """What a card's tap costs after so many booked taps of that card; with one more booked, it costs something else.
 
     ticket_id: the ticket on the card that this ride is taken from, and no other; None: no ticket, though the card may
-    hold some (a free transfer uses up no ride). The amount is paid from the purse beside it.
+    hold some (a free transfer uses up no ride). The amount is paid from the purse beside it. taps_seen None: booked
+    whatever the card has, to be rated later.
     """
 
     amount_minor: int
-    taps_seen: int
+    taps_seen: int | None
     ticket_id: UUID | None = None
 
 
@@ -96,7 +98,7 @@ def read_tap(tap: Tap, readers: Readers) -> Reading:
                 card = read_card(tap.token, readers.card_keys)
                 reading.card_uid, reading.counter, reading.key_version = card.uid, card.counter, card.key_version
             case "bank":
-                _read_bank(reading)
+                _read_bank(reading, readers.bank)
             case _:
                 reading.preset, reading.reason = Verdict.MALFORMED, "medium"
     except CredentialError as error:
@@ -115,8 +117,8 @@ def _read_qr(reading: Reading, readers: Readers) -> None:
         reading.reason = "proof_missing" if credential.proof_s is None else "proof_too_old"
 
 
-def _read_bank(reading: Reading) -> None:
-    """Bank cards need a payment interface, which this version has not: no account, so the medium is unknown.
+def _read_bank(reading: Reading, judged: bool) -> None:
+    """Bank cards need somebody who charges them: without, there is no account, so the medium is unknown.
 
     The reader's own finding comes first: a card that failed its offline authentication is denied.
     """
@@ -127,5 +129,5 @@ def _read_bank(reading: Reading) -> None:
         reading.preset, reading.reason = Verdict.MALFORMED, "bank_token"
     elif bank is not None and bank.oda == "failed":
         reading.preset, reading.reason = Verdict.DENIED, "offline_authentication_failed"
-    else:
+    elif not judged:
         reading.preset, reading.reason = Verdict.UNKNOWN, "no_account"

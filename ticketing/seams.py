@@ -10,9 +10,12 @@ from ticketing.verdict import Tap
 
 
 class Row(NamedTuple):
-    """What the database says to one tap."""
+    """What the database says to one tap; riders is how many boarded by it, 0 where it was answered before.
 
-    verdict: str
+    verdict is None only between Store and Judge: the tap was given back, and reason says why.
+    """
+
+    verdict: str | None
     reason: str | None
     until_s: float | None
     charged_minor: int | None
@@ -27,9 +30,9 @@ class Pricing(Protocol):
     async def quotes(self, readings: Sequence[Reading]) -> list[Quote | None]:
         """A price for each of these taps of city cards, in order; None: the purse's fare, whatever came before.
 
-        The taps are genuine messages of cards, judged next, and may be of one card more than once: then each quote
-        after the first counts on the ones before it being booked. A quote whose taps_seen is no longer the card's
-        number of booked taps is asked for again.
+        The taps are genuine messages, judged next. Of those taken online there is one of a card: when its taps_seen is
+        no longer the card's number of booked taps (card.taps), it is quoted again. Of those decided offline there may
+        be several: each is priced by its own time, with taps_seen None, and rated again with its day.
         """
 
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,15 +17,15 @@ from ticketing.activity import Activity, Tally
 from ticketing.card import CardKeys
 from ticketing.config import TicketingSettings
 from ticketing.errors import KeyFileError, Problem
+from ticketing.judging import Judge, Outcome
 from ticketing.keys import IssuerKeys
 from ticketing.reading import Readers, Reading, read_tap
-from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
-from ticketing.store import AWAY, RETRIED, Store
+from ticketing.seams import BankJudge, Pricing, Whereabouts
+from ticketing.store import AWAY, Store
 from ticketing.tariff import Tariff
 from ticketing.verdict import SAY, Answer, Tap, Verdict, unavailable
 from ticketing.waiting import WaitingRoom
 
-ATTEMPTS_MAX = 4
 PROBE_S = 2.0
 TIDY_S = 3600.0
 READING_INLINE_S_MAX = 0.002
@@ -90,17 +91,17 @@ class Ticketing:
         self.settings = settings or TicketingSettings()
         self.keys = keys
         self.tariff = tariff
-        self.store = Store(pool, self.settings.statement_s_max)
+        self.store = Store(pool, self.settings.statement_s_max, self.settings.elsewhere_kmh)
         self.clock = clock
         self.counters: Counter[str] = Counter()
         self.gauge_sources: list[Callable[[], dict[str, float]]] = []
         self.degraded_since: float | None = None
         self.degraded_reason: str | None = None
-        self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof)
+        self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof, bank is not None)
         self._on_boardings = on_boardings
-        self._pricing = pricing
-        self._bank = bank
-        self._whereabouts = whereabouts
+        self._judge_of_taps = Judge(
+            self.store, tariff, self.counters, pricing=pricing, bank=bank, whereabouts=whereabouts
+        )
         self._read_card_keys = read_card_keys
         self._pending: WaitingRoom[_Waiting] = WaitingRoom()
         self._filled = asyncio.Event()
@@ -228,42 +229,28 @@ class Ticketing:
             readings = await loop.run_in_executor(self._threads, _read_all, taps, readers)
         else:
             readings = _read_all(taps, readers)
-        await self._book(batch, readings)
-
-    async def _book(self, batch: list[_Waiting], readings: list[Reading]) -> None:
-        """Judge in the database; a batch that it cannot take is halved until the tap at fault stands alone."""
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                rows, receipts = await self.store.judge(readings, self.tariff)
-            except RETRIED:
-                self.counters["retried_batches"] += 1
-                if attempt == ATTEMPTS_MAX:
-                    self._refuse(batch, "contention")
-                continue
-            except AWAY as error:
-                self._note_failure(_sentence(error))
-                self._refuse(batch, "database")
-                return
-            except (asyncpg.PostgresError, ValueError, OverflowError):
-                if len(batch) == 1:
-                    self._refuse_unstorable(batch[0])
-                    return
-                middle = len(batch) // 2
-                await self._book(batch[:middle], readings[:middle])
-                await self._book(batch[middle:], readings[middle:])
-                return
+        outcome = await self._judge_of_taps.judge(readings)
+        if outcome.failure is not None:
+            self._note_failure(_sentence(outcome.failure))
+        elif any(row is not None for row in outcome.rows):
             self._note_success()
-            self._give(batch, rows, receipts)
-            return
+        self._give(batch, outcome)
 
-    def _give(self, batch: list[_Waiting], rows: list[Row], receipts: list[int | None]) -> None:
-        verdicts = Counter(row.verdict for row in rows)
-        self._tally.add(verdicts, self.clock())
-        self.counters.update({f"verdict_{verdict}": count for verdict, count in verdicts.items()})
-        self.counters["batches"] += 1
-        self.counters["conflicts"] += sum(row.conflict for row in rows)
-        for waiting, row, through in zip(batch, rows, receipts, strict=True):
+    def _give(self, batch: list[_Waiting], outcome: Outcome) -> None:
+        verdicts: Counter[str] = Counter()
+        boardings: list[tuple[Tap, int]] = []
+        for waiting, row, through, reason in zip(
+            batch, outcome.rows, outcome.through, outcome.unavailable, strict=True
+        ):
+            if row is None or row.verdict is None:
+                self.counters[f"unavailable_{reason}"] += 1
+                waiting.group.answer(waiting.index, unavailable(waiting.tap_id, reason))
+                continue
             verdict = _VERDICTS[row.verdict]
+            verdicts[row.verdict] += 1
+            self.counters["conflicts"] += row.conflict
+            if row.riders and waiting.tap.vehicle:
+                boardings.append((waiting.tap, row.riders))
             waiting.group.answer(
                 waiting.index,
                 Answer(
@@ -278,30 +265,17 @@ class Ticketing:
                     through,
                 ),
             )
-        if self._on_boardings is not None:
-            self._tell_boardings(
-                [waiting.tap for waiting, row in zip(batch, rows, strict=True) if row.verdict == "accepted"]
-            )
-
-    def _tell_boardings(self, taps: list[Tap]) -> None:
-        riders = Counter(f"{tap.operator}/{tap.vehicle}" for tap in taps if tap.vehicle)
-        if riders and self._on_boardings is not None:
-            at_s = {f"{tap.operator}/{tap.vehicle}": tap.received_s for tap in taps}
-            self._on_boardings([(key, at_s[key], count) for key, count in riders.items()])
+        self._tally.add(verdicts, self.clock())
+        self.counters.update({f"verdict_{verdict}": count for verdict, count in verdicts.items()})
+        self.counters["batches"] += 1
+        if self._on_boardings is not None and boardings:
+            self._on_boardings(_by_vehicle(boardings))
 
     def _refuse(self, batch: Sequence[_Waiting], reason: str) -> None:
         self.counters[f"unavailable_{reason}"] += len(batch)
         for waiting in batch:
             if waiting.group.answers[waiting.index] is None:
                 waiting.group.answer(waiting.index, unavailable(waiting.tap_id, reason))
-
-    def _refuse_unstorable(self, waiting: _Waiting) -> None:
-        """A tap that the database takes in no form: trying again cannot help, so it is told so, and counted."""
-        self.counters["unstorable"] += 1
-        say = SAY[Verdict.MALFORMED]
-        waiting.group.answer(
-            waiting.index, Answer(waiting.tap_id, Verdict.MALFORMED, False, None, None, None, say, "unstorable")
-        )
 
     def _note_failure(self, reason: str) -> None:
         self.counters["failures"] += 1
@@ -324,7 +298,7 @@ class Ticketing:
     def reload_issuer_keys(self) -> None:
         """Take up issuer keys that were published, used or retired; KeyFileError where they cannot be read."""
         if self.keys.refresh():
-            self._readers = Readers(self.keys.key_set, self.card_keys, self.tariff, self.settings.proof)
+            self._readers = replace(self._readers, keys=self.keys.key_set)
 
     def _refresh_keys(self) -> None:
         """Take up what was changed by command; files that cannot be read now leave the keys as they are."""
@@ -342,7 +316,7 @@ class Ticketing:
             self.counters["card_key_file_errors"] += 1
             return
         if keys != self.card_keys:
-            self._readers = Readers(self.keys.key_set, keys, self.tariff, self.settings.proof)
+            self._readers = replace(self._readers, card_keys=keys)
 
     async def _probe(self) -> None:
         """Notices that the database is away, or back, also while nobody taps; and that card keys were imported."""
@@ -360,6 +334,17 @@ class Ticketing:
 
 
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
+def _by_vehicle(boardings: list[tuple[Tap, int]]) -> list[tuple[str, float, int]]:
+    """Riders by operator/vehicle, at the time of the latest of their taps."""
+    riders: Counter[str] = Counter()
+    at_s: dict[str, float] = {}
+    for tap, count in boardings:
+        key = f"{tap.operator}/{tap.vehicle}"
+        riders[key] += count
+        at_s[key] = tap.received_s
+    return [(key, at_s[key], count) for key, count in riders.items()]
 
 
 def _read_all(taps: Sequence[Tap], readers: Readers) -> list[Reading]:

@@ -14,7 +14,7 @@ import asyncpg
 from sql import query
 from ticketing.masking import mask, mask_text
 from ticketing.reading import Reading
-from ticketing.seams import Row
+from ticketing.seams import BankJudge, Row
 from ticketing.tariff import Tariff
 
 RETRIED = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -33,6 +33,8 @@ AWAY = (
 """The database cannot be asked now: nothing was decided, and trying again may help."""
 
 _JUDGE = query("taps.judge")
+_MARK = query("taps.mark")
+_NO_QUOTE = (None, None, None)
 Boot = tuple[str, str, str]
 """Operator, device and boot, as they are stored."""
 
@@ -52,8 +54,9 @@ class DeadLetter(NamedTuple):
 class Store:
     """The tables of ticketing behind a bounded pool; every wait has an end."""
 
-    def __init__(self, pool: Any, statement_s_max: float = 5.0) -> None:
+    def __init__(self, pool: Any, statement_s_max: float = 5.0, elsewhere_kmh: float = 120.0) -> None:
         self._pool = pool
+        self._elsewhere_kmh = elsewhere_kmh
         self._statement_s_max = statement_s_max
 
     @asynccontextmanager
@@ -85,16 +88,19 @@ class Store:
             await connection.execute(query("desk.forget"), timeout=self._statement_s_max)
 
     async def judge(self, readings: Sequence[Reading], tariff: Tariff) -> tuple[list[Row], list[int | None]]:
-        """Judge and book a batch in one round trip: what is said to each tap, and its boot's cumulative receipt."""
+        """Judge and book a batch in one round trip: what is said to each tap, and its boot's cumulative receipt.
+
+        A row of no verdict is a tap given back: its quote was stale, and nothing was decided.
+        """
         boots = _answered(readings)
         passback = timedelta(minutes=tariff.purse.passback_minutes)
         arguments = (
             _rows(readings, tariff),
-            *([part[number] for part in boots] for number in range(3)),
-            list(boots.values()),
+            *_columns(boots),
             tariff.purse.fare_minor,
             tariff.currency,
             passback,
+            self._elsewhere_kmh,
         )
         async with self.connection() as connection:
             records = await connection.fetch(_JUDGE, *arguments, timeout=self._statement_s_max)
@@ -105,8 +111,15 @@ class Store:
                 through[operator, device, boot] = seq_through
             else:
                 rows[ord_] = Row(*said)
-        receipts = [through.get(_boot(reading)) for reading in readings]
-        return [row for row in rows if row is not None], receipts
+        return [row for row in rows if row is not None], _receipts(readings, through)
+
+    async def judge_bank(self, bank: BankJudge, readings: Sequence[Reading]) -> tuple[list[Row], list[int | None]]:
+        """The same for taps of bank cards, which have a judge of their own; its transaction marks the receipts."""
+        async with asyncio.timeout(self._statement_s_max), self.transaction() as connection:
+            rows = await bank.judge(connection, readings)
+            records = await connection.fetch(_MARK, *_columns(_answered(readings)))
+        through: dict[Boot, int | None] = {tuple(boot): seq for *boot, seq in records}
+        return rows, _receipts(readings, through)
 
     async def store_dead_letters(self, letters: Sequence[DeadLetter], quota: int) -> int:
         """Keep unreadable messages up to a quota a device and day, count the others; how many were kept."""
@@ -134,6 +147,15 @@ def _answered(readings: Sequence[Reading]) -> dict[Boot, str]:
     for reading in readings:
         numbers[_boot(reading)].append(f"[{reading.tap.seq},{reading.tap.seq}]")
     return {boot: "{" + ",".join(ranges) + "}" for boot, ranges in numbers.items()}
+
+
+def _columns(answered: dict[Boot, str]) -> tuple[list[str], ...]:
+    """Operators, devices, boots and their numbers, as mark_answered takes them."""
+    return (*([boot[number] for boot in answered] for number in range(3)), list(answered.values()))
+
+
+def _receipts(readings: Sequence[Reading], through: dict[Boot, int | None]) -> list[int | None]:
+    return [through.get(_boot(reading)) for reading in readings]
 
 
 def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...]]:
@@ -174,6 +196,12 @@ def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...
                 offline.rules_version if offline else None,
                 reading.content_hash,
                 networks[tap.operator],
+                *(reading.quote or _NO_QUOTE),
+                reading.rating_due,
+                reading.route_id,
+                reading.direction_id,
+                reading.lat,
+                reading.lon,
             )
         )
     return rows

@@ -1,6 +1,10 @@
 -- name: judge
--- One round trip for a batch of taps: locks, judges, books, stores and answers (see migration 0004_judge_rows).
-SELECT * FROM judge_taps($1, $2, $3, $4, $5, $6, $7, $8);
+-- One round trip for a batch of taps: locks, judges, books, stores and answers (see judge_taps in schema.sql).
+SELECT * FROM judge_taps($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: mark
+-- Numbers of boots are answered; up to where each has no gap.
+SELECT * FROM mark_answered($1, $2, $3, $4);
 
 -- name: last_of_ticket
 -- The last accepted use of a ticket, for a controller: when and where.

@@ -677,6 +677,7 @@ async def test_leaving_answers_everything_that_was_taken(city):
         ("SELECT FROM card WHERE uid = ANY (ARRAY['\\x04'::bytea]) ORDER BY uid FOR NO KEY UPDATE", "card_pkey"),
         ("SELECT id FROM ticket t WHERE t.card_uid = ANY (ARRAY['\\x04'::bytea])", "ticket_card_uid"),
         ("SELECT FROM card_use WHERE card_uid = '\\x04' AND counter = 1", "card_use_pkey"),
+        ("SELECT FROM tap WHERE card_uid = '\\x04' AND card_counter = 1 AND counter_used", "tap_card_counter"),
         (f"SELECT FROM tap WHERE operator = 'a' AND device = 'b' AND id = '{uuid.UUID(int=1)}'", "tap_pkey"),
         ("SELECT removed FROM deny_entry WHERE medium = '\\x04' ORDER BY seq DESC LIMIT 1", "deny_entry_medium"),
         (f"SELECT id FROM transfer WHERE ticket_id = '{uuid.UUID(int=1)}'", "transfer_ticket_id"),

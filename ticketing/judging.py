@@ -1,0 +1,208 @@
+"""From readings to what is said to each tap: prices asked for, judged and booked in the database, faults kept apart.
+
+City cards' and QR taps are judged by one statement; where prices depend on the taps before, a quote is asked for first
+and given up when another tap of the card was booked meanwhile. Bank cards have a judge of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+
+from ticketing.reading import Reading
+from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
+from ticketing.store import AWAY, RETRIED, Store
+from ticketing.tariff import Tariff
+from ticketing.verdict import Verdict
+
+ATTEMPTS_MAX = 4
+QUOTES_MAX = 3
+"""So often a stale quote is asked for again; then the tap is booked at the purse's fare and rated with its day."""
+PLACES_S_MAX = 0.1
+"""Where a vehicle was is good to know; a tap does not wait for it."""
+UNSTORABLE = Row(Verdict.MALFORMED, "unstorable", None, None, None, False, 0)
+
+Judged = tuple[list[Row], list[int | None]]
+
+
+class Outcome:
+    """What came of a batch: a row and a receipt for each tap, or why there is none."""
+
+    __slots__ = ("failure", "rows", "through", "unavailable")
+
+    def __init__(self, size: int) -> None:
+        self.rows: list[Row | None] = [None] * size
+        self.through: list[int | None] = [None] * size
+        self.unavailable: list[str] = ["fault"] * size
+        self.failure: BaseException | None = None
+
+
+class Judge:
+    """Judges batches of readings; expected outcomes are rows, and a database that is away is an outcome as well."""
+
+    def __init__(
+        self,
+        store: Store,
+        tariff: Tariff,
+        counters: Counter[str],
+        *,
+        pricing: Pricing | None = None,
+        bank: BankJudge | None = None,
+        whereabouts: Whereabouts | None = None,
+    ) -> None:
+        self._store = store
+        self._tariff = tariff
+        self._counters = counters
+        self._pricing = pricing
+        self._bank = bank
+        self._whereabouts = whereabouts
+
+    async def judge(self, readings: Sequence[Reading]) -> Outcome:
+        """What is said to each tap, committed.
+
+        Never raises for a database that is away, or for a tap that it takes in no form.
+        """
+        outcome = Outcome(len(readings))
+        await self._locate(readings)
+        everything = list(range(len(readings)))
+        if self._bank is not None:
+            banks = [at for at in everything if readings[at].tap.medium == "bank" and readings[at].preset is None]
+            if banks:
+                await self._book(readings, banks, outcome, self._judge_bank)
+                taken = set(banks)
+                everything = [at for at in everything if at not in taken]
+        if self._pricing is None:
+            await self._book(readings, everything, outcome, self._judge_all)
+        else:
+            await self._book_quoted(self._pricing, readings, everything, outcome)
+        return outcome
+
+    async def _judge_all(self, readings: Sequence[Reading]) -> Judged:
+        return await self._store.judge(readings, self._tariff)
+
+    async def _judge_bank(self, readings: Sequence[Reading]) -> Judged:
+        assert self._bank is not None
+        return await self._store.judge_bank(self._bank, readings)
+
+    async def _locate(self, readings: Sequence[Reading]) -> None:
+        """Say where the taps were made, by their own word or else by the vehicle's; unknown is no fault."""
+        places: Sequence[Any] = ()
+        if self._whereabouts is not None:
+            try:
+                async with asyncio.timeout(PLACES_S_MAX):
+                    places = await self._whereabouts.places([reading.tap for reading in readings])
+            except TimeoutError:
+                self._counters["whereabouts_late"] += 1
+            except Exception:  # what another part does not know must not keep a rider out
+                self._counters["whereabouts_faults"] += 1
+        for reading, place in zip(readings, places, strict=False):
+            if place is not None:
+                reading.lat, reading.lon = place.lat, place.lon
+                reading.route_id, reading.direction_id = place.route_id, place.direction_id
+        for reading in readings:
+            tap = reading.tap
+            if tap.lat is not None and tap.lon is not None and _possible(tap.lat, tap.lon):
+                reading.lat, reading.lon = tap.lat, tap.lon
+
+    async def _book_quoted(
+        self, pricing: Pricing, readings: Sequence[Reading], places: list[int], outcome: Outcome
+    ) -> None:
+        """Ask for prices and book; what became stale meanwhile, or waits for another tap of its card, once more."""
+        for _ in range(QUOTES_MAX):
+            now, later = _one_live_tap_a_card(readings, places)
+            await self._quote(pricing, [readings[at] for at in now])
+            await self._book(readings, now, outcome, self._judge_all)
+            stale = [at for at in now if (row := outcome.rows[at]) is not None and row.reason == "stale_quote"]
+            self._counters["stale_quotes"] += len(stale)
+            places = sorted(stale + later)
+            if not places or outcome.failure is not None:
+                break
+        else:
+            for at in places:
+                readings[at].quote, readings[at].rating_due = None, readings[at].card_uid is not None
+            self._counters["unquoted"] += len(places)
+            await self._book(readings, places, outcome, self._judge_all)
+        for at in places if outcome.failure is not None else ():
+            outcome.rows[at], outcome.unavailable[at] = None, "database"
+
+    async def _quote(self, pricing: Pricing, readings: Sequence[Reading]) -> None:
+        """Set prices; a fault of the pricing books the purse's fare, which the day's rating puts right."""
+        asked = [reading for reading in readings if reading.card_uid is not None and reading.preset is None]
+        for reading in asked:
+            reading.rating_due = reading.tap.offline is not None
+        if not asked:
+            return
+        try:
+            quotes = await pricing.quotes(asked)
+        except Exception:  # whatever it is, riders ride
+            self._counters["pricing_faults"] += 1
+            for reading in asked:
+                reading.quote, reading.rating_due = None, True
+            return
+        for reading, quote in zip(asked, quotes, strict=True):
+            reading.quote = quote
+
+    async def _book(
+        self,
+        readings: Sequence[Reading],
+        places: list[int],
+        outcome: Outcome,
+        judge: Callable[[Sequence[Reading]], Awaitable[Judged]],
+    ) -> None:
+        """Judge in the database; a batch that it cannot take is halved until the tap at fault stands alone."""
+        if not places:
+            return
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                rows, through = await judge([readings[at] for at in places])
+            except RETRIED:
+                self._counters["retried_batches"] += 1
+                continue
+            except AWAY as error:
+                outcome.failure = error
+                self._refuse(places, outcome, "database")
+            except (asyncpg.PostgresError, ValueError, OverflowError):
+                if len(places) == 1:
+                    self._counters["unstorable"] += 1
+                    outcome.rows[places[0]] = UNSTORABLE
+                else:
+                    middle = len(places) // 2
+                    await self._book(readings, places[:middle], outcome, judge)
+                    await self._book(readings, places[middle:], outcome, judge)
+            else:
+                for at, row, receipt in zip(places, rows, through, strict=True):
+                    outcome.rows[at], outcome.through[at] = row, receipt
+            return
+        self._refuse(places, outcome, "contention")
+
+    @staticmethod
+    def _refuse(places: list[int], outcome: Outcome, reason: str) -> None:
+        for at in places:
+            outcome.rows[at], outcome.unavailable[at] = None, reason
+
+
+def _one_live_tap_a_card(readings: Sequence[Reading], places: list[int]) -> tuple[list[int], list[int]]:
+    """Those that can be quoted together, and those whose price depends on another of them."""
+    seen: set[bytes] = set()
+    now: list[int] = []
+    later: list[int] = []
+    for at in places:
+        uid = readings[at].card_uid
+        if uid is None or readings[at].preset is not None:
+            now.append(at)
+        elif uid not in seen or readings[at].tap.offline is not None:
+            seen.add(uid)
+            now.append(at)
+        else:
+            later.append(at)
+    return now, later
+
+
+def _possible(lat: float, lon: float) -> bool:
+    """Whether somebody can be there; devices without a fix say 0, 0."""
+    return math.isfinite(lat) and math.isfinite(lon) and abs(lat) <= 90 and abs(lon) <= 180 and (lat, lon) != (0, 0)
