@@ -16,11 +16,12 @@ from typing import Literal
 import msgspec
 
 from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_for, opening
-from ticketing.city_schema import Extension, Pass, Surcharge
+from ticketing.city_schema import Extension, Name, Pass, Surcharge, Valid
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
 from ticketing.fares import Rider, transfer_span_s
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
+from ticketing.tariff import TRIPS
 from ticketing.transfers import Linked, carried_over, link
 
 StepKind = Literal[
@@ -68,7 +69,8 @@ class Line(msgspec.Struct, frozen=True):
 class HeldPass(msgspec.Struct, frozen=True):
     """A pass, or trips bought ahead (product "trips"), that an account holds: valid in [from_s, until_s).
 
-    rides_left None: as many as one likes.
+    rides_left None: as many as one likes. networks: where it holds (empty: everywhere) when the tariff sells the product
+    no more.
     """
 
     id: str
@@ -76,6 +78,7 @@ class HeldPass(msgspec.Struct, frozen=True):
     from_s: float
     until_s: float
     rides_left: int | None = None
+    networks: tuple[str, ...] | None = None
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -95,7 +98,10 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class DayRating(msgspec.Struct, frozen=True):
-    """A rated day: one line for each tap in tap-time order; rides taken from passes by their ids; for the next day."""
+    """A rated day: one line for each tap in tap-time order; rides taken from passes by their ids; for the next day.
+
+    names are those of the rules at work, for receipts of a time when the tariff is another (`named`).
+    """
 
     day: str
     tariff_version: int
@@ -103,6 +109,7 @@ class DayRating(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     rides_used: dict[str, int]
     carried: Carried
+    names: dict[str, Name] = {}
 
     @property
     def total_minor(self) -> int:
@@ -197,6 +204,15 @@ def difference_of_days(old: Sequence[DayRating], new: Sequence[DayRating]) -> tu
         for tap_id in (*owed, *(tap_id for tap_id in paid if tap_id not in owed))
         if owed.get(tap_id, 0) != paid.get(tap_id, 0)
     )
+
+
+def named(rating: DayRating, tariff: CityTariff) -> DayRating:
+    """The rating with the names of all rules that its receipt will speak of."""
+    rules = {word for line in rating.lines for step in line.explanation for word in (step.rule, step.other) if word}
+    names = {rule: tariff.names[rule] for rule in rules if rule in tariff.names}
+    networks = {line.network for line in rating.lines if line.network in tariff.network_names}
+    names |= {f"network {network}": tariff.network_names[network] for network in networks if network}
+    return msgspec.structs.replace(rating, names=names)
 
 
 def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Account, as_of_s: float | None) -> DayRating:
@@ -340,6 +356,14 @@ def _give_back(fares: Sequence[_Fare], adds: Sequence[int], number: int) -> None
             fare.add(Step("later_transfer", charge - fare.minor, rider=number), charge - fare.minor)
 
 
+def _product(held: HeldPass, tariff: CityTariff) -> Pass | None:
+    """The product that is held: as the tariff knows it, else as it was promised when it was sold."""
+    known = (tariff.passes or {}).get(held.product)
+    if known is not None or held.networks is None or held.product == TRIPS:
+        return known
+    return Pass(held.product, Name(held.product, held.product), 0, Valid(), networks=held.networks)
+
+
 def _valid(held: HeldPass, ride: Ride) -> bool:
     return held.from_s <= ride.leg.start_s < held.until_s
 
@@ -355,7 +379,7 @@ def _in_scope(one: Pass, ride: Ride, tariff: CityTariff, *, zones: bool = True) 
 def _unlimited(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> tuple[Pass, HeldPass] | None:
     """A pass without count that covers the whole ride; the one that ends first."""
     for held in sorted(passes, key=lambda held: held.until_s):
-        one = (tariff.passes or {}).get(held.product)
+        one = _product(held, tariff)
         if one is not None and held.rides_left is None and _valid(held, ride) and _in_scope(one, ride, tariff):
             return one, held
     return None
@@ -371,7 +395,7 @@ def _partly(
     if not fares:
         return None
     for held in passes:
-        one = (tariff.passes or {}).get(held.product)
+        one = _product(held, tariff)
         if one is None or held.rides_left is not None or not one.within or not _valid(held, ride):
             continue
         extension = find_extension(ride.leg, one.within, fares[0].minor, tariff)
@@ -388,8 +412,8 @@ def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used
         left = None if held.rides_left is None else held.rides_left - used.get(held.id, 0)
         if left is None or left <= 0 or not _valid(held, fare.ride):
             continue
-        one = (tariff.passes or {}).get(held.product)
-        ahead = tariff.trips if held.product == "trips" else None
+        one = _product(held, tariff)
+        ahead = tariff.trips if held.product == TRIPS else None
         if one is not None and not _in_scope(one, fare.ride, tariff):
             continue
         if one is None and (ahead is None or (ahead.networks and fare.ride.leg.network not in ahead.networks)):

@@ -1,0 +1,113 @@
+"""The tariffs that were ever in use here, each as it was: a day is rated again by the one that rated it first."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from sql import query
+from ticketing.city_schema import Pass
+from ticketing.city_tariff import CityTariff
+from ticketing.days import day_bounds_s
+from ticketing.errors import TariffError
+from ticketing.fare_tables import has_fares, read_fares
+from ticketing.rerating import Edition
+from ticketing.tariff_file import Sold, read_tariff
+
+KEPT_MAX = 200
+"""Editions read at a start, newest first: years of a city's tariffs."""
+
+
+class TariffSource(msgspec.Struct, frozen=True):
+    """A tariff as it was read: the file's name and text, and the fare files of the feed by name ({}: it has none)."""
+
+    file: str
+    text: str
+    feed: dict[str, bytes] = {}
+    timezone: str | None = None
+
+    def read(self) -> Sold:
+        """The tariff, checked; TariffError names file, entry, field and line."""
+        fares = read_fares(self.feed, self.timezone) if has_fares(self.feed) else None
+        return read_tariff(self.text, self.file, fares)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all that decides a price, the same wherever the file lies."""
+        return hashlib.sha256(msgspec.msgpack.encode((self.text, sorted(self.feed.items()), self.timezone))).digest()
+
+
+class Editions:
+    """The editions in the order in which they came into use; the last one is `current`."""
+
+    def __init__(self, editions: Sequence[Edition], current: Edition, sold: Sold) -> None:
+        self._in_order = tuple(sorted(editions, key=lambda edition: (edition.used_from_s, edition.id)))
+        self._by_id = {edition.id: edition for edition in editions}
+        self.current = current
+        self.sold = sold
+
+    def of_day(self, day: date, edition_id: int | None) -> Edition:
+        """The edition that rated a day (edition_id), or for a day not rated yet the one in use when it began.
+
+        The current one rates its own first day whole, and every day from then on.
+        """
+        known = self._by_id.get(edition_id) if edition_id is not None else None
+        if known is not None:
+            return known
+        tariff = self.current.tariff
+        end_s = day_bounds_s(day, tariff.day_start, tariff.zone)[1]
+        if end_s > self.current.used_from_s:
+            return self.current
+        before = [edition for edition in self._in_order if edition.used_from_s < end_s]
+        return before[-1] if before else self._in_order[0]
+
+
+def only(sold: Sold) -> Editions:
+    """A tariff without a past, as tests and first starts have it."""
+    edition = Edition(0, sold.city, 0.0)
+    return Editions((edition,), edition, sold)
+
+
+async def open_editions(connection: Any, source: TariffSource) -> Editions:
+    """The editions that the database keeps, with this tariff among them as the current one.
+
+    An old one that cannot be read any more is left out: its days keep their ratings, late taps are rated by the next.
+    """
+    sold = source.read()
+    feed = zlib.compress(msgspec.msgpack.encode((source.feed, source.timezone)), 9) if source.feed else None
+    row = await connection.fetchrow(
+        query("rating.keep_edition"), sold.city.version, source.digest, source.file, source.text, feed
+    )
+    current = Edition(row["id"], sold.city, row["used_from_s"])
+    kept = [current]
+    for old in await connection.fetch(query("rating.editions"), current.id, KEPT_MAX):
+        tariff = _read_old(old["file"], old["content"], old["feed"])
+        if tariff is not None:
+            kept.append(Edition(old["id"], tariff, old["used_from_s"]))
+    products: dict[str, Pass] = {}
+    for edition in sorted(kept, key=lambda edition: edition.used_from_s):
+        products |= edition.tariff.passes or {}
+    kept = [edition._replace(tariff=_with(edition.tariff, products)) for edition in kept]
+    return Editions(kept, kept[0], sold)
+
+
+def _read_old(file: str, text: str, packed: bytes | None) -> CityTariff | None:
+    feed: dict[str, bytes] = {}
+    timezone: str | None = None
+    if packed is not None:
+        feed, timezone = msgspec.msgpack.decode(zlib.decompress(packed), type=tuple[dict[str, bytes], str | None])
+    try:
+        return TariffSource(file, text, feed, timezone).read().city
+    except TariffError:
+        return None
+
+
+def _with(tariff: CityTariff, products: Mapping[str, Pass]) -> CityTariff:
+    """The tariff knowing also what others sold: a ticket is good for what it was sold for."""
+    return replace(tariff, passes={**products, **(tariff.passes or {})}, scopes={})
