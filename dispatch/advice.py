@@ -1,0 +1,298 @@
+"""Advice: what a holding law asks of a vehicle about to leave a control stop, in seconds, why, and what it does.
+
+An advice is made once for each visit of a vehicle to a control stop. While it is open it follows what is known, in
+steps that a person can follow; it is *withdrawn* when nothing is to be asked any more, and *expired* when the vehicle
+has left before anybody decided. *Applied* and *declined* are a dispatcher's, or at once those of a line that runs
+automatically.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dispatch.fleet import Fleet
+from dispatch.holding import LAWS, Limits, held_s
+from dispatch.network import Network
+from dispatch.situations import Case, Visit
+
+AdviceState = Literal["open", "applied", "declined", "expired", "withdrawn"]
+DEFAULT_LAW: Final = "optimal"
+CHANGE_S_MIN = 20.0  # a smaller change of an open advice is no news
+LISTED_S = 600.0
+DECIDED_S = 2 * 3600.0  # a run takes no longer from one control stop to where it ends
+UNSEEN_S = 10.0  # predictions move: one that is a second too far away is not withdrawn for that
+OPEN_MAX = 2000
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What is expected of a hold: headways to the vehicle ahead and behind, and riders' time. Seconds; null: unknown.
+
+    riders_wait_saved_s: of all who will come to the stops ahead on this run together, against no hold at all.
+    riders_held_s: of all on board together.
+    """
+
+    headway_s: float
+    headway_after_s: float
+    behind_s: float | None
+    behind_after_s: float | None
+    riders_wait_saved_s: float | None
+    riders_held_s: float
+
+
+class Advice(msgspec.Struct):
+    """A row of GET /api/v1/advice; instants are Unix seconds."""
+
+    id: str
+    route_id: str
+    direction_id: int
+    operator_id: str
+    vehicle_id: str
+    trip_id: str
+    stop_id: str
+    stop_name: str
+    kind: Literal["hold", "depart"]
+    law: str
+    hold_s: float
+    depart_at: float
+    made_at: float
+    expires_at: float
+    state: AdviceState
+    reason: dict[str, str]
+    effect: Effect
+    decided_by: str | None = None
+    decided_at: float | None = None
+    instruction_id: str | None = None
+    decline_reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        """`<operator>/<vehicle>`."""
+        return f"{self.operator_id}/{self.vehicle_id}"
+
+
+def hold_of(case: Case, law: str, limits: Limits) -> float:
+    """What a law asks of a case, within what a driver can be asked for; 0: nothing."""
+    return held_s(LAWS[law](case.situation, case.gains), limits, terminal=case.is_terminal)
+
+
+def effect_of(case: Case, hold_s: float) -> Effect:
+    """What a hold is expected to do, if the other vehicles go on as they are."""
+    ahead_s, behind_s = case.ahead_s, case.behind_s
+    after_s = ahead_s + hold_s
+    behind_after_s = None if behind_s is None else max(0.0, behind_s - hold_s)
+    saved_s = None
+    if behind_s is not None and behind_after_s is not None and case.situation.line is not None:
+        squares = max(0.0, ahead_s) ** 2 + behind_s**2 - after_s**2 - behind_after_s**2
+        saved_s = round(case.situation.line.riders_per_s * case.halts_ahead * squares / 2)
+    rounded = (round(ahead_s), round(after_s))
+    return Effect(
+        *rounded,
+        None if behind_s is None else round(behind_s),
+        None if behind_after_s is None else round(behind_after_s),
+        saved_s,
+        round(case.on_board * hold_s),
+    )
+
+
+def reason_of(case: Case, names: Callable[[int], str]) -> dict[str, str]:
+    """Why a hold is asked for, in two languages; `names` gives a vehicle's id."""
+    at, leader = case.situation, names(case.leader)
+    ahead_s, planned_s = max(0, round(case.ahead_s)), round(at.scheduled_headway_s)
+    uk = f"До машини {leader} попереду {ahead_s} с, за розкладом {planned_s} с"
+    en = f"{ahead_s} s behind vehicle {leader}, {planned_s} s in the timetable"
+    if not case.leader_has_left:
+        uk += " (вона ще не відправилася, час прогнозований)"
+        en += " (it has not left yet, the time is predicted)"
+    if case.behind_s is None:
+        uk += "; позаду нікого не видно"
+        en += "; nobody is seen behind"
+    else:
+        uk += f"; наступна, {names(case.follower)}, за {max(0, round(case.behind_s))} с"
+        en += f"; the next one, {names(case.follower)}, follows in {max(0, round(case.behind_s))} s"
+    return {"uk": uk + ".", "en": en + "."}
+
+
+def text_for_driver(advice: Advice, hold_s: float, clock: str) -> str:
+    """What stands on the driver's display; `clock` is the time of departure, for terminals."""
+    if advice.kind == "depart":
+        return f"{advice.stop_name}: відправлення о {clock} / depart at {clock}"
+    return f"{advice.stop_name}: зачекайте {hold_s:.0f} с / hold {hold_s:.0f} s"
+
+
+def known_of(case: Case, law: str, hold_s: float, names: Callable[[int], str]) -> dict[str, Any]:
+    """Everything that was known when a hold was decided on, for the record; without what cannot be said in JSON."""
+    return {
+        "law": law,
+        "law_s": round(LAWS[law](case.situation, case.gains), 1),
+        "advised_s": hold_s,
+        "situation": _plain(case.situation._asdict()),
+        "gains": {name: getattr(case.gains, name) for name in case.gains.__dataclass_fields__},
+        "leader": names(case.leader),
+        "leader_has_left": case.leader_has_left,
+        "follower": names(case.follower) if case.follower >= 0 else None,
+        "ahead_s": round(case.ahead_s, 1),
+        "behind_s": None if case.behind_s is None else round(case.behind_s, 1),
+        "on_board": case.on_board,
+        "on_board_told": case.on_board_told,
+        "halts_ahead": round(case.halts_ahead, 1),
+        "effect": msgspec.to_builtins(effect_of(case, hold_s)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Numbers to a tenth, tuples as lists, named tuples by name, infinities as nothing."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return round(value, 4) if value - value == 0 else None
+    return value
+
+
+@dataclass(slots=True)
+class Open:
+    """An advice that is open, and the case that it was last made from."""
+
+    advice: Advice
+    case: Case
+    seen_s: float
+
+
+@dataclass(slots=True)
+class AdviceDesk:
+    """All advice of the last minutes; `new_id` gives ids that nobody else gives."""
+
+    new_id: Callable[[], str]
+    limits: Limits = field(default_factory=Limits)
+    counts: Counter[str] = field(default_factory=Counter)
+    version: int = 0  # rises with every change
+    open: dict[Visit, Open] = field(default_factory=dict)
+    decided: dict[Visit, float] = field(default_factory=dict)  # when
+    _closed: list[Advice] = field(default_factory=list)
+    _refused: dict[Visit, tuple[str, float]] = field(default_factory=dict)
+
+    def consider(
+        self, case: Case, law: str, network: Network, names: Callable[[int], str], now_s: float
+    ) -> Open | None:
+        """Make, follow or withdraw the advice of a case; the advice if it is new."""
+        hold_s = hold_of(case, law, self.limits)
+        known = self.open.get(case.visit)
+        if known is None:
+            if not hold_s or len(self.open) >= OPEN_MAX:
+                return None
+            self.open[case.visit] = made = Open(self._make(case, law, hold_s, network, names, now_s), case, now_s)
+            self.counts["made"] += 1
+            self.version += 1
+            return made
+        advice = known.advice
+        known.seen_s = now_s
+        if not hold_s:
+            self.close(case.visit, "withdrawn", None, now_s)
+        elif abs(hold_s - advice.hold_s) >= CHANGE_S_MIN or law != advice.law:
+            known.case = case
+            advice.law, advice.hold_s = law, hold_s
+            advice.reason, advice.effect = reason_of(case, names), effect_of(case, hold_s)
+            self.version += 1
+        if abs(advice.expires_at - case.situation.ready_s) >= CHANGE_S_MIN:
+            advice.expires_at = round(case.situation.ready_s, 1)
+            self.version += 1
+        advice.depart_at = round(case.situation.ready_s + advice.hold_s, 1)
+        return None
+
+    def find(self, advice_id: str) -> tuple[Visit, Open] | None:
+        """An open advice by its id."""
+        return next(((visit, one) for visit, one in self.open.items() if one.advice.id == advice_id), None)
+
+    def is_known(self, advice_id: str) -> bool:
+        """Whether an advice of this id is listed, open or not."""
+        return self.find(advice_id) is not None or any(advice.id == advice_id for advice in self._closed)
+
+    def close(self, visit: Visit, state: AdviceState, by: str | None, now_s: float) -> Advice:
+        """Decide on an open advice, or let it end; what was decided is not advised on again."""
+        advice = self.open.pop(visit).advice
+        advice.state, advice.decided_by, advice.decided_at = state, by, now_s
+        if state != "withdrawn":
+            self.decided[visit] = now_s
+        self.counts[state] += 1
+        self.version += 1
+        self._closed.append(advice)
+        return advice
+
+    def note_refused(self, refused: Mapping[Visit, str], now_s: float) -> None:
+        """Count why there is no advice, once for each visit and reason."""
+        for visit, reason in refused.items():
+            if self._refused.get(visit, ("", 0.0))[0] != reason:
+                self.counts[f"none.{reason}"] += 1
+            self._refused[visit] = (reason, now_s)
+
+    def look(self, fleet: Fleet, now_s: float) -> list[Open]:
+        """Withdraw what is advised on no more, forget what is long over; returns what has expired undecided."""
+        expired = []
+        for visit, one in list(self.open.items()):
+            if has_left(fleet, visit) or now_s > one.advice.expires_at + 60.0:
+                self.close(visit, "expired", None, now_s)
+                expired.append(one)
+            elif not 0 <= now_s - one.seen_s <= UNSEEN_S:
+                self.close(visit, "withdrawn", None, now_s)
+        listed = [one for one in self._closed if 0 <= now_s - (one.decided_at or 0.0) <= LISTED_S]
+        if len(listed) != len(self._closed):
+            self._closed = listed
+            self.version += 1
+        if len(self.decided) > OPEN_MAX or len(self._refused) > OPEN_MAX:
+            self.decided = {v: at for v, at in self.decided.items() if 0 <= now_s - at <= DECIDED_S}
+            self._refused = {v: why for v, why in self._refused.items() if 0 <= now_s - why[1] <= DECIDED_S}
+        return expired
+
+    def rows(self) -> list[Advice]:
+        """What is open, the most urgent first, and what has been decided in the last minutes, the newest first."""
+        waiting = sorted((one.advice for one in self.open.values()), key=lambda advice: advice.expires_at)
+        return [*waiting, *reversed(self._closed)]
+
+    def clear(self, now_s: float) -> None:
+        """Withdraw everything: what vehicles and stops are called by here holds no more."""
+        for visit in list(self.open):
+            self.close(visit, "withdrawn", None, now_s)
+        self.decided.clear()
+        self._refused.clear()
+
+    def _make(
+        self, case: Case, law: str, hold_s: float, network: Network, names: Callable[[int], str], now_s: float
+    ) -> Advice:
+        pattern = int(network.trip_pattern[case.trip])
+        stop = int(network.pattern_stop[case.row])
+        operator_id, _, vehicle_id = case.key.partition("/")
+        ready_s = case.situation.ready_s
+        return Advice(
+            id=self.new_id(),
+            route_id=network.route_id[int(network.pattern_route[pattern])],
+            direction_id=int(network.pattern_direction[pattern]),
+            operator_id=operator_id,
+            vehicle_id=vehicle_id,
+            trip_id=network.trip_id[case.trip],
+            stop_id=network.stop_id[stop],
+            stop_name=network.stop_name[stop],
+            kind="depart" if case.is_terminal else "hold",
+            law=law,
+            hold_s=hold_s,
+            depart_at=round(ready_s + hold_s, 1),
+            made_at=now_s,
+            expires_at=round(ready_s, 1),
+            state="open",
+            reason=reason_of(case, names),
+            effect=effect_of(case, hold_s),
+        )
+
+
+def has_left(fleet: Fleet, visit: Visit) -> bool:
+    """Whether a vehicle has left the stop of a visit, as far as can be seen."""
+    vehicle, trip, zero_s, stop = visit
+    on_it = int(fleet.trip[vehicle]) == trip and float(fleet.zero_s[vehicle]) == zero_s
+    return on_it and int(fleet.next_stop[vehicle]) > stop

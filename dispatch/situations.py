@@ -1,0 +1,352 @@
+"""Situations: what is known of each vehicle that is about to leave a control stop, as the holding laws want it.
+
+All of it comes from what a tick has derived anyway: predictions say when each vehicle of the line will be at the stop,
+departures that were seen say who left it last. The vehicle ahead is whoever leaves the stop before: one that has left,
+or one that will. A vehicle that is being held is where the hold has it, not where its timetable would.
+
+Nothing is guessed. Without a vehicle ahead, without a headway between the two in the timetable, off the route, silent
+or without a trip there is no situation, but a reason that is counted. Only lines that somebody controls are looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.arrivals import Predictions
+from dispatch.claims import Timetable
+from dispatch.control_stops import ControlStops
+from dispatch.fleet import Fleet
+from dispatch.holding import Gains, Limits, Line, Situation
+from dispatch.network import Flags, Floats, Ints, Network
+from dispatch.passages import Passages
+from dispatch.snapshot import LAYOVER, ON_TRIP, FleetView
+
+Visit: TypeAlias = tuple[int, int, float, int]  # vehicle, trip, zero, stop: what is decided once
+
+KEPT = 6  # departures remembered of each place
+RIDERS = {
+    "EMPTY": 2.0,
+    "MANY_SEATS_AVAILABLE": 20.0,
+    "FEW_SEATS_AVAILABLE": 40.0,
+    "STANDING_ROOM_ONLY": 65.0,
+    "CRUSHED_STANDING_ROOM_ONLY": 85.0,
+    "FULL": 90.0,
+    "NOT_ACCEPTING_PASSENGERS": 90.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SituationLimits:
+    """From when on a vehicle is looked at, and what is taken for granted where nobody counts riders."""
+
+    stop_lead_s: float = 45.0  # before it comes to a control stop: a driver needs seconds to read, a dispatcher more
+    terminal_lead_s: float = 90.0  # before it leaves a terminal
+    fix_s_max: float = 45.0  # a vehicle whose last fix is older is not where we think
+    leader_s_max: float = 3600.0  # an earlier departure is none of a vehicle ahead
+    headway_s_max: float = 1800.0  # a line that runs less often has a timetable that riders read
+    headway_s_min: float = 60.0
+    followers_max: int = 10
+    riders_a_headway: float = 3.0  # who come to one halt within one scheduled headway
+    riders_on_board: float = 25.0  # of a vehicle that does not tell its occupancy
+    boarding_s: float = 2.0  # a rider
+    beta_min: float = 0.01
+    beta_max: float = 0.1
+    compliance: float = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Who left a place when, and when the timetable wanted it to. Unix seconds."""
+
+    vehicle: int
+    left_s: float
+    due_s: float
+    came_s: float
+
+
+@dataclass(slots=True)
+class Departures:
+    """The last departures from every place of the lines that are looked at."""
+
+    controls: ControlStops
+    network: Network
+    _of: dict[int, deque[Departure]] = field(default_factory=dict)
+
+    def add(self, passages: Passages, watched: Flags) -> None:
+        """Take in passages; only those of lines that are `watched` (by line) count."""
+        network = self.network
+        row = network.pattern_stop_start[network.trip_pattern[passages.trip]] + passages.stop
+        chosen = np.flatnonzero(watched[self.controls.line[row]] & ~np.isnan(passages.departure_s))
+        for i in chosen[np.argsort(passages.departure_s[chosen], kind="stable")].tolist():
+            due_s = (
+                passages.zero_s[i] + network.departure_s[network.trip_time_start[passages.trip[i]] + passages.stop[i]]
+            )
+            left_s = float(passages.departure_s[i])
+            came_s = float(passages.arrival_s[i])
+            came_s = left_s if np.isnan(came_s) else came_s
+            seen = self._of.setdefault(int(self.controls.place[row[i]]), deque(maxlen=KEPT))
+            seen.append(Departure(int(passages.vehicle[i]), left_s, float(due_s), came_s))
+
+    def last(self, place: int, but: int, from_s: float, to_s: float) -> Departure | None:
+        """The last departure from a place within a span of time, other than the vehicle's own."""
+        found = [d for d in self._of.get(place, ()) if d.vehicle != but and from_s <= d.left_s <= to_s]
+        return max(found, key=lambda d: d.left_s, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold that a vehicle has been asked for: at which stop of which run, and until when (Unix seconds)."""
+
+    trip: int
+    zero_s: float
+    stop: int
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """When vehicles of the watched lines will be where: sorted by place, then by arrival. Unix seconds."""
+
+    place: NDArray[np.int64]
+    row: NDArray[np.intp]  # of the network's pattern_stop
+    vehicle: Ints
+    trip: Ints
+    zero_s: Floats
+    stop: Ints  # position in the pattern
+    arrival_s: Floats
+    departure_s: Floats
+    due_s: Floats  # departure in the timetable
+
+    def at(self, place: int) -> range:
+        """The rows of one place."""
+        first, last = np.searchsorted(self.place, [place, place + 1])
+        return range(int(first), int(last))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One vehicle that is about to leave one control stop, and what is known."""
+
+    vehicle: int
+    key: str
+    trip: int
+    zero_s: float
+    stop: int
+    row: int
+    line: int
+    is_terminal: bool
+    situation: Situation
+    gains: Gains
+    leader: int
+    leader_has_left: bool
+    follower: int  # -1: nobody is known to come
+    ahead_s: float  # headway in departures, without a hold
+    behind_s: float | None
+    on_board: float
+    on_board_told: bool
+    halts_ahead: float
+
+    @property
+    def visit(self) -> Visit:
+        """This vehicle, on this run, at this stop."""
+        return self.vehicle, self.trip, self.zero_s, self.stop
+
+
+def call_up(
+    made: Predictions,
+    fleet: Fleet,
+    network: Network,
+    controls: ControlStops,
+    watched: Flags,
+    holds: Mapping[int, Hold],
+) -> Calls:
+    """The predictions of the watched lines as calls: who stands at a stop came when it came, who is held goes later."""
+    trips = np.flatnonzero(watched[controls.line[network.pattern_stop_start[network.trip_pattern[made.trip]]]])
+    count = np.diff(made.start)[trips]
+    of = np.repeat(trips, count)
+    at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count) + made.start[of]
+    stop, trip, zero_s, vehicle = made.stop[at], made.trip[of], made.zero_s[of], made.vehicle[of]
+    row = network.pattern_stop_start[network.trip_pattern[trip]] + stop
+    arrival_s, departure_s = made.arrival_s[at].copy(), made.departure_s[at].copy()
+    stands = (fleet.trip[vehicle] == trip) & (fleet.zero_s[vehicle] == zero_s) & (fleet.next_stop[vehicle] == stop)
+    stands &= (stop > 0) & ~np.isnan(fleet.enter_s[vehicle])
+    arrival_s[stands] = np.minimum(arrival_s[stands], fleet.enter_s[vehicle[stands]])
+    for number, hold in holds.items():
+        on = (vehicle == number) & (trip == hold.trip) & (zero_s == hold.zero_s)
+        here = on & (stop == hold.stop)
+        if here.any():
+            late_s = max(0.0, hold.until_s - float(departure_s[here][0]))
+            departure_s[on & (stop >= hold.stop)] += late_s
+            arrival_s[on & (stop > hold.stop)] += late_s
+    due_s = zero_s + network.departure_s[network.trip_time_start[trip] + stop]
+    place = controls.place[row]
+    order = np.lexsort((due_s, departure_s, arrival_s, place))
+    return Calls(
+        place[order],
+        row[order],
+        vehicle[order],
+        trip[order],
+        zero_s[order],
+        stop[order],
+        arrival_s[order],
+        departure_s[order],
+        due_s[order],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a tick knows, as far as situations need it."""
+
+    network: Network
+    timetable: Timetable
+    fleet: Fleet
+    view: FleetView
+    controls: ControlStops
+    departures: Departures
+    calls: Calls
+    now_s: float
+    limits: SituationLimits = field(default_factory=SituationLimits)
+    hold_limits: Limits = field(default_factory=Limits)
+
+
+def find_cases(scene: Scene, decided: Collection[Visit]) -> tuple[list[Case], dict[Visit, str]]:
+    """The cases of this moment, and why there is none of other visits; those that have been decided are left out."""
+    calls, now_s, limits, controls = scene.calls, scene.now_s, scene.limits, scene.controls
+    is_terminal = controls.is_terminal[calls.row]
+    soon = np.where(
+        is_terminal,
+        calls.departure_s - now_s <= limits.terminal_lead_s,
+        calls.arrival_s - now_s <= limits.stop_lead_s,
+    )
+    wanted = np.flatnonzero(controls.is_control[calls.row] & soon & (controls.halts_ahead[calls.row] >= 1))
+    cases: list[Case] = []
+    refused: dict[Visit, str] = {}
+    if not len(wanted):
+        return cases, refused
+    state = dict(zip(scene.view.vehicle.tolist(), scene.view.state.tolist(), strict=True))
+    for i in wanted.tolist():
+        vehicle = int(calls.vehicle[i])
+        visit = (vehicle, int(calls.trip[i]), float(calls.zero_s[i]), int(calls.stop[i]))
+        if visit in decided:
+            continue
+        found: Case | str = "vehicle_state"
+        if now_s - float(scene.fleet.ts_s[vehicle]) > limits.fix_s_max:
+            found = "silent"
+        elif state.get(vehicle) in (ON_TRIP, LAYOVER):
+            found = _case(scene, i, bool(is_terminal[i]))
+        if isinstance(found, str):
+            refused[visit] = found
+        else:
+            cases.append(found)
+    return cases, refused
+
+
+def _case(scene: Scene, i: int, terminal: bool) -> Case | str:
+    """The case of one call; a string is the reason why there is none."""
+    calls, limits, now_s = scene.calls, scene.limits, scene.now_s
+    vehicle, row, stop = int(calls.vehicle[i]), int(calls.row[i]), int(calls.stop[i])
+    came_s = float(calls.arrival_s[i])
+    ready_s = max(float(calls.departure_s[i]), now_s)
+    others = _once_each(calls, i)
+    behind = [j for j in others if j > i][: limits.followers_max]
+    leader = _leader(scene, i, [j for j in others if j < i], ready_s)
+    if leader is None:
+        return "no_vehicle_ahead"
+    trip, zero_s = int(calls.trip[i]), float(calls.zero_s[i])
+    frequent_s = float(scene.timetable.frequent_s(calls.trip[i : i + 1], calls.zero_s[i : i + 1])[0])
+    scheduled_s = abs(float(calls.due_s[i]) - leader.due_s) if np.isnan(frequent_s) else frequent_s
+    if not limits.headway_s_min <= scheduled_s <= limits.headway_s_max:
+        return "no_scheduled_headway"
+    time = int(scene.network.trip_time_start[trip]) + stop
+    planned_s = float(scene.network.departure_s[time] - scene.network.arrival_s[time])
+    due_in_s = zero_s + float(scene.network.departure_s[time] if terminal else scene.network.arrival_s[time])
+    told = RIDERS.get(scene.fleet.occupancy[vehicle] or "")
+    on_board = 0.0 if terminal else limits.riders_on_board if told is None else told
+    line = int(scene.controls.line[row])
+    per_s = limits.riders_a_headway / scheduled_s
+    beta = min(max(per_s * limits.boarding_s, limits.beta_min), limits.beta_max)
+    spacing = int(scene.controls.spacing_halts[line])
+    situation = Situation(
+        arrival_s=came_s,
+        ready_s=ready_s,
+        scheduled_departure_s=float(calls.due_s[i]),
+        scheduled_headway_s=scheduled_s,
+        slack_s=0.0 if terminal else max(0.0, planned_s - (ready_s - came_s)),
+        headway_s=(ready_s - leader.left_s) if terminal else (came_s - leader.came_s),
+        leader_departure_s=leader.left_s,
+        deviation_s=came_s - due_in_s,
+        leader_deviation_s=leader.left_s - leader.due_s,
+        follower_arrivals_s=tuple(float(calls.arrival_s[j]) for j in behind),
+        line=Line(
+            _gaps_s(calls, behind, ready_s, leader.left_s),
+            [on_board, *(_on_board(scene, int(calls.vehicle[j])) for j in behind)],
+            per_s,
+            spacing,
+            beta,
+            closed=False,
+            compliance=limits.compliance,
+            hold_s_max=scene.hold_limits.terminal_s_max if terminal else scene.hold_limits.stop_s_max,
+        ),
+    )
+    return Case(
+        vehicle,
+        scene.fleet.key[vehicle],
+        trip,
+        zero_s,
+        stop,
+        row,
+        line,
+        terminal,
+        situation,
+        replace(Gains(), beta=(1 + beta) ** spacing - 1),
+        leader.vehicle,
+        leader.left_s <= now_s,
+        int(calls.vehicle[behind[0]]) if behind else -1,
+        ready_s - leader.left_s,
+        float(calls.departure_s[behind[0]]) - ready_s if behind else None,
+        on_board,
+        told is not None,
+        float(scene.controls.halts_ahead[row]),
+    )
+
+
+def _once_each(calls: Calls, i: int) -> list[int]:
+    """The next call of every other vehicle at the place of call `i`, in the order of their arrival."""
+    seen = {int(calls.vehicle[i])}
+    found = []
+    for j in calls.at(int(calls.place[i])):
+        vehicle = int(calls.vehicle[j])
+        if vehicle not in seen:
+            seen.add(vehicle)
+            found.append(j)
+    return found
+
+
+def _leader(scene: Scene, i: int, ahead: Sequence[int], ready_s: float) -> Departure | None:
+    """Who leaves the place before call `i`: the last of those that will, else the last of those that have."""
+    calls, limits = scene.calls, scene.limits
+    if ahead:
+        j = max(ahead, key=lambda k: float(calls.departure_s[k]))
+        left_s, came_s = float(calls.departure_s[j]), float(calls.arrival_s[j])
+        return Departure(int(calls.vehicle[j]), left_s, float(calls.due_s[j]), came_s)
+    place, vehicle = int(calls.place[i]), int(calls.vehicle[i])
+    return scene.departures.last(place, vehicle, ready_s - limits.leader_s_max, ready_s)
+
+
+def _gaps_s(calls: Calls, behind: Sequence[int], ready_s: float, left_s: float) -> list[float]:
+    """Gaps in departures: to the vehicle ahead, then of each vehicle behind to the one before it; never below 0."""
+    leaves_s = [left_s, ready_s, *(float(calls.departure_s[j]) for j in behind)]
+    return [max(0.0, later - sooner) for sooner, later in pairwise(leaves_s)]
+
+
+def _on_board(scene: Scene, vehicle: int) -> float:
+    told = RIDERS.get(scene.fleet.occupancy[vehicle] or "")
+    return scene.limits.riders_on_board if told is None else told
