@@ -19,6 +19,7 @@ COMMANDS = (
     "eta_score",
     "simulate",
     "report",
+    "feed",
     "device",
     "token",
     "user",

@@ -20,7 +20,7 @@ SUBJECT = "command-line"
 class Client:
     """The running instance of a data folder, asked as an admin; UserError where it does not run or refuses."""
 
-    def __init__(self, data_dir: Path | None, config: Path | None = None) -> None:
+    def __init__(self, data_dir: Path | None, config: Path | None = None, answer_s_max: float = ANSWER_S_MAX) -> None:
         from deploy.auth import Tokens, issuer_of, read_key
         from deploy.config import read_settings
         from deploy.instance import Instance
@@ -32,6 +32,7 @@ class Client:
             folder = settings.data_dir
             raise UserError(f"{folder}: the instance is not running; start it with: takt run --data-dir {folder}")
         tokens = Tokens(read_key(self.instance.token_key_path), issuer_of(self.instance.id))
+        self._answer_s_max = answer_s_max
         self._url = runtime.http_url.rstrip("/")
         self._token = tokens.issue("admin", SUBJECT, time.time(), TOKEN_S)
         self._tls = trusting(Path(runtime.http_certificate)) if runtime.http_certificate else None
@@ -44,13 +45,17 @@ class Client:
         """The JSON that a path answers to a body."""
         return self._ask("POST", path, json.dumps(body).encode(), idempotency_key)
 
+    def delete(self, path: str) -> Any:
+        """The JSON that is answered when a path is deleted."""
+        return self._ask("DELETE", path, None, None)
+
     def _ask(self, method: str, path: str, body: bytes | None, idempotency_key: str | None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
         request = urllib.request.Request(self._url + path, data=body, method=method, headers=headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_S_MAX, context=self._tls) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self._answer_s_max, context=self._tls) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise UserError(_detail(error)) from None

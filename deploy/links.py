@@ -25,6 +25,8 @@ BOARDINGS = "takt.boardings"
 INSTRUCTIONS = "takt.instructions"
 PUBLICATION = "takt.publication"
 DESK = "takt.desk"
+FEED_SWITCH = "takt.feed.switch"
+FEED_SWITCHED = "takt.feed.switched"
 DISPATCH_NUMBERS = "takt.dispatch.numbers"
 TAPS = "takt.taps"
 

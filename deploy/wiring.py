@@ -20,6 +20,7 @@ from deploy.auth import read_key
 from deploy.config import Settings
 from deploy.embedded_process import check_port
 from deploy.errors import UserError
+from deploy.feeds import hear_switches, network_in_use
 from deploy.instance import Instance
 from deploy.links import (
     BOARDINGS,
@@ -90,7 +91,19 @@ def check_free(settings: Settings, instance: Instance) -> None:
 
 
 async def read_network(settings: Settings, instance: Instance) -> Network:
-    """The feed's network, from the cache or read anew in a child process, its timetable moved as set.
+    """The network in use: of the feed that was switched to, else of the settings' own.
+
+    Raises:
+        UserError: the feed or the block pattern cannot be used; names file, line and reason.
+    """
+    if settings.feed is None:
+        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml')
+    in_use = network_in_use(settings, instance)
+    return in_use if in_use is not None else await read_feed_network(settings.feed, settings, instance)
+
+
+async def read_feed_network(feed: str, settings: Settings, instance: Instance) -> Network:
+    """A feed's network, from the cache or read anew in a child process, its timetable moved as set.
 
     Raises:
         UserError: the feed or the block pattern cannot be used; names file, line and reason.
@@ -98,10 +111,8 @@ async def read_network(settings: Settings, instance: Instance) -> Network:
     from dispatch.feed_cache import load_feed_cached
     from dispatch.feed_problems import FeedError
 
-    if settings.feed is None:
-        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml')
     try:
-        network = await asyncio.to_thread(load_feed_cached, settings.feed, instance.network_dir, settings.block_pattern)
+        network = await asyncio.to_thread(load_feed_cached, feed, instance.network_dir, settings.block_pattern)
     except (FeedError, ValueError, OSError) as error:
         raise UserError(str(error)) from None
     return dataclasses.replace(network, shift_s=settings.timetable_shift_s)
@@ -211,6 +222,7 @@ async def gateway_alone(grounds: Grounds, links: Links) -> AsyncIterator[Gateway
         box = dead_letter_box(Store(pool), 1000)
         async with _gateway(grounds, links, remote_judge(links), box, network) as running:
             await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
+            await hear_switches(links, lambda changed: running.use_bounds(bounds_of(changed)))
             yield running
     finally:
         await asyncio.wait_for(pool.close(), 3)

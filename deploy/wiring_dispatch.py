@@ -15,6 +15,7 @@ import structlog
 
 from deploy import mapping, metrics
 from deploy.desk import serve_desk
+from deploy.feeds import load_ordered, serve_switch
 from deploy.links import EVENTS, FIXES, PUBLICATION, Links, Outgoing
 from deploy.numbers import hear_numbers, tell_numbers
 from deploy.wiring import read_network
@@ -22,6 +23,8 @@ from dispatch.board import Board, Publication
 
 if TYPE_CHECKING:
     from deploy.serving import Grounds
+    from dispatch.engine import Engine
+    from dispatch.service import DispatchService
 
 log = structlog.get_logger("wiring")
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -79,6 +82,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
             await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
             await links.receive(EVENTS, take_event)
             await serve_desk(links, service)
+            await serve_switch(links, lambda path: _switch(engine, service, path, settings.timetable_shift_s))
             teller = asyncio.create_task(
                 tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
             )
@@ -89,3 +93,9 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
                 teller.cancel()
     finally:
         sender.cancel()
+
+
+async def _switch(engine: Engine, service: DispatchService, path: str, shift_s: float) -> int:
+    """Go over to another version of the feed between two ticks; how many vehicles kept their trip."""
+    network = await asyncio.to_thread(load_ordered, path, shift_s)
+    return await service.between_ticks(lambda: engine.switch(network))

@@ -16,6 +16,7 @@ from deploy import metrics
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
 from deploy.desk import RemoteDesk
+from deploy.feeds import Feeds
 from deploy.instance import takt_version
 from deploy.links import (
     INSTRUCTIONS,
@@ -26,7 +27,7 @@ from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
 from deploy.users import Users
 from deploy.web import Access, WebServer, WebSettings
-from deploy.wiring import read_network, ticketing
+from deploy.wiring import bounds_of, read_network, ticketing
 from deploy.wiring_dispatch import board_from
 from dispatch.board import Board
 from dispatch.network import Network
@@ -51,7 +52,9 @@ async def web(
     gateway: Gateway,
 ) -> AsyncIterator[WebServer]:
     """The web server beside everything else."""
-    async with _web(grounds, links, board, network, service, gateway.send_instruction) as server:
+    feeds = Feeds(grounds.settings, grounds.instance, links, network)
+    feeds.followers.append(lambda changed: gateway.use_bounds(bounds_of(changed)))
+    async with _web(grounds, links, board, feeds, service, gateway.send_instruction) as server:
         yield server
 
 
@@ -66,11 +69,12 @@ async def web_alone(grounds: Grounds, links: Links) -> AsyncIterator[WebServer]:
         return True
 
     network = await read_network(grounds.settings, grounds.instance)
+    feeds = Feeds(grounds.settings, grounds.instance, links, network)
     board = await board_from(links, grounds)
     try:
         async with (
             ticketing(grounds, links) as service,
-            _web(grounds, links, board, network, service, send) as server,
+            _web(grounds, links, board, feeds, service, send) as server,
         ):
             yield server
     finally:
@@ -82,7 +86,7 @@ async def _web(
     grounds: Grounds,
     links: Links,
     board: Board,
-    network: Network,
+    feeds: Feeds,
     service: Ticketing,
     send: Callable[[str, wire.Instruction], bool],
 ) -> AsyncIterator[WebServer]:
@@ -99,12 +103,14 @@ async def _web(
     status = StatusApi(
         [lambda: [reason for check in grounds.checks for reason in check()]],
         grounds.registry,
-        lambda: describe(settings, network, service.tariff.currency),
+        lambda: describe(settings, feeds.network, service.tariff.currency),
     )
     # A pool of its own: a report of a month must not take the connections that taps wait for.
     pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
+    network = feeds.network
     reader = HistoryReader(pool, network.timezone)
     fleet = DispatchApi(board, network, RemoteDesk(links, send), history=reader)
+    feeds.followers.append(fleet.use_network)
     playback = PlaybackApi(reader, network.feed_version, time.time)
     metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
     streams = fleet.streams
@@ -119,12 +125,15 @@ async def _web(
     )
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     try:
-        async with WebServer(
-            [status, fleet, playback, TicketingApi(service), WalletApi(service)],
-            options,
-            Access(BearerGate(tokens, time.time), sessions),
-            grounds.registry,
-        ) as server:
+        async with (
+            feeds,
+            WebServer(
+                [status, fleet, feeds, playback, TicketingApi(service), WalletApi(service)],
+                options,
+                Access(BearerGate(tokens, time.time), sessions),
+                grounds.registry,
+            ) as server,
+        ):
             yield server
     finally:
         await asyncio.wait_for(pool.close(), 3)

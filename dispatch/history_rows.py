@@ -211,7 +211,7 @@ class Taker:
         """Passages since the last time."""
         log = engine.passage_log
         if log is not self._log:
-            self._log, self._taken = log, 0
+            self._log, self._taken = log, log.carried  # what was carried over has been taken before
         if log.written == self._taken:
             return None
         new = log.since(self._taken)

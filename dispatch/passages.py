@@ -165,6 +165,7 @@ class PassageLog:
     def __init__(self, room: int) -> None:
         self.room = room
         self.written = 0
+        self.carried = 0  # so many of those were taken over from a log before
         self._ints = np.zeros((3, 0), dtype=np.int32)
         self._floats = np.zeros((3, 0))
 

@@ -91,6 +91,7 @@ def carry_passages(log: PassageLog, crossing: Crossing, shift_s: float) -> Passa
             known.departure_s[rows],
         )
     )
+    carried.carried = carried.written
     return carried
 
 

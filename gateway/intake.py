@@ -97,6 +97,7 @@ class FixIntake:
         clock: Callable[[], float],
     ) -> None:
         self.memory = Memory(settings.vehicles_max)
+        self.limits = settings.limits
         self._settings = settings
         self._heard = heard
         self._letters = letters
@@ -158,7 +159,7 @@ class FixIntake:
             self._judge(build(keys, fixes, now_s), now_s)
 
     def _judge(self, batch: FixBatch, now_s: float) -> None:
-        admission = admit(batch, self.memory, now_s, self._settings.limits)
+        admission = admit(batch, self.memory, now_s, self.limits)
         admitted = batch.where(admission.mask)
         for outcome, number in admission.counts().items():
             if outcome in ("admitted", "late"):

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -118,6 +118,10 @@ class Gateway:
     def publish_lists(self, operator: str, lists: dict[str, Any]) -> bool:
         """Tell all validators of an operator where keys and lists are; False where it could not be taken."""
         return self._outbox.lists(operator, lists)
+
+    def use_bounds(self, bounds: tuple[float, float, float, float] | None) -> None:
+        """Judge positions by another map from now on: south, west, north, east in degrees."""
+        self._fixes.limits = replace(self._fixes.limits, bounds=bounds)
 
     @property
     def stats(self) -> dict[str, float]:
