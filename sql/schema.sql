@@ -147,7 +147,7 @@ CREATE TABLE transfer (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
     kind text NOT NULL CHECK (kind IN (
-        'sale', 'refund', 'top_up', 'fare', 'difference', 'reversal', 'debt', 'penalty', 'penalty_payment')),
+        'sale', 'refund', 'top_up', 'fare', 'difference', 'reversal', 'debt', 'penalty', 'penalty_payment', 'charge')),
     debit text NOT NULL,
     credit text NOT NULL,
     amount_minor bigint NOT NULL CHECK (amount_minor > 0),
@@ -159,8 +159,11 @@ CREATE TABLE transfer (
     made_by text NOT NULL,
     shift_id bigint,                                    -- no foreign key: fares are many and have no shift
     rated text COLLATE "C",                             -- account/day/version/number of what a rating posted
+    payment_key text,                                   -- of what the acquirer answered
     CHECK (debit <> credit)
 );
+-- A payment's outcome is booked once: the ledger itself refuses a second line for its key.
+CREATE UNIQUE INDEX transfer_payment_key ON transfer (payment_key) WHERE payment_key IS NOT NULL;
 CREATE UNIQUE INDEX transfer_rated ON transfer (rated) WHERE rated IS NOT NULL;
 CREATE INDEX transfer_ticket_id ON transfer (ticket_id) WHERE ticket_id IS NOT NULL;
 CREATE INDEX transfer_shift_id ON transfer (shift_id) WHERE shift_id IS NOT NULL;
@@ -576,7 +579,9 @@ BEGIN
                    b.clash, CASE WHEN b.clash THEN b.last_tap END,
                    abs(b.ts - b.received) > 300 AND (b.offline IS NULL OR b.ts > b.received),
                    b.route_id, b.direction_id, CASE WHEN b.taken THEN b.riders ELSE 1 END,
-                   'card:' || encode(b.card_uid, 'hex'), coalesce(b.taken AND b.rating_due, false),
+                   'card:' || encode(b.card_uid, 'hex'),
+                   -- Ridden all the same, and without the money: the rating makes it a debt.
+                   coalesce((b.taken OR b.clash AND b.verdict = 'insufficient_funds') AND b.rating_due, false),
                    CASE WHEN b.elsewhere THEN ARRAY['elsewhere'] END,
                    b.card_uid IS NOT NULL AND b.counter_new AND b.preset IS NULL
             FROM booked b WHERE NOT b.known ORDER BY b.operator, b.device, b.id

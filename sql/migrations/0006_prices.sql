@@ -276,7 +276,9 @@ BEGIN
                    b.clash, CASE WHEN b.clash THEN b.last_tap END,
                    abs(b.ts - b.received) > 300 AND (b.offline IS NULL OR b.ts > b.received),
                    b.route_id, b.direction_id, CASE WHEN b.taken THEN b.riders ELSE 1 END,
-                   'card:' || encode(b.card_uid, 'hex'), coalesce(b.taken AND b.rating_due, false),
+                   'card:' || encode(b.card_uid, 'hex'),
+                   -- Ridden all the same, and without the money: the rating makes it a debt.
+                   coalesce((b.taken OR b.clash AND b.verdict = 'insufficient_funds') AND b.rating_due, false),
                    CASE WHEN b.elsewhere THEN ARRAY['elsewhere'] END,
                    b.card_uid IS NOT NULL AND b.counter_new AND b.preset IS NULL
             FROM booked b WHERE NOT b.known ORDER BY b.operator, b.device, b.id
