@@ -22,6 +22,7 @@ from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
 from ticketing.keyset import DeviceKey, device_key_from_jwk
 from ticketing.money import Money
+from ticketing.operations import return_purchase
 from ticketing.tariff import Product, Tariff
 
 LIST_SIZE = 1 << 20
@@ -77,6 +78,7 @@ class Order:
     subject: str
     device: DeviceKey | None = None
     card_uid: bytes | None = None
+    paid_into: str = ledger.CASH
 
 
 class Desk:
@@ -97,6 +99,11 @@ class Desk:
         self._clock = clock
         self._lists_uri = f"{settings.public_url.rstrip('/')}/status-lists"
 
+    @property
+    def currency(self) -> str:
+        """The currency of all prices."""
+        return self._tariff.currency
+
     async def sell(
         self,
         product_id: str,
@@ -108,19 +115,30 @@ class Desk:
         idempotency_key: str | None = None,
     ) -> SoldTicket:
         """Sell one ticket for cash; the same key and request again get the same ticket."""
-        product = self.get_product(product_id)
-        now_s = self._clock()
-        start_s = now_s if valid_from is None else valid_from
-        if not now_s - START_PAST_S_MAX <= start_s <= now_s + START_AHEAD_S_MAX:
-            raise Problem(422, "Validity out of range", "valid_from lies more than a day back or a year ahead")
-        device = _device_key(device_key, product)
-        order = Order(product, int(start_s), subject, device, parse_card_uid(card_uid) if card_uid else None)
+        order = self.order(product_id, subject, device_key, valid_from, card_uid)
 
         async def sale(connection: Any) -> SoldTicket:
             return await self.sell_in(connection, order)
 
         asked = ("sell", product_id, device_key, valid_from, card_uid)
         return await self._books.once(subject, idempotency_key, asked, SoldTicket, sale)
+
+    def order(
+        self,
+        product_id: str,
+        subject: str,
+        device_key: Mapping[str, object] | None,
+        valid_from: float | None,
+        card_uid: str | None = None,
+    ) -> Order:
+        """What is bought, checked; Problem says what is wrong with it."""
+        product = self.get_product(product_id)
+        now_s = self._clock()
+        start_s = now_s if valid_from is None else valid_from
+        if not now_s - START_PAST_S_MAX <= start_s <= now_s + START_AHEAD_S_MAX:
+            raise Problem(422, "Validity out of range", "valid_from lies more than a day back or a year ahead")
+        device = _device_key(device_key, product)
+        return Order(product, int(start_s), subject, device, parse_card_uid(card_uid) if card_uid else None)
 
     async def get_ticket(self, ticket_id: str) -> Ticket:
         """A ticket with its credentials, made again from the books: they are a function of what was sold."""
@@ -169,6 +187,7 @@ class Desk:
                 raise Problem(409, "Ticket revoked", f"ticket {uuid} is revoked, and that is for good: sell a new one")
             if action == "refund":
                 await _reverse_sale(connection, uuid, subject)
+                await return_purchase(connection, uuid, self._clock())
             wanted = {"revoke": "revoked", "refund": "revoked", "suspend": "suspended", "resume": "valid"}[action]
             await connection.execute(query("tickets.set_status"), uuid, wanted, reason)
             await audit(connection, subject, action, f"ticket:{uuid}", reason=reason)
@@ -184,7 +203,7 @@ class Desk:
         ticket_id = UUID(bytes=secrets.token_bytes(16), version=4)
         number, index = await self._insert(connection, order, ticket_id, until_s)
         if product.price_minor:
-            sale = ledger.sale(Money(product.price_minor, self._tariff.currency))
+            sale = ledger.sale(Money(product.price_minor, self._tariff.currency), order.paid_into)
             await book(connection, sale, order.subject, ticket_id=ticket_id, card_uid=order.card_uid)
         await audit(connection, order.subject, "sell", f"ticket:{ticket_id}", product_id=product.id)
         claims = Claims(

@@ -4,6 +4,8 @@ Accounts are named, never stored with a balance: an account's balance is the sum
     cash        what desks and shops took in             sales       tickets sold
     purse:<uid> what a city card still holds             fares       rides paid from purses
     cash_difference  what drawers were short of, less what was too much in them
+    acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
+    bank:<id>   rides of a bank card that are not yet charged   bank_debt:<id>  charges that were declined
 Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
 """
 
@@ -20,6 +22,7 @@ CASH = "cash"
 SALES = "sales"
 FARES = "fares"
 CASH_DIFFERENCE = "cash_difference"
+ACQUIRER = "acquirer"
 
 
 class Kind(StrEnum):
@@ -54,9 +57,9 @@ def purse(uid: bytes) -> str:
     return f"purse:{uid.hex()}"
 
 
-def sale(price: Money) -> Transfer:
-    """A ticket sold for cash."""
-    return Transfer(Kind.SALE, CASH, SALES, price)
+def sale(price: Money, into: str = CASH) -> Transfer:
+    """A ticket sold, for cash where nothing else is said."""
+    return Transfer(Kind.SALE, into, SALES, price)
 
 
 def top_up(uid: bytes, amount: Money) -> Transfer:

@@ -76,7 +76,7 @@ def medium_key(token: str) -> bytes:
 
 def in_letters(token: str) -> str:
     """A token as it is kept: its bytes in the letters a to p, so that no digits stand where a card number could be."""
-    return token.encode().hex().translate(_LETTERS)
+    return letters(token.encode())
 
 
 def from_letters(kept: str) -> str:
@@ -90,4 +90,9 @@ def operation_key(*what: object) -> str:
     Derived rather than drawn, so that a database restored from yesterday asks for yesterday's charges under the keys
     that the acquirer knows, and takes nothing twice.
     """
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:40].translate(_LETTERS)
+    return letters(hashlib.sha256(repr(what).encode()).digest()[:20])
+
+
+def letters(raw: bytes) -> str:
+    """Bytes in the letters a to p: a name in which nobody can see a card number."""
+    return raw.hex().translate(_LETTERS)

@@ -1,0 +1,163 @@
+-- name: judge
+-- Judges taps of bank cards in the caller's transaction (see migration 0008_payments).
+SELECT * FROM judge_bank_taps($1, $2, $3, $4, $5, $6);
+
+-- name: lock_account
+-- One account, held until the end of the transaction.
+SELECT id, token, blocked, verified_at IS NOT NULL AS verified, unpaid_minor, tries,
+       extract(epoch FROM recovered_at)::float8 AS recovered_at, extract(epoch FROM recover_at)::float8 AS recover_at
+FROM bank_account WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: get_account
+-- One account as a cashier sees it.
+SELECT a.id, a.blocked, a.verified_at IS NOT NULL AS verified, a.unpaid_minor,
+       extract(epoch FROM a.made_at)::float8 AS made_at, extract(epoch FROM a.recover_at)::float8 AS next_try_at,
+       (SELECT count(*) FROM bank_medium m WHERE m.account_id = a.id) AS media,
+       (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM bank_charge c
+        WHERE c.account_id = a.id AND c.state = 'debt') AS debt_minor
+FROM bank_account a WHERE a.id = $1;
+
+-- name: find_account
+-- The account of a token's hash.
+SELECT account_id FROM bank_medium WHERE key = $1;
+
+-- name: account_of_tap
+-- The accounts of the bank taps under an id.
+SELECT DISTINCT substr(account, 6) AS account_id FROM tap WHERE account LIKE 'bank:%' AND id = $1 LIMIT 1;
+
+-- name: list_charges
+-- The newest charges of an account with what of each has been given back.
+SELECT c.id, c.day, c.reason, c.amount_minor, c.currency, c.state, c.note, extract(epoch FROM c.made_at)::float8 AS made_at,
+       extract(epoch FROM c.done_at)::float8 AS done_at, c.gives_back,
+       (SELECT coalesce(array_agg(t.tap_id ORDER BY t.tap_id), '{}') FROM bank_charge_tap t WHERE t.charge_id = c.id) AS taps
+FROM bank_charge c WHERE c.account_id = $1 ORDER BY c.made_at DESC, c.id LIMIT 50;
+
+-- name: list_days_due
+-- Days of accounts whose debits are to be looked at.
+SELECT account_id, day FROM bank_day WHERE look_at <= to_timestamp($1::float8) ORDER BY look_at LIMIT $2;
+
+-- name: lock_day
+-- A day that is still to be looked at.
+SELECT waiting::text FROM bank_day WHERE account_id = $1 AND day = $2 AND look_at <= to_timestamp($3::float8) FOR UPDATE;
+
+-- name: get_rating
+-- A rated day, and under which edition of the tariff.
+SELECT rating::text, tariff_id FROM day_rating WHERE account = 'bank:' || $1 AND service_date = $2;
+
+-- name: get_waiting
+-- The trips that a day left for the next one.
+SELECT waiting::text FROM bank_day WHERE account_id = $1 AND day = $2;
+
+-- name: taken
+-- What has been taken for taps so far: the charges that count, by tap.
+SELECT t.tap_id, sum(t.minor)::bigint AS minor
+FROM bank_charge_tap t JOIN bank_charge c ON c.id = t.charge_id
+WHERE c.account_id = $1 AND t.tap_id = ANY ($2) AND c.state <> 'void' GROUP BY t.tap_id;
+
+-- name: charges_of_taps
+-- The charges that took something for taps, newest first, with what is left to give back of each.
+SELECT c.id, c.state, c.amount_minor, c.acquirer_id, c.currency,
+       c.amount_minor + (SELECT coalesce(sum(g.amount_minor), 0)::bigint FROM bank_charge g
+                         WHERE g.gives_back = c.id AND g.state <> 'void') AS left_minor
+FROM bank_charge c
+WHERE c.account_id = $1 AND c.amount_minor > 0 AND c.state <> 'void'
+  AND EXISTS (SELECT FROM bank_charge_tap t WHERE t.charge_id = c.id AND t.tap_id = ANY ($2))
+ORDER BY c.made_at DESC, c.id;
+
+-- name: count_charges_of_taps
+-- How many charges there have been for taps, void ones too.
+SELECT count(DISTINCT c.id) FROM bank_charge c JOIN bank_charge_tap t ON t.charge_id = c.id
+WHERE c.account_id = $1 AND t.tap_id = ANY ($2);
+
+-- name: insert_charge
+-- A charge, or money to be given back of one.
+INSERT INTO bank_charge (id, account_id, day, reason, amount_minor, currency, due_at, made_at, gives_back, note)
+VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8), to_timestamp($8::float8), $9, $10);
+
+-- name: insert_charge_taps
+-- What of a charge is for which tap.
+INSERT INTO bank_charge_tap (charge_id, tap_id, minor) SELECT $1, * FROM unnest($2::text[], $3::bigint[]);
+
+-- name: set_charge
+-- What has become of a charge.
+UPDATE bank_charge SET state = $2, done_at = to_timestamp($3::float8), acquirer_id = coalesce($4, acquirer_id)
+WHERE id = $1 RETURNING account_id, day, amount_minor, currency, reason;
+
+-- name: get_charge
+-- A charge of an account, held until the end of the transaction, with what is left to give back of it.
+SELECT c.id, c.account_id, c.day, c.state, c.amount_minor, c.currency, c.acquirer_id, c.reason,
+       c.amount_minor + (SELECT coalesce(sum(g.amount_minor), 0)::bigint FROM bank_charge g
+                         WHERE g.gives_back = c.id AND g.state <> 'void') AS left_minor
+FROM bank_charge c WHERE c.id = $1 FOR NO KEY UPDATE OF c;
+
+-- name: set_day
+-- What a day was rated at, what it leaves for the next, and when to look again.
+UPDATE bank_day SET rated_minor = $3, waiting = $4::text::jsonb, look_at = to_timestamp($5::float8)
+WHERE account_id = $1 AND day = $2;
+
+-- name: look_at_day
+-- Look at a day, at the latest at an instant.
+INSERT INTO bank_day AS d (account_id, day, look_at) VALUES ($1, $2, to_timestamp($3::float8))
+ON CONFLICT (account_id, day) DO UPDATE SET look_at = least(d.look_at, excluded.look_at);
+
+-- name: set_unpaid
+-- What an account owes for rides that no charge has asked for: rated days, less charges, and taps not rated yet at $2 each.
+UPDATE bank_account a SET unpaid_minor = greatest(0,
+    (SELECT coalesce(sum(d.rated_minor), 0) FROM bank_day d WHERE d.account_id = a.id)
+    - (SELECT coalesce(sum(c.amount_minor), 0) FROM bank_charge c
+       WHERE c.account_id = a.id AND c.state IN ('paid', 'debt') AND c.reason <> 'cashier')
+    + $2::bigint * (SELECT count(*) FROM tap t WHERE t.account = 'bank:' || a.id AND t.rating_due))
+WHERE a.id = $1;
+
+-- name: block
+-- Block an account, and put all its media on the deny list.
+UPDATE bank_account SET blocked = $2 WHERE id = $1 AND blocked IS DISTINCT FROM $2;
+
+-- name: unblock
+-- Let an account ride again.
+UPDATE bank_account SET blocked = NULL, recover_at = NULL WHERE id = $1;
+
+-- name: deny_media
+-- Put the media of an account on the deny list, or take them off it.
+SELECT deny_bank_account($1, $2, $3);
+
+-- name: verified
+-- The card is real.
+UPDATE bank_account SET verified_at = to_timestamp($2::float8) WHERE id = $1;
+
+-- name: has_debt
+-- Whether an account owes for a charge that was declined.
+SELECT EXISTS (SELECT FROM bank_charge WHERE account_id = $1 AND state = 'debt');
+
+-- name: list_debts
+-- The declined charges of an account that nothing is being asked for, oldest first, with how often each was asked for.
+SELECT c.id, c.amount_minor, c.currency, (SELECT count(*) FROM payment p WHERE p.charge_id = c.id) AS payments
+FROM bank_charge c
+WHERE c.account_id = $1 AND c.state = 'debt'
+  AND NOT EXISTS (SELECT FROM payment p WHERE p.charge_id = c.id AND p.state IN ('asked', 'unclear'))
+ORDER BY c.made_at, c.id;
+
+-- name: list_recoveries_due
+-- Accounts whose debts are to be asked for again.
+SELECT id FROM bank_account WHERE recover_at <= to_timestamp($1::float8) ORDER BY recover_at LIMIT $2;
+
+-- name: set_recovery
+-- When debts are asked for next (null: only when somebody asks), and whether they were asked for now.
+UPDATE bank_account SET recover_at = to_timestamp($2::float8),
+    recovered_at = CASE WHEN $3::float8 IS NULL THEN recovered_at ELSE to_timestamp($3) END,
+    tries = tries + CASE WHEN $3 IS NULL THEN 0 ELSE 1 END
+WHERE id = $1;
+
+-- name: reopen_unclear
+-- Payments of an account that nobody has answered for long are asked again, under the keys that they had.
+UPDATE payment SET state = 'asked', asks = 0, next_at = to_timestamp($2::float8) WHERE account_id = $1 AND state = 'unclear';
+
+-- name: figures
+-- For /metrics: what is due, owed and unclear.
+SELECT (SELECT count(*) FROM payment WHERE state = 'asked') AS payments_open,
+       (SELECT count(*) FROM payment WHERE state = 'unclear') AS payments_unclear,
+       (SELECT coalesce(extract(epoch FROM to_timestamp($1::float8) - min(due_at)), 0)::float8 FROM bank_charge
+        WHERE state = 'asked' AND amount_minor > 0) AS oldest_due_charge_age_seconds,
+       (SELECT count(*) FROM bank_charge WHERE state = 'debt') AS debts,
+       (SELECT coalesce(sum(amount_minor), 0)::bigint FROM bank_charge WHERE state = 'debt') AS debts_minor,
+       (SELECT count(*) FROM payment WHERE kind = 'refund' AND state = 'declined') AS refunds_declined;

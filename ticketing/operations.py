@@ -1,0 +1,195 @@
+"""Operations at the acquirer: each written down before it is asked, asked until there is an answer, and booked once.
+
+The order is what makes a crash harmless. A row of table payment is committed before anything is asked; the question
+goes out under the row's key; the answer is booked in the transaction that settles the row. Whoever dies between two of
+these steps leaves a row that is asked again under the same key, and the acquirer answers what it has answered before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from sql import query
+from ticketing.ledger import Transfer
+from ticketing.money import Money
+from ticketing.payment import Approved, Declined, Outcome, Payments, Unknown, from_letters, in_letters, operation_key
+from ticketing.store import Store
+
+IN_HAND_S = 60.0
+"""Longer than any answer is waited for: until then nobody else asks the same."""
+AGAIN_S_FIRST, AGAIN_S_MAX = 5.0, 3600.0
+ASKS_MAX = 32
+"""Some 24 hours; after that a person has to look (state unclear)."""
+ONLINE = "online"
+"""Who has sold what nobody sold at a desk, in the books."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A row of table payment; amount is None for a verification."""
+
+    key: str
+    kind: str
+    account_id: str | None
+    charge_id: str | None
+    purchase_id: str | None
+    amount: Money | None
+
+
+class Effects(Protocol):
+    """What an answer changes in our books."""
+
+    async def settle(self, connection: Any, operation: Operation, outcome: Approved | Declined) -> None:
+        """Book an outcome, in the transaction that settles its row; called once for an operation."""
+
+
+def no_fail_point(_: str) -> None:
+    """Nothing fails here; a test may kill the process instead."""
+
+
+class Operations:
+    """Asks what table payment holds; of_purchases and of_accounts are told the answers."""
+
+    def __init__(
+        self,
+        store: Store,
+        payments: Payments,
+        clock: Callable[[], float],
+        statement: str = "Takt",
+        fail_point: Callable[[str], None] = no_fail_point,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.counters: Counter[str] = Counter()
+        self.fail_point = fail_point
+        self.of_purchases: Effects | None = None
+        self.of_accounts: Effects | None = None
+        self._payments = payments
+        self._statement = statement
+
+    async def ask(self, key: str) -> bool:
+        """Ask one operation if it is due and in nobody's hands; whether it is settled now.
+
+        Faults of the database are raised; the operation is asked again when its time comes.
+        """
+        now_s = self.clock()
+        async with self.store.connection() as connection:
+            row = await connection.fetchrow(query("payments.take"), key, now_s, now_s + IN_HAND_S)
+        if row is None:
+            return False
+        self.fail_point("taken")
+        outcome = await self._call(row)
+        self.fail_point("answered")
+        settled = await self._settle(key, outcome)
+        self.fail_point("settled")
+        return settled
+
+    async def _call(self, row: Any) -> Outcome:
+        key = row["key"]
+        match row["kind"]:
+            case "verify":
+                return await self._payments.verify(from_letters(row["token"]), key)
+            case "charge":
+                amount = Money(row["amount_minor"], row["currency"])
+                return await self._payments.charge(from_letters(row["token"]), amount, key, self._statement)
+            case _:
+                amount = Money(row["amount_minor"], row["currency"])
+                return await self._payments.refund(from_letters(row["refunds"]), amount, key)
+
+    async def _settle(self, key: str, outcome: Outcome) -> bool:
+        """Book an answer with everything that follows from it; an operation that has one already keeps it."""
+        now_s = self.clock()
+        async with self.store.transaction() as connection:
+            row = await connection.fetchrow(query("payments.lock"), key)
+            if row["state"] != "asked":
+                self.counters["answered_twice"] += 1
+                return True
+            if isinstance(outcome, Unknown):
+                again_s = min(AGAIN_S_MAX, AGAIN_S_FIRST * 2.0 ** min(row["asks"] - 1, 20))
+                state = "asked" if row["asks"] < ASKS_MAX else "unclear"
+                await connection.execute(query("payments.postpone"), key, state, now_s + again_s, outcome.reason)
+                self.counters[f"{row['kind']}s.unknown"] += 1
+                return False
+            amount = Money(row["amount_minor"], row["currency"]) if row["amount_minor"] else None
+            operation = Operation(key, row["kind"], row["account_id"], row["charge_id"], row["purchase_id"], amount)
+            effects = self.of_accounts if operation.purchase_id is None else self.of_purchases
+            if effects is None:
+                # Asked by a process that cannot book this: the one that can asks again under the same key.
+                await connection.execute(query("payments.postpone"), key, "asked", now_s, None)
+                return False
+            word, acquirer_id, reason = _said(outcome)
+            await connection.execute(query("payments.settle"), key, word, now_s, acquirer_id, reason)
+            await effects.settle(connection, operation, outcome)
+        self.counters[f"{operation.kind}s.{word}"] += 1
+        return True
+
+
+def _said(outcome: Approved | Declined) -> tuple[str, str | None, str | None]:
+    """The state, the acquirer's id in letters and the reason."""
+    if isinstance(outcome, Approved):
+        return "approved", in_letters(outcome.id), None
+    return "declined", None, outcome.reason
+
+
+async def book_payment(
+    connection: Any, transfer: Transfer, key: str | None, *, ticket_id: UUID | None = None, made_by: str = ONLINE
+) -> None:
+    """Write the ledger's line of a payment; the table refuses a second one for its key."""
+    amount = transfer.amount
+    line = (transfer.kind.value, transfer.debit, transfer.credit, amount.minor, amount.currency)
+    await connection.execute(query("payments.book"), *line, ticket_id, made_by, key)
+
+
+async def write_down(
+    connection: Any, key: str, kind: str, now_s: float, *,
+    account_id: str | None = None, charge_id: str | None = None, purchase_id: str | None = None,
+    token: str | None = None, refunds: str | None = None, amount: Money | None = None,
+) -> None:  # fmt: skip
+    """Write an operation down, to be asked; token and refunds in letters. A key that is known stays what it is."""
+    money = (amount.minor, amount.currency) if amount else (None, None)
+    row = (key, kind, account_id, charge_id, purchase_id, token, refunds, *money, now_s)
+    await connection.execute(query("payments.insert"), *row)
+
+
+async def return_purchase(connection: Any, ticket_id: UUID, now_s: float) -> None:
+    """Give the price of a ticket back to whoever paid it online, where it was; the ledger is the caller's."""
+    row = await connection.fetchrow(query("payments.return_purchase"), ticket_id)
+    if row is not None and row["acquirer_id"] is not None:
+        amount = Money(row["price_minor"], row["currency"])
+        key = operation_key("return", row["id"])
+        await write_down(
+            connection, key, "refund", now_s, purchase_id=row["id"], refunds=row["acquirer_id"], amount=amount
+        )
+
+
+class Drain:
+    """Asks everything that is due, a few at a time."""
+
+    def __init__(self, operations: Operations, at_once: int = 8, batch_max: int = 64) -> None:
+        self._operations = operations
+        self._at_once = at_once
+        self._batch_max = batch_max
+
+    async def once(self) -> int:
+        """One batch; how many were asked. A fault of one does not keep the others from being asked."""
+        operations = self._operations
+        async with operations.store.connection() as connection:
+            rows = await connection.fetch(query("payments.list_due"), operations.clock(), self._batch_max)
+        room = asyncio.Semaphore(self._at_once)
+
+        async def one(key: str) -> None:
+            async with room:
+                with contextlib.suppress(TimeoutError):
+                    await operations.ask(key)
+
+        faults = await asyncio.gather(*(one(row["key"]) for row in rows), return_exceptions=True)
+        for fault in faults:
+            if isinstance(fault, BaseException):
+                raise fault
+        return len(rows)

@@ -1,0 +1,228 @@
+"""The online sale: a ticket is paid at the acquirer first and issued then, exactly once whatever gets lost between.
+
+A purchase and its payment are written down before anything is asked. The ticket is issued in the transaction that books
+the acquirer's answer, by whoever gets it: the request that asked, its retry, or the worker that asks again later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Meta, Struct
+
+from sql import query
+from ticketing import ledger, qr
+from ticketing.books import Books
+from ticketing.city_schema import Name
+from ticketing.desk import Desk, Order
+from ticketing.errors import Problem
+from ticketing.keyset import device_key_from_jwk
+from ticketing.money import Money
+from ticketing.operations import ONLINE, Operation, Operations, write_down
+from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key
+from ticketing.store import AWAY
+from ticketing.tariff import Product
+
+TRIES_AT_ONCE_MAX = 100
+"""Purchases under way at once; one more is told to wait."""
+
+PaymentState = Literal["pending", "approved", "declined", "returned"]
+
+
+class Method(Struct, forbid_unknown_fields=True):
+    """How it is paid: the acquirer's token of the card, never its number."""
+
+    method_token: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class PurchaseOrder(Struct, forbid_unknown_fields=True):
+    """What is bought; device_key is a JWK (OKP Ed25519, or EC P-256), valid_from Unix seconds."""
+
+    product_id: Annotated[str, Meta(max_length=64)]
+    payment: Method
+    device_key: dict[str, str] | None = None
+    valid_from: Annotated[float, Meta(ge=-1e11, le=1e11)] | None = None
+
+
+class PurchaseReceipt(Struct, frozen=True):
+    """What was paid for what, and when (Unix seconds)."""
+
+    number: str
+    product: Name
+    amount_minor: int
+    currency: str
+    paid_at: float
+
+
+class Purchase(Struct, frozen=True):
+    """A purchase, and its ticket (id, token, jwt, ...) once it is paid: those are null while the payment is pending."""
+
+    purchase_id: str
+    payment: PaymentState
+    product_id: str
+    price_minor: int
+    currency: str
+    id: str | None = None
+    token: str | None = None
+    jwt: str | None = None
+    valid_from: float | None = None
+    valid_until: float | None = None
+    qr_svg: str | None = None
+    receipt: PurchaseReceipt | None = None
+    reason: str | None = None
+
+
+class Purchases:
+    """Sells over the passenger's page; books what the acquirer says about it."""
+
+    def __init__(self, books: Books, desk: Desk, operations: Operations) -> None:
+        self._books = books
+        self._desk = desk
+        self._operations = operations
+        self._under_way = 0
+        operations.of_purchases = self
+
+    async def buy(self, wanted: PurchaseOrder, client_key: str | None) -> Purchase:
+        """Pay and issue; the same key and order again is the same purchase. Problem 402 where it was declined."""
+        if why := bad_token(wanted.payment.method_token):
+            raise Problem(422, "Bad payment token", f"payment.method_token: {why}")
+        order = self._desk.order(wanted.product_id, ONLINE, wanted.device_key, wanted.valid_from)
+        if self._under_way >= TRIES_AT_ONCE_MAX:
+            raise Problem(503, "Busy", "too many purchases are under way: try again in a moment")
+        self._under_way += 1
+        try:
+            purchase_id = await self._write_down(wanted, order, client_key)
+            await self._ask(purchase_id)
+        finally:
+            self._under_way -= 1
+        purchase = await self.get(purchase_id)
+        if purchase.payment == "declined":
+            raise Problem(402, "Payment declined", f"the card was declined ({purchase.reason}): nothing was bought")
+        return purchase
+
+    async def get(self, purchase_id: str) -> Purchase:
+        """A purchase as it stands; Problem 404 where there is none."""
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("payments.get_purchase"), purchase_id)
+        if row is None:
+            raise Problem(404, "No such purchase", "there is no purchase under this id")
+        purchase = Purchase(
+            row["id"], row["state"], row["product_id"], row["price_minor"], row["currency"], reason=row["reason"]
+        )
+        if row["ticket_id"] is None:
+            return purchase
+        ticket = await self._desk.get_ticket(str(row["ticket_id"]))
+        assert ticket.token is not None  # it is on no city card
+        product = msgspec.json.decode(row["product"], type=Product)
+        return msgspec.structs.replace(
+            purchase,
+            id=ticket.id,
+            token=ticket.token,
+            jwt=ticket.jwt,
+            valid_from=ticket.valid_from,
+            valid_until=ticket.valid_until,
+            qr_svg=qr.svg(ticket.token),
+            receipt=PurchaseReceipt(row["id"], product.name, row["price_minor"], row["currency"], row["done_at"]),
+        )
+
+    async def settle(self, connection: Any, operation: Operation, outcome: Approved | Declined) -> None:
+        """Issue what was paid, or let it be; what was given back needs nothing more."""
+        if operation.kind != "charge":
+            return
+        row = await connection.fetchrow(query("payments.lock_purchase"), operation.purchase_id)
+        if row["state"] != "pending":
+            return
+        now_s = self._operations.clock()
+        if isinstance(outcome, Declined):
+            await connection.execute(
+                query("payments.settle_purchase"), row["id"], "declined", outcome.reason, None, None, now_s
+            )
+            return
+        await self._issue(connection, row, outcome, now_s)
+
+    async def _issue(self, connection: Any, row: Any, outcome: Approved, now_s: float) -> None:
+        """The ticket as it was offered when it was paid for, whatever the tariff says by now."""
+        product = msgspec.json.decode(row["product"], type=Product)
+        device = device_key_from_jwk(msgspec.json.decode(row["device_key"])) if row["device_key"] else None
+        order = Order(product, row["start_s"], ONLINE, device, paid_into=ledger.ACQUIRER)
+        sold = await self._desk.sell_in(connection, order)
+        done = ("approved", None, UUID(sold.id), in_letters(outcome.id), now_s)
+        await connection.execute(query("payments.settle_purchase"), row["id"], *done)
+
+    async def _write_down(self, wanted: PurchaseOrder, order: Order, client_key: str | None) -> str:
+        """The purchase's id: a new one with its payment, or that of the same client key."""
+        now_s = self._operations.clock()
+        purchase_id = letters(secrets.token_bytes(16))
+        key = hashlib.sha256(client_key.encode()).digest() if client_key else None
+        request_hash = hashlib.sha256(msgspec.msgpack.encode(wanted)).digest()
+        product, currency = order.product, self._desk.currency
+        jwk = msgspec.json.encode(order.device.jwk()).decode() if order.device else None
+        terms = (product.id, msgspec.json.encode(product).decode(), product.price_minor, currency, order.start_s, jwk)
+        async with self._books.writing() as connection:
+            made = await connection.fetchval(
+                query("payments.insert_purchase"), purchase_id, key, request_hash, *terms, now_s
+            )
+            if made is None:
+                before = await connection.fetchrow(query("payments.find_purchase"), key)
+                if before["request_hash"] != request_hash:
+                    raise Problem(422, "Idempotency-Key reused", "it was used for another request: make a new one")
+                return str(before["id"])
+            if product.price_minor:
+                token = in_letters(wanted.payment.method_token)
+                amount = Money(product.price_minor, currency)
+                await write_down(
+                    connection, purchase_id, "charge", now_s, purchase_id=purchase_id, token=token, amount=amount
+                )
+            else:
+                row = await connection.fetchrow(query("payments.lock_purchase"), purchase_id)
+                await self._issue(connection, row, Approved("free"), now_s)
+        return purchase_id
+
+    async def _ask(self, purchase_id: str) -> None:
+        """Ask the acquirer; who is cut off from the database now finds the purchase pending."""
+        try:
+            await self._operations.ask(purchase_id)
+        except (*AWAY, asyncpg.PostgresError):
+            self._operations.counters["purchases_cut_off"] += 1
+
+
+class PurchaseApi:
+    """The online sale over HTTP. may_ask says how long (s) a caller by its name has to wait, 0 for not at all."""
+
+    def __init__(self, purchases: Purchases | None, may_ask: Callable[[str], float]) -> None:
+        self._purchases = purchases
+        self._may_ask = may_ask
+
+    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
+        """Method, path, permission, handler and, where it is not 200, the status."""
+        return [
+            ("POST", "/api/v1/purchases", "public", self.buy, 201),
+            ("GET", "/api/v1/purchases/{purchase_id}", "public", self.get),
+        ]
+
+    async def buy(self, *, body: PurchaseOrder, request: Any, idempotency_key: str | None) -> Purchase:
+        """Buy a ticket with a payment card; `payment` is pending where the acquirer has yet to answer: ask again."""
+        purchases = self._open()
+        # Whoever tries out stolen cards tries many from one place, or one in many places.
+        card = medium_key(body.payment.method_token).hex()
+        for caller in (f"address {request.remote}", f"card {card}"):
+            if self._may_ask(caller) > 0:
+                raise Problem(
+                    429, "Too many purchases", "too many purchases from here or with this card: wait a little"
+                )
+        return await purchases.buy(body, idempotency_key)
+
+    async def get(self, purchase_id: Annotated[str, Meta(pattern="^[a-p]{32}$")]) -> Purchase:
+        """A purchase as it stands; its id is known to the buyer alone."""
+        return await self._open().get(purchase_id)
+
+    def _open(self) -> Purchases:
+        if self._purchases is None:
+            raise Problem(503, "Online sale off", "no acquirer is set here: set payments.url to sell online")
+        return self._purchases
