@@ -33,6 +33,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "alerts:drivers": frozenset({"dispatcher"}),  # drivers' alarms among the alerts
     "alerts:acknowledge": frozenset({"dispatcher"}),
     "instructions:send": frozenset({"dispatcher"}),
+    "advice:read": frozenset({"dispatcher"}),  # advice, instructions, controlled lines and decisions
     "measures:read": frozenset({"dispatcher"}),
     "feed:change": frozenset(),  # an admin's alone: it changes the timetable of the whole city
     "activity:read": frozenset({"dispatcher", "cashier"}),

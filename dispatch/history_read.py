@@ -75,6 +75,10 @@ class HistoryReader:
         """Rows of the query history.alert_counts."""
         return await self._fetch("history.alert_counts", from_s, to_s, route_id)
 
+    async def decisions(self, from_s: float, to_s: float, route_id: str | None, rows_max: int) -> list[Any]:
+        """Rows of the query decisions.between."""
+        return await self._fetch("decisions.between", from_s, to_s, route_id, rows_max)
+
     async def fixes_span(self, from_s: float, to_s: float) -> FixesSpan:
         """What there is to play back."""
         row = (await self._fetch("history.fixes_span", from_s, to_s))[0]

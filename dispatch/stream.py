@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from dispatch.board import Board, Publication
+from dispatch.control_board import NOTHING_SEEN, ControlBoard
 from dispatch.errors import Problem
 
 _PART_BYTES = 65_536
@@ -43,6 +44,7 @@ class Streams:
         self._board = board
         self._clock = clock
         self._settings = settings
+        self.control: ControlBoard | None = None  # shown to dispatchers alone
         self.open = 0
         self.counters = {"frames_sent": 0, "frames_skipped": 0, "streams_stalled": 0, "streams_refused": 0}
 
@@ -87,6 +89,7 @@ class Streams:
         board, settings = self._board, self._settings
         ends_s = self._clock() + settings.life_s_max
         version = board.version if board.latest is None else board.version - 1
+        seen = NOTHING_SEEN
         while self._clock() < ends_s:
             if not await board.newer_than(version, settings.heartbeat_s):
                 await self._send(response, b": still here\n\n")
@@ -96,7 +99,11 @@ class Streams:
                 continue
             self.counters["frames_skipped"] += board.version - version - 1
             version = board.version
-            await self._send(response, _frame(latest, staff=staff))
+            frame = _frame(latest, staff=staff)
+            if staff and self.control is not None:
+                news, seen = self.control.frame(seen)
+                frame += news
+            await self._send(response, frame)
             self.counters["frames_sent"] += 1
 
     async def _send(self, response: web.StreamResponse, frame: bytes) -> None:
