@@ -1,0 +1,195 @@
+// Buying: one attempt at a time, written down before it is sent, and sent until there is an answer. The server knows an
+// attempt by its key, so sending it again, after a reload or from another tab, never buys twice.
+import { makeDeviceKey } from '../code/device'
+import { get, post, RequestError } from './api'
+import { nowS } from './clock'
+import { dropAttempt, exchange, keepAttempt, readAttempts } from './database'
+import { getState, setState } from './store'
+import { loadTickets } from './tickets'
+import type { Attempt, Product, Receipt, Ticket } from './types'
+
+const WAITS_S = [1, 1, 2, 2, 4, 4, 8, 8, 15, 15]
+/** After so long an attempt without any answer may be given up by hand. */
+export const GIVE_UP_S = 600
+
+/** What the server answers: how the payment stands, and the ticket once it is paid. */
+interface Purchase {
+  purchase_id: string
+  payment: 'pending' | 'approved' | 'declined' | 'returned'
+  reason: string | null
+  id: string | null
+  token: string | null
+  valid_from: number | null
+  valid_until: number | null
+  receipt: Receipt | null
+}
+
+/** A purchase that is paid. */
+interface Paid extends Purchase {
+  id: string
+  token: string
+  valid_from: number
+  valid_until: number
+}
+
+const paid = (purchase: Purchase): purchase is Paid => purchase.id !== null && purchase.token !== null
+
+const others = 'BroadcastChannel' in window ? new BroadcastChannel('takt-wallet') : null
+let driving = false
+
+/** Starts to buy; a second tap while one purchase is under way does nothing. */
+export async function buy(product: Product, methodToken: string): Promise<void> {
+  if (getState().attempt || driving) return
+  driving = true
+  const key = crypto.randomUUID()
+  try {
+    const device = await makeDeviceKey()
+    const attempt: Attempt = {
+      key,
+      product,
+      methodToken,
+      deviceKey: device.key,
+      jwk: device.jwk,
+      startedAt: nowS(),
+      purchaseId: null,
+    }
+    setState({ attempt, progress: 'sending', outcome: null })
+    await keepAttempt(attempt)
+    void navigator.storage?.persist?.().catch(() => false) // a browser short of room should not throw tickets away
+  } catch (error) {
+    setState({ attempt: null, outcome: { kind: 'refused', status: 0, reason: String(error) } })
+    return
+  } finally {
+    driving = false
+  }
+  await resume()
+}
+
+/** Takes up the purchase that is written down, if there is one and no other tab has it. */
+export async function resume(): Promise<void> {
+  if (driving) return
+  driving = true
+  try {
+    if (!navigator.locks) await drive()
+    else await navigator.locks.request('takt-wallet-purchase', { ifAvailable: true }, async (lock) => lock && drive())
+  } finally {
+    driving = false
+  }
+}
+
+async function drive(): Promise<void> {
+  for (let attempt = await next(); attempt; attempt = await next()) {
+    setState({ attempt, progress: attempt.purchaseId ? 'pending' : 'sending' })
+    if (!(await settle(attempt))) {
+      setState({ progress: 'unsure' })
+      return
+    }
+  }
+}
+
+const next = async (): Promise<Attempt | null> => (await readAttempts())[0] ?? null
+
+/** Sends an attempt until it is decided; false when the tries are used up. */
+async function settle(attempt: Attempt): Promise<boolean> {
+  for (const wait of WAITS_S) {
+    try {
+      const { body } = await ask(attempt)
+      if (paid(body)) {
+        await finish(attempt, body)
+        return true
+      }
+      if (body.payment !== 'pending') throw new RequestError(402, body.reason ?? '')
+      await noteId(attempt, body)
+      setState({ progress: 'pending', online: true })
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error
+      if (await decided(attempt, error)) return true
+    }
+    await pause(wait)
+  }
+  return false
+}
+
+const ask = (attempt: Attempt) =>
+  attempt.purchaseId
+    ? get<Purchase>(`purchases/${encodeURIComponent(attempt.purchaseId)}`)
+    : post<Purchase>(
+        'purchases',
+        { product_id: attempt.product.id, device_key: attempt.jwk, payment: { method_token: attempt.methodToken } },
+        { 'Idempotency-Key': attempt.key },
+      )
+
+async function noteId(attempt: Attempt, { purchase_id }: Purchase): Promise<void> {
+  if (attempt.purchaseId) return
+  attempt.purchaseId = purchase_id
+  await keepAttempt(attempt)
+}
+
+async function finish(attempt: Attempt, purchase: Paid): Promise<void> {
+  const ticket: Ticket = {
+    id: purchase.id,
+    token: purchase.token,
+    product: attempt.product,
+    validFrom: purchase.valid_from,
+    validUntil: purchase.valid_until,
+    boughtAt: nowS(),
+    purchaseId: purchase.purchase_id,
+    receipt: purchase.receipt,
+    key: attempt.deviceKey,
+    standing: null,
+    heardAt: null,
+  }
+  await exchange(attempt, ticket)
+  others?.postMessage('changed')
+  await loadTickets()
+  setState({ attempt: null, outcome: null, online: true })
+  const { view } = getState()
+  // Only who is still waiting here is taken to the ticket; the back button then leads home, not to the shop's sheet.
+  if (view.at === 'product' || view.at === 'shop') location.replace(`#/t/${ticket.id}`)
+}
+
+/** Whether an error decides the attempt. What may pass by itself does not: no network, too many requests, a server ill. */
+async function decided(attempt: Attempt, error: RequestError): Promise<boolean> {
+  setState({ online: error.status > 0 })
+  const passing = error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500
+  // A purchase that the server has just taken may not be readable everywhere yet.
+  if (passing || (error.status === 404 && attempt.purchaseId)) return false
+  await dropAttempt(attempt.key)
+  others?.postMessage('changed')
+  const declined = error.status === 402
+  setState({
+    attempt: null,
+    outcome: declined ? { kind: 'declined', reason: error.message } : { kind: 'refused', status: error.status, reason: error.message },
+  })
+  return true
+}
+
+/** Gives an attempt up that never had an answer; the page asks first. */
+export async function giveUp(): Promise<void> {
+  const { attempt } = getState()
+  if (!attempt) return
+  await dropAttempt(attempt.key)
+  others?.postMessage('changed')
+  setState({ attempt: null, outcome: null })
+}
+
+/** Waits, but not longer than until the network is back. */
+function pause(seconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      window.removeEventListener('online', done)
+      resolve()
+    }
+    const timer = setTimeout(done, seconds * 1000)
+    window.addEventListener('online', done)
+  })
+}
+
+/** Another tab has bought: show what it brought. */
+export function followOtherTabs(): void {
+  others?.addEventListener('message', () => {
+    void loadTickets()
+    void next().then((attempt) => setState({ attempt }))
+  })
+}

@@ -1,0 +1,142 @@
+// What can be bought, the ticket one looks at, and the payment for it.
+import { useEffect, useState } from 'preact/hooks'
+import { buy } from '../data/purchase'
+import { loadShop } from '../data/shop'
+import { setState, useStore } from '../data/store'
+import type { Product } from '../data/types'
+import { useFormat, useMessages } from '../i18n'
+import { paymentForm } from '../payment/form'
+import { NextIcon, PhoneIcon } from '../ui/icons'
+import { Sheet } from '../ui/sheet'
+import { where } from '../ui/words'
+import { Outcome, Waiting } from './purchase'
+
+export function Shop() {
+  const text = useMessages()
+  const products = useStore((state) => state.products)
+  const failed = useStore((state) => state.productsFailed)
+  const online = useStore((state) => state.online)
+  const attempt = useStore((state) => state.attempt)
+  useEffect(() => void loadShop(), [online])
+  return (
+    <>
+      <h1 data-heading tabIndex={-1}>
+        {text.shop}
+      </h1>
+      {attempt && <Waiting attempt={attempt} />}
+      {!online && <p class="note note--offline">{text.offlineShop}</p>}
+      {products === null && !failed && <p class="empty">{text.loading}</p>}
+      {failed && (
+        <div class="empty">
+          <p>{text.productsFailed}</p>
+          <button type="button" class="button" onClick={() => void loadShop()}>
+            {text.again}
+          </button>
+        </div>
+      )}
+      <ul class="offers">{products?.map((product) => <Offer key={product.id} product={product} />)}</ul>
+    </>
+  )
+}
+
+function Offer({ product }: { product: Product }) {
+  const text = useMessages()
+  const format = useFormat()
+  const language = useStore((state) => state.language)
+  return (
+    <li>
+      <a class="offer" href={`#/buy/${encodeURIComponent(product.id)}`} data-product={product.id}>
+        <span class="offer__what">
+          <b>{product.name[language]}</b>
+          <small>{product.rides === null ? text.anyRides : text.rides(product.rides)}</small>
+          {product.proof && (
+            <small class="tag">
+              <PhoneIcon /> {text.bound}
+            </small>
+          )}
+        </span>
+        <span class="offer__price">{format.money(product.price_minor, product.currency)}</span>
+        <NextIcon />
+      </a>
+    </li>
+  )
+}
+
+export function ProductView({ id }: { id: string }) {
+  const text = useMessages()
+  const products = useStore((state) => state.products)
+  useEffect(() => void (products ?? loadShop()), [])
+  const product = products?.find((one) => one.id === id)
+  if (product) return <Checkout product={product} />
+  return (
+    <>
+      <h1 data-heading tabIndex={-1}>
+        {text.shop}
+      </h1>
+      <p class="empty">{products ? text.noSuchProduct : text.loading}</p>
+    </>
+  )
+}
+
+function Checkout({ product }: { product: Product }) {
+  const text = useMessages()
+  const format = useFormat()
+  const language = useStore((state) => state.language)
+  const instance = useStore((state) => state.instance)
+  const attempt = useStore((state) => state.attempt)
+  const outcome = useStore((state) => state.outcome)
+  const online = useStore((state) => state.online)
+  const unable = useStore((state) => state.unable)
+  const [paying, setPaying] = useState(false)
+  useEffect(() => setState({ outcome: null }), [product.id])
+  const Form = instance ? paymentForm(instance) : null
+  const amount = format.money(product.price_minor, product.currency)
+  return (
+    <>
+      <h1 data-heading tabIndex={-1}>
+        {product.name[language]}
+      </h1>
+      <dl class="facts facts--boxed">
+        <div>
+          <dt>{text.left}</dt>
+          <dd>{product.rides === null ? text.anyRides : text.rides(product.rides)}</dd>
+        </div>
+        <div>
+          <dt>{text.zones}</dt>
+          <dd>{where(product.networks, text)}</dd>
+        </div>
+        <div class="facts__sum">
+          <dt>{text.total}</dt>
+          <dd>{amount}</dd>
+        </div>
+      </dl>
+      {product.proof && (
+        <p class="note">
+          <PhoneIcon /> <span>{text.boundHint}</span>
+        </p>
+      )}
+      {attempt && <Waiting attempt={attempt} />}
+      {!attempt && <Outcome outcome={outcome} />}
+      {!online && <p class="note note--offline">{text.offlineShop}</p>}
+      {Form === null && <p class="note">{instance ? text.notSold : text.loading}</p>}
+      {Form !== null && (
+        <button type="button" class="button button--main button--wide" disabled={attempt !== null || unable !== null} onClick={() => setPaying(true)}>
+          {text.pay(amount)}
+        </button>
+      )}
+      {paying && Form && !attempt && (
+        <Sheet labelledBy="sheet-title" onClose={() => setPaying(false)}>
+          <Form
+            product={product}
+            merchant={instance?.name ?? ''}
+            onCancel={() => setPaying(false)}
+            onMethod={(token) => {
+              setPaying(false)
+              void buy(product, token)
+            }}
+          />
+        </Sheet>
+      )}
+    </>
+  )
+}
