@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -123,8 +123,8 @@ class RemoteDesk:
             ) from None
 
 
-async def serve_desk(links: Links, service: DispatchService) -> None:
-    """Answer a `RemoteDesk` from the process that has the engine."""
+async def serve_desk(links: Links, service: DispatchService, ordered: Callable[[], Awaitable[None]]) -> None:
+    """Answer a `RemoteDesk` from the process that has the engine; `ordered` is awaited after each order."""
 
     async def answer(question: bytes) -> bytes:
         reply: Any
@@ -143,6 +143,8 @@ async def serve_desk(links: Links, service: DispatchService) -> None:
                 reply = await service.cancel(trip_id, order, by)
             case _Restore(trip_id, order):
                 reply = await service.restore(trip_id, order)
+        if isinstance(reply, Assignment | Cancellation):
+            await ordered()
         return _ENCODE(reply)
 
     await links.serve(DESK, answer)

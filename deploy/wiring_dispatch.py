@@ -45,6 +45,7 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
 async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     """The engine, fed from the backbone and publishing to it."""
     from deploy.learnt import recall, remembered
+    from deploy.orders import keep_orders, recall_orders
     from dispatch.config import DispatchSettings
     from dispatch.engine import Engine
     from dispatch.headway import HeadwayLimits
@@ -59,6 +60,8 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     engine = Engine(network, options)
     learnt = grounds.instance.folder / "running-times.bin"
     recall(engine, learnt)
+    orders = grounds.instance.folder / "orders.json"
+    recall_orders(engine, orders)
     kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
     outgoing = Outgoing(links, PUBLICATION, size=3)
     sender = asyncio.create_task(outgoing.run(), name="link publications")
@@ -81,7 +84,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
         async with history if grounds.dsn else contextlib.nullcontext(), service:
             await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
             await links.receive(EVENTS, take_event)
-            await serve_desk(links, service)
+            await serve_desk(links, service, lambda: keep_orders(engine, service, orders))
             await serve_switch(links, lambda path: _switch(engine, service, path, settings.timetable_shift_s))
             teller = asyncio.create_task(
                 tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
