@@ -56,6 +56,13 @@ HELP: Final[Mapping[str, str]] = {
     "ticketing_unstorable": "Taps that the database refuses whatever is tried.",
     "ticketing_issuer_key_file_errors": "Readings of the issuer keys that failed; the old ones stay in use.",
     "ticketing_card_key_file_errors": "Readings of the card keys that failed; the old ones stay in use.",
+    # payments: by the web server (sale) and by the worker (charging)
+    "payments_sale_charges": "Answers of the acquirer to payments of the online sale, by outcome.",
+    "payments_sale_refunds": "Answers of the acquirer to refunds asked by the web server, by outcome.",
+    "payments_sale_verifications": "Answers of the acquirer to verifications asked by the web server, by outcome.",
+    "payments_sale_unknown": "Questions to the acquirer without a usable answer, by reason; they are asked again.",
+    "sale_charges": "Payments of the online sale booked, by outcome.",
+    "sale_purchases_cut_off": "Purchases left pending because the database went away in the middle of one.",
     # dispatch
     "dispatch_fixes": "Positions that the engine has taken.",
     "dispatch_fix_refused": "Positions that the engine did not use, by reason.",

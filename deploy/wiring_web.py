@@ -29,6 +29,7 @@ from deploy.users import Users
 from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
 from deploy.wiring_dispatch import board_from
+from deploy.wiring_payments import selling
 from dispatch.board import Board
 from dispatch.network import Network
 from gateway import wire
@@ -127,8 +128,9 @@ async def _web(
     try:
         async with (
             feeds,
+            selling(grounds, service) as sale,
             WebServer(
-                [status, fleet, feeds, playback, TicketingApi(service), WalletApi(service)],
+                [status, fleet, feeds, playback, TicketingApi(service), WalletApi(service), *sale],
                 options,
                 Access(BearerGate(tokens, time.time), sessions),
                 grounds.registry,
