@@ -3,6 +3,8 @@
 Accounts are named, never stored with a balance: an account's balance is the sum of what came in less what went out.
     cash        what desks and shops took in             sales       tickets sold
     purse:<uid> what a city card still holds             fares       rides paid from purses
+    debt:<uid>  rides of a city card that its purse could not pay any more, since they were told of late
+    penalty:<id>  a penalty that is still to be paid     penalties   penalties issued
     cash_difference  what drawers were short of, less what was too much in them
     acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
     bank:<id>   rides of a bank card that are not yet charged   bank_debt:<id>  charges that were declined
@@ -21,6 +23,7 @@ from ticketing.money import Money
 CASH = "cash"
 SALES = "sales"
 FARES = "fares"
+PENALTIES = "penalties"
 CASH_DIFFERENCE = "cash_difference"
 ACQUIRER = "acquirer"
 
@@ -33,6 +36,10 @@ class Kind(StrEnum):
     TOP_UP = "top_up"
     FARE = "fare"
     DIFFERENCE = "difference"
+    REVERSAL = "reversal"
+    DEBT = "debt"
+    PENALTY = "penalty"
+    PENALTY_PAYMENT = "penalty_payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,26 @@ def top_up(uid: bytes, amount: Money) -> Transfer:
 def fare(uid: bytes, amount: Money) -> Transfer:
     """A ride paid from a city card's purse."""
     return Transfer(Kind.FARE, purse(uid), FARES, amount)
+
+
+def debt(uid: bytes) -> str:
+    """The account of what is owed on a city card."""
+    return f"debt:{uid.hex()}"
+
+
+def debt_paid(uid: bytes, amount: Money) -> Transfer:
+    """A debt, or a part of it, taken from the purse."""
+    return Transfer(Kind.DEBT, purse(uid), debt(uid), amount)
+
+
+def penalty(penalty_id: str, amount: Money) -> Transfer:
+    """A penalty issued: owed from now on; one that is taken back is reversed."""
+    return Transfer(Kind.PENALTY, f"penalty:{penalty_id}", PENALTIES, amount)
+
+
+def penalty_paid(penalty_id: str, amount: Money, into: str = CASH) -> Transfer:
+    """A penalty, or a part of it, paid; for cash where nothing else is said."""
+    return Transfer(Kind.PENALTY_PAYMENT, into, f"penalty:{penalty_id}", amount)
 
 
 def difference(amount: Money, surplus: bool) -> Transfer:

@@ -28,7 +28,7 @@ class Edition(NamedTuple):
 
 
 class DueTap(NamedTuple):
-    """A tap that no rating holds yet: paid_minor was taken for it, and where ticket_id is there, a ride of that ticket."""
+    """A tap that no rating holds yet: paid_minor was taken for it, and a ride of ticket_id where there is one."""
 
     tap: FareTap
     paid_minor: int

@@ -56,10 +56,15 @@ SELECT t.account, t.operator, t.device, t.id, t.vehicle, t.stop_id, t.route_id, 
 FROM tap t WHERE t.rating_due AND t.account = ANY ($1) ORDER BY t.account, t.received_at, t.id LIMIT $2;
 
 -- name: days
--- The rated days of accounts from a date on, with the last one before it; $1 and $2 go together.
+-- The rated days of accounts from a date on, or from an earlier one that waits for somebody to leave, with the last one
+-- before it; $1 and $2 go together.
 SELECT d.account, d.service_date, d.version, d.tariff_id, d.rating, d.taps,
        extract(epoch FROM d.again_at)::float8 AS again_at_s
-FROM unnest($1::text[], $2::date[]) AS asked (account, since)
+FROM (
+    SELECT g.account, least(g.since, (SELECT min(w.service_date) FROM day_rating w
+                                      WHERE w.account = g.account AND w.again_at IS NOT NULL)) AS since
+    FROM unnest($1::text[], $2::date[]) AS g (account, since)
+) asked
 CROSS JOIN LATERAL (
     SELECT * FROM day_rating r WHERE r.account = asked.account AND r.service_date >= asked.since
     UNION ALL
