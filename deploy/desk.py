@@ -67,11 +67,20 @@ _ALERT: msgspec.msgpack.Decoder[Alert | None] = msgspec.msgpack.Decoder(Alert | 
 
 
 class RemoteDesk:
-    """Implements `dispatch.api.Desk` over a link; `send` takes an instruction down to the gateway."""
+    """Implements `dispatch.api.Desk` over a link.
 
-    def __init__(self, links: Links, send: Callable[[str, wire.Instruction], bool]) -> None:
+    `send` takes an instruction down to the gateway, `note` has it followed from before it is sent.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        send: Callable[[str, wire.Instruction], bool],
+        note: Callable[[Instruction], Awaitable[None]] | None = None,
+    ) -> None:
         self._links = links
         self._send = send
+        self._note = note
 
     async def acknowledge(self, alert_id: str, by: str) -> Alert | None:
         """Note that somebody has seen an alert."""
@@ -111,6 +120,8 @@ class RemoteDesk:
         down = wire.Instruction(
             instruction.id, instruction.sent_at, instruction.kind, instruction.until_ts, instruction.text
         )
+        if self._note is not None:
+            await self._note(instruction)
         if not self._send(key, down):
             raise Problem(503, "Not sent", "The way to the vehicles is blocked; try again in a moment.")
 

@@ -18,6 +18,7 @@ from deploy import mapping, metrics
 from deploy.addresses import public_url
 from deploy.auth import read_key
 from deploy.config import Settings
+from deploy.control import tell_progress
 from deploy.embedded_process import check_port
 from deploy.errors import UserError
 from deploy.feeds import hear_switches, network_in_use
@@ -221,7 +222,6 @@ async def gateway_alone(grounds: Grounds, links: Links) -> AsyncIterator[Gateway
     try:
         box = dead_letter_box(Store(pool), 1000)
         async with _gateway(grounds, links, remote_judge(links), box, network) as running:
-            await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
             await hear_switches(links, lambda changed: running.use_bounds(bounds_of(changed)))
             yield running
     finally:
@@ -249,8 +249,9 @@ async def _gateway(
         settings = gateway_settings(grounds, network)
     except GatewayError as error:
         raise UserError(str(error)) from None
-    senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events)]
-    running = Gateway(settings, Seams(on_fixes, on_event, validate, box))
+    progress, on_instruction = tell_progress(links)
+    senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events, progress)]
+    running = Gateway(settings, Seams(on_fixes, on_event, validate, box, on_instruction=on_instruction))
     metrics.expose(
         grounds.registry,
         "gateway",
@@ -260,6 +261,7 @@ async def _gateway(
     grounds.checks.append(running.healthy)
     try:
         async with running:
+            await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
             yield running
     finally:
         for sender in senders:

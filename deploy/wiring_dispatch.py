@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from deploy import mapping, metrics
+from deploy.control import ControlLink, new_control
 from deploy.desk import serve_desk
 from deploy.feeds import load_ordered, serve_switch
 from deploy.links import EVENTS, FIXES, PUBLICATION, Links, Outgoing
@@ -66,36 +67,47 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     outgoing = Outgoing(links, PUBLICATION, size=3)
     sender = asyncio.create_task(outgoing.run(), name="link publications")
     history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning)
-    service = DispatchService(
-        engine,
-        lambda publication: outgoing.put(_ENCODE(publication)),
-        tick_s=chosen.tick_s,
-        observe=(lambda snapshot: history.take(engine, snapshot)) if grounds.dsn else None,
-    )
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
+    control = new_control(links, history if grounds.dsn else None, grounds.instance.folder / "control.json")
 
-    def take_event(data: bytes) -> None:
-        task = loop.create_task(service.event(msgspec.msgpack.decode(data)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def publish(publication: Publication) -> None:
+        outgoing.put(_ENCODE(publication))
+        control.flush()
 
+    observe = control.observer(engine, history if grounds.dsn else None)
+    service = DispatchService(engine, publish, tick_s=chosen.tick_s, observe=observe)
     try:
         async with history if grounds.dsn else contextlib.nullcontext(), service:
             await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
-            await links.receive(EVENTS, take_event)
+            await _hear_events(links, service, control)
             await serve_desk(links, service, lambda: keep_orders(engine, service, orders))
+            await control.serve(service)
             await serve_switch(links, lambda path: _switch(engine, service, path, settings.timetable_shift_s))
             teller = asyncio.create_task(
-                tell_numbers(links, service, lambda: history.counters), name="dispatch numbers"
+                tell_numbers(links, service, lambda: {**history.counters, **control.numbers}), name="dispatch numbers"
             )
             try:
                 async with remembered(engine, service, learnt):
                     yield
             finally:
                 teller.cancel()
+                await control.close()
     finally:
         sender.cancel()
+
+
+async def _hear_events(links: Links, service: DispatchService, control: ControlLink) -> None:
+    """Hand each vehicle's event to the engine and to whoever waits for an answer, between two ticks."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def take(data: bytes) -> None:
+        event = msgspec.msgpack.decode(data)
+        task = loop.create_task(service.event(event))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        control.event(event)
+
+    await links.receive(EVENTS, take)
 
 
 async def _switch(engine: Engine, service: DispatchService, path: str, shift_s: float) -> int:

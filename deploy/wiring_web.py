@@ -15,6 +15,7 @@ import structlog
 from deploy import metrics
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
+from deploy.control import RemoteControl, control_board
 from deploy.desk import RemoteDesk
 from deploy.feeds import Feeds
 from deploy.instance import takt_version
@@ -92,6 +93,7 @@ async def _web(
     send: Callable[[str, wire.Instruction], bool],
 ) -> AsyncIterator[WebServer]:
     from dispatch.api import DispatchApi
+    from dispatch.control_api import ControlApi
     from dispatch.history_read import HistoryReader
     from dispatch.playback import PlaybackApi
     from sql.pool import open_pool
@@ -110,7 +112,10 @@ async def _web(
     pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
     network = feeds.network
     reader = HistoryReader(pool, network.timezone)
-    fleet = DispatchApi(board, network, RemoteDesk(links, send), history=reader)
+    controls, control = await control_board(links), RemoteControl(links)
+    fleet = DispatchApi(board, network, RemoteDesk(links, send, control.note), history=reader)
+    fleet.streams.control = controls
+    decided = ControlApi(controls, control, time.time, reader)
     feeds.followers.append(fleet.use_network)
     playback = PlaybackApi(reader, network.feed_version, time.time)
     metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
@@ -130,7 +135,7 @@ async def _web(
             feeds,
             selling(grounds, service) as sale,
             WebServer(
-                [status, fleet, feeds, playback, TicketingApi(service), WalletApi(service), *sale],
+                [status, fleet, decided, feeds, playback, TicketingApi(service), WalletApi(service), *sale],
                 options,
                 Access(BearerGate(tokens, time.time), sessions),
                 grounds.registry,

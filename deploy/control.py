@@ -1,0 +1,295 @@
+"""Control across processes: dispatch advises, the gateway sends, the web server shows and acts.
+
+One subject carries a dispatcher's acts to the engine's process and their answers back, one what readers see, one what
+becomes of instructions at the broker. Instructions themselves go down on the subject that they always had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+import structlog
+
+from deploy.instance import write_private
+from deploy.links import INSTRUCTIONS, LinkError, Links, Outgoing
+from dispatch.advice import Advice
+from dispatch.control import OFFERED, LineControl
+from dispatch.control_board import ControlBoard
+from dispatch.controller import Controller, ControlState, EngineLike
+from dispatch.errors import Problem
+from dispatch.history_rows import Decision
+from dispatch.instructions import Instruction, Kind
+from dispatch.schemas import Instruction as SentByHand
+from dispatch.service import DispatchService
+from dispatch.snapshot import Snapshot
+from gateway import wire
+
+if TYPE_CHECKING:
+    from dispatch.engine import Engine
+    from dispatch.history import History
+
+CONTROL = "takt.control"
+CONTROL_STATE = "takt.control.state"
+PROGRESS = "takt.instructions.progress"
+STATE_EVERY_S = 5.0  # also when nothing has changed: a web server may have begun anew
+TASKS_MAX = 10_000
+
+log = structlog.get_logger("control")
+T = TypeVar("T")
+
+
+class _Apply(msgspec.Struct, tag="apply", array_like=True):
+    advice_id: str
+    hold_s: float | None
+    by: str
+
+
+class _Decline(msgspec.Struct, tag="decline", array_like=True):
+    advice_id: str
+    by: str
+    reason: str | None
+
+
+class _SetMode(msgspec.Struct, tag="mode", array_like=True):
+    route_id: str
+    mode: Literal["off", "advise", "automatic"]
+    law: str | None
+    by: str
+
+
+class _Note(msgspec.Struct, tag="note", array_like=True):
+    instruction: Instruction
+
+
+_Question: TypeAlias = _Apply | _Decline | _SetMode | _Note
+_ENCODE = msgspec.msgpack.Encoder().encode
+_QUESTION: msgspec.msgpack.Decoder[_Question] = msgspec.msgpack.Decoder(_Question)
+_ADVICE: msgspec.msgpack.Decoder[Advice | str] = msgspec.msgpack.Decoder(Advice | str)
+_LINE: msgspec.msgpack.Decoder[LineControl | str] = msgspec.msgpack.Decoder(LineControl | str)
+_STATE = msgspec.msgpack.Decoder(ControlState)
+_PROGRESS = msgspec.msgpack.Decoder(tuple[str, bool])
+
+
+# --- where the web server is -----------------------------------------------------------------------------------------
+
+
+async def control_board(links: Links) -> ControlBoard:
+    """A board that shows what the dispatch process says of control."""
+    board = ControlBoard(msgspec.json.encode(OFFERED))
+    await links.receive(CONTROL_STATE, lambda data: board.publish(_STATE.decode(data)))
+    return board
+
+
+class RemoteControl:
+    """Implements `dispatch.control_api.ControlDesk` over a link."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    async def apply(self, advice_id: str, hold_s: float | None, by: str) -> Advice | str:
+        """Send what is advised, or another hold."""
+        return _ADVICE.decode(await self._ask(_Apply(advice_id, hold_s, by)))
+
+    async def decline(self, advice_id: str, by: str, reason: str | None) -> Advice | str:
+        """Note that an advice is not followed."""
+        return _ADVICE.decode(await self._ask(_Decline(advice_id, by, reason)))
+
+    async def set_mode(
+        self, route_id: str, mode: Literal["off", "advise", "automatic"], law: str | None, by: str
+    ) -> LineControl | str:
+        """Switch a line."""
+        return _LINE.decode(await self._ask(_SetMode(route_id, mode, law, by)))
+
+    async def note(self, sent: SentByHand) -> None:
+        """Have an instruction followed that is about to be sent by hand; without dispatch it is only sent."""
+        kind: Kind = "hold" if sent.kind == "hold" else "message"
+        followed = Instruction(
+            id=sent.id,
+            operator_id=sent.operator_id,
+            vehicle_id=sent.vehicle_id,
+            route_id=None,
+            direction_id=None,
+            kind=kind,
+            text=sent.text,
+            hold_s=None,
+            stop_id=None,
+            until_ts=sent.until_ts,
+            state="sent",
+            created_at=sent.sent_at,
+            by=sent.sent_by,
+        )
+        with suppress(LinkError):
+            await self._links.ask(CONTROL, _ENCODE(_Note(followed)), timeout_s=2.0)
+
+    async def _ask(self, question: _Question) -> bytes:
+        try:
+            return await self._links.ask(CONTROL, _ENCODE(question))
+        except LinkError:
+            raise Problem(
+                503, "Not ready", "Dispatch does not answer; /readyz says why.", {"Retry-After": "1"}
+            ) from None
+
+
+# --- where the gateway is --------------------------------------------------------------------------------------------
+
+
+def tell_progress(links: Links) -> tuple[Outgoing, Callable[[str, bool], None]]:
+    """What tells dispatch what becomes of instructions: a queue to be run, and the gateway's seam that fills it."""
+    outgoing = Outgoing(links, PROGRESS, size=TASKS_MAX)
+    return outgoing, lambda instruction_id, confirmed: outgoing.put(_ENCODE((instruction_id, confirmed)))
+
+
+# --- where the engine is ---------------------------------------------------------------------------------------------
+
+
+class ControlLink:
+    """The controller's ends of all seams; `flush` after whatever may have changed something, on the event loop."""
+
+    def __init__(
+        self, links: Links, controller: Controller, path: Path, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.controller = controller
+        self.counters = {"control_dropped": 0.0, "control_failures": 0.0}
+        self._links = links
+        self._path = path
+        self._clock = clock
+        self._down = Outgoing(links, INSTRUCTIONS, size=1000)
+        self._state = Outgoing(links, CONTROL_STATE, size=3)
+        self._told = ControlState(0.0)
+        self._service: DispatchService | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def recall(self) -> None:
+        """Take up which lines are controlled; a spoiled file switches none on, and is said."""
+        try:
+            on = self.controller.table.restore(self._path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            log.warning("controlled_lines_not_read", file=str(self._path), error=str(error))
+            return
+        log.info("controlled_lines_read", on=on)
+
+    async def serve(self, service: DispatchService) -> None:
+        """Answer `RemoteControl`, hear what becomes of instructions, and send what is to be sent."""
+        self._service = service
+        self._tasks |= {
+            asyncio.create_task(self._down.run(), name="link instructions"),
+            asyncio.create_task(self._state.run(), name="link control"),
+        }
+        await self._links.serve(CONTROL, self._answer)
+        await self._links.receive(PROGRESS, self._progress)
+        service.gauges.update(self.controller.gauges)
+        self.flush()
+
+    def observer(self, engine: Engine, history: History | None) -> Callable[[Snapshot], None]:
+        """What is done after each tick, in its thread: history takes what is new, then advice is made."""
+
+        def observe(snapshot: Snapshot) -> None:
+            if history is not None:
+                history.take(engine, snapshot)
+            self.observe(engine, snapshot)
+
+        return observe
+
+    def observe(self, engine: EngineLike, snapshot: Snapshot) -> None:
+        """Advise after a tick; a fault in advice must not stop positions."""
+        try:
+            self.controller.observe(engine, snapshot)
+        except Exception:
+            self.counters["control_failures"] += 1
+            if self.counters["control_failures"] == 1:
+                log.exception("control_failed")
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take a vehicle's event between two ticks."""
+        self._between(lambda: self.controller.event(event, self._clock()))
+
+    def flush(self) -> None:
+        """Send instructions down and tell readers what has changed."""
+        orders = self.controller.orders
+        if self._service is not None:
+            self._service.gauges.update(self.controller.gauges)
+        while orders:
+            self._down.put(_ENCODE(down_of(orders.popleft())))
+        state, told = self.controller.published, self._told
+        same = (state.advice, state.instructions, state.control) == (told.advice, told.instructions, told.control)
+        if not same or not 0 <= state.as_of_s - told.as_of_s < STATE_EVERY_S:
+            self._told = state
+            self._state.put(_ENCODE(state))
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Counters by name; they only rise."""
+        return {**self.counters, **self.controller.counters}
+
+    async def save(self) -> None:
+        """Write down which lines are controlled."""
+        data = await self._ask(self.controller.table.to_bytes)
+        try:
+            await asyncio.to_thread(write_private, self._path, data)
+        except OSError as error:
+            log.warning("controlled_lines_not_saved", file=str(self._path), error=str(error))
+
+    async def close(self) -> None:
+        """Save, and end what is under way."""
+        if self.controller.table.lines and self._path.exists():
+            await self.save()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _answer(self, data: bytes) -> bytes:
+        controller, now_s = self.controller, self._clock()
+        reply: Any = None
+        match _QUESTION.decode(data):
+            case _Apply(advice_id, hold_s, by):
+                reply = await self._ask(lambda: _ENCODE(controller.apply(advice_id, hold_s, by, now_s)))
+            case _Decline(advice_id, by, reason):
+                reply = await self._ask(lambda: _ENCODE(controller.decline(advice_id, by, reason, now_s)))
+            case _SetMode(route_id, mode, law, by):
+                reply = await self._ask(lambda: _ENCODE(controller.set_mode(route_id, mode, law, by, now_s)))
+                await self.save()
+            case _Note(instruction):
+                await self._ask(lambda: controller.note(instruction, now_s))
+                reply = b""
+        self.flush()
+        return bytes(reply)
+
+    def _progress(self, data: bytes) -> None:
+        instruction_id, confirmed = _PROGRESS.decode(data)
+        self._between(lambda: self.controller.progress(instruction_id, confirmed, self._clock()))
+
+    def _between(self, work: Callable[[], None]) -> None:
+        if self._service is None or len(self._tasks) >= TASKS_MAX:
+            self.counters["control_dropped"] += 1
+            return
+        task = asyncio.create_task(self._service.between_ticks(work), name="control")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, work: Callable[[], T]) -> T:
+        assert self._service is not None
+        return await self._service.between_ticks(work)
+
+
+def new_control(links: Links, history: History | None, path: Path) -> ControlLink:
+    """A controller and its links; it keeps decisions in the history, and in a file which lines are controlled."""
+    decide: Callable[[Decision], None] = history.decide if history is not None else lambda _decision: None
+    control = ControlLink(links, Controller(decide, lambda: str(uuid.uuid4())), path)
+    control.recall()
+    return control
+
+
+def down_of(one: Instruction) -> tuple[str, wire.Instruction]:
+    """An instruction as the gateway sends it, with its vehicle's key."""
+    return one.key, wire.Instruction(
+        one.id, one.created_at, one.kind, one.until_ts, one.text, one.stop_id, one.hold_s, one.depart_at
+    )
