@@ -5,8 +5,8 @@ two fixes that bracket each; what a vehicle needs to roll through the zone is ta
 is its dwell. A vehicle that does not stop has arrival = departure = the moment at which it passes. That works as well
 with a fix a second, where noise makes a standing vehicle jump to and fro, as with a fix every half minute.
 
-Nothing is invented: stops passed during a silence or off the route are refused and counted, and so are those before
-the first fix and after the last fix of a trip (definitions.md, section 1).
+Nothing is invented: stops passed during a silence, off the route or in a jump that no vehicle can drive are refused and
+counted, and so are those before the first fix and after the last fix of a trip (definitions.md, section 1).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from dispatch.observations import Rows
 ZONE_M = 25.0
 ROLL_MPS = 5.0  # mean speed while braking to a stop from, or starting to, some 10 m/s
 
-SILENCE, OFF_ROUTE, TRACK_START, TRACK_END = "silence", "off_route", "track_start", "track_end"
+SILENCE, OFF_ROUTE, JUMP = "silence", "off_route", "jump"
+TRACK_START, TRACK_END = "track_start", "track_end"
 
 
 @dataclass(frozen=True, slots=True)

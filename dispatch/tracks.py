@@ -14,6 +14,7 @@ from dispatch.matching import UNKNOWN_SPREAD_M, Matches, Paths, match
 from dispatch.network import Floats, Network
 from dispatch.observations import Rows
 from dispatch.passages import (
+    JUMP,
     OFF_ROUTE,
     SILENCE,
     TRACK_START,
@@ -26,6 +27,7 @@ from dispatch.timetable import scheduled_place
 
 BACK_M = 40.0  # a fix may lie this far behind the last one: noise, and the way back out of a bay
 AHEAD_M = 40.0
+JUMP_M_FREE = 300.0  # what two fixes may be off together, whatever the speed
 TURNED_BACK_M = 300.0  # further behind is another round of the trip, not noise
 PLAN_SPREAD_M = 3000.0  # how far the timetable's place may be wrong when there is nothing better
 FREE_MPS = 8.0
@@ -85,9 +87,12 @@ def follow(
         waits = fresh & (fleet.ts_s[here] < _start_s(fleet, roads.network, here) - BEGINS_EARLY_S)
         silent = ~fresh & (fleet.ts_s[here] - last_s > limits.silent_s)
         left = ~fresh & ~silent & was_off
+        gone_m = fleet.along_m[here] - fleet.place_m[here]
+        gone_s = fleet.ts_s[here] - fleet.place_s[here]
+        jumped = ~fresh & ~silent & ~left & (gone_m > limits.speed_mps_max * gone_s + JUMP_M_FREE)
         back = ~fresh & (fleet.along_m[here] < fleet.place_m[here] - TURNED_BACK_M)
     fresh &= ~waits
-    for reason, which in ((TRACK_START, fresh), (SILENCE, silent), (OFF_ROUTE, left)):
+    for reason, which in ((TRACK_START, fresh), (SILENCE, silent), (OFF_ROUTE, left), (JUMP, jumped)):
         if which.any():
             counts.refused[reason] += start_tracks(fleet, roads.zones, here[which])
     back &= ~silent & ~left
@@ -95,7 +100,7 @@ def follow(
         # It has been this way before, to turn or to wait: what it passes from here on is what counts.
         fleet.next_stop[here[back]] = 0
         start_tracks(fleet, roads.zones, here[back])
-    anew = fresh | silent | left | back
+    anew = fresh | silent | left | jumped | back
     if anew.any():
         begun = here[anew]
         way = roads.lines.pattern_way[fleet.pattern[begun]]

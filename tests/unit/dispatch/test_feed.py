@@ -434,3 +434,11 @@ def test_refuses_a_feed_that_loses_most_of_its_trips() -> None:
     trips = TINY["trips.txt"] + "Q,wd,t3,0,X\nQ,wd,t4,0,X\nQ,wd,t5,0,X\n"
     with pytest.raises(FeedError, match=r"trips\.txt, line 4: trip t3 is of route Q.*only 2 of the feed's 5 trips"):
         read_feed(tiny(trips=trips))
+
+
+def test_stops_that_run_backwards_along_their_shape_are_joined_by_straight_lines() -> None:
+    backwards = "shape_id,shape_pt_lat,shape_pt_lon,shape_pt_sequence\nX,50.43,30.5,1\nX,50.40,30.5,2\n"
+    feed = read_feed(tiny(shapes=backwards))
+    assert feed.network.pattern_drawn.tolist() == [False]
+    assert feed.network.pattern_stop_along_m == pytest.approx([0, STEP_M, 2 * STEP_M, 3 * STEP_M], abs=0.5)
+    assert "straight lines" in find(feed, "shape_off_stops").message
