@@ -46,6 +46,7 @@ class _Ticket(msgspec.Struct):
     uses: int
     uses_allowed: int | None
     networks: tuple[str, ...]
+    usable: bool
 
 
 _DAYS = msgspec.json.Decoder(list[_Day])
@@ -112,6 +113,7 @@ def ticket_of_row(row: Mapping[str, Any]) -> HeldTicket:
         row["uses"],
         row["uses_allowed"],
         tuple(row["networks"]),
+        row["usable"],
     )
 
 

@@ -42,7 +42,11 @@ class CardTicket(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True):
-    """A city card as it stands in the books; counter is the highest read counter seen, -1 before the first tap."""
+    """A city card as it stands in the books; counter is the highest read counter seen, -1 before the first tap.
+
+    debt_minor: what rides cost that the purse could not pay any more; the next top-up pays it first. category: the
+    holder's, by its id in the tariff.
+    """
 
     uid: str
     key_version: int
@@ -54,6 +58,8 @@ class Card(msgspec.Struct, frozen=True):
     last_used_at: float | None
     last_place: str | None
     tickets: list[CardTicket]
+    debt_minor: int = 0
+    category: str | None = None
 
 
 class CardDesk:
@@ -105,7 +111,7 @@ class CardDesk:
     async def top_up(
         self, uid_text: str, amount_minor: int, *, subject: str, idempotency_key: str | None = None
     ) -> Card:
-        """Put money on a card, taken in cash."""
+        """Put money on a card, taken in cash; what is owed on it is paid first."""
         uid = parse_card_uid(uid_text)
         if not 0 < amount_minor <= MINOR_MAX:
             raise Problem(422, "No amount", f"amount_minor is 1 to {MINOR_MAX} minor units")
@@ -116,6 +122,7 @@ class CardDesk:
                 raise _no_card(uid)
             transfer = ledger.top_up(uid, Money(amount_minor, row["currency"]))
             await book(connection, transfer, subject, card_uid=uid)
+            await settle_debt(connection, uid, subject)
             await audit(connection, subject, "top_up", f"card:{uid.hex()}", amount_minor=amount_minor)
             return Done()
 
@@ -130,6 +137,14 @@ class CardDesk:
             await connection.fetchval(query("lists.deny"), "card", uid, removed, reason)
             await audit(connection, subject, "unblock" if removed else "block", f"card:{uid.hex()}", reason=reason)
         return await self.get_card(uid_text)
+
+
+async def settle_debt(connection: Any, uid: bytes, subject: str) -> None:
+    """Pay what is owed on a card from its purse, as far as that goes; within a transaction that put money there."""
+    row = await connection.fetchrow(query("rating.settle_debt"), uid)
+    if row is not None:
+        paid = ledger.debt_paid(uid, Money(row["amount_minor"], row["currency"]))
+        await book(connection, paid, subject, card_uid=uid)
 
 
 def _no_card(uid: bytes) -> Problem:

@@ -48,7 +48,10 @@ class StoredDay(NamedTuple):
 
 
 class HeldTicket(NamedTuple):
-    """A ticket on a card, valid in [from_s, until_s); uses_allowed None: a pass."""
+    """A ticket on a card, valid in [from_s, until_s); uses_allowed None: a pass.
+
+    usable: the judge lets somebody in by it now. One that was taken back covers what was ridden before all the same.
+    """
 
     id: str
     product: str
@@ -57,6 +60,7 @@ class HeldTicket(NamedTuple):
     uses: int
     uses_allowed: int | None
     networks: tuple[str, ...]
+    usable: bool = True
 
 
 class Holder(NamedTuple):

@@ -4,7 +4,8 @@ INSERT INTO card (uid, key_version, currency) VALUES ($1, $2, $3) ON CONFLICT (u
 
 -- name: get
 -- One card by its UID, with whether it is on the deny list.
-SELECT uid, key_version, status, counter, balance_minor, currency, extract(epoch FROM enrolled_at)::float8 AS enrolled_at,
+SELECT uid, key_version, status, counter, balance_minor, debt_minor, category, currency,
+       extract(epoch FROM enrolled_at)::float8 AS enrolled_at,
        extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, denied('card', uid) AS denied
 FROM card WHERE uid = $1;
 

@@ -77,7 +77,7 @@ CROSS JOIN LATERAL (
 SELECT card_uid, id, product_id, extract(epoch FROM valid_from)::float8 AS from_s,
        extract(epoch FROM CASE WHEN status = 'valid' THEN valid_until
                                ELSE least(valid_until, coalesce(status_at, valid_from)) END)::float8 AS until_s,
-       uses, uses_allowed, networks
+       uses, uses_allowed, networks, status = 'valid' AS usable
 FROM ticket WHERE card_uid = ANY ($1) AND valid_until > to_timestamp($2::float8) ORDER BY card_uid, valid_until, id;
 
 -- name: quoted
@@ -110,7 +110,8 @@ SELECT asked.account, c.taps, c.category,
             'id', k.id, 'product', k.product_id, 'from_s', extract(epoch FROM k.valid_from)::float8,
             'until_s', extract(epoch FROM CASE WHEN k.status = 'valid' THEN k.valid_until
                                           ELSE least(k.valid_until, coalesce(k.status_at, k.valid_from)) END)::float8,
-            'uses', k.uses, 'uses_allowed', k.uses_allowed, 'networks', k.networks) ORDER BY k.valid_until, k.id)
+            'uses', k.uses, 'uses_allowed', k.uses_allowed, 'networks', k.networks,
+            'usable', k.status = 'valid') ORDER BY k.valid_until, k.id)
         FROM ticket k WHERE k.card_uid = c.uid AND k.valid_until > to_timestamp($4))::text AS tickets
 FROM unnest($1::bytea[], $2::text[], $3::date[]) AS asked (uid, account, since)
 JOIN card c ON c.uid = asked.uid;
@@ -194,3 +195,13 @@ WHERE t.verdict = 'accepted' ORDER BY t.taken_at, t.id LIMIT 1000;
 -- name: account_exists
 -- Whether a card is enrolled here, and what is in its purse and owed.
 SELECT balance_minor, debt_minor, category FROM card WHERE uid = $1;
+
+-- name: set_category
+-- The category of a card's holder; nothing when there is no such card.
+UPDATE card SET category = $2 WHERE uid = $1 RETURNING uid;
+
+-- name: trips_held
+-- Trips bought ahead that are left on a card which is locked by this.
+SELECT (SELECT coalesce(sum(t.uses_allowed - t.uses), 0)::integer FROM ticket t
+        WHERE t.card_uid = c.uid AND t.product_id = $2 AND t.status = 'valid' AND t.valid_until > to_timestamp($3::float8))
+FROM card c WHERE c.uid = $1 FOR NO KEY UPDATE;

@@ -25,7 +25,7 @@ SELECT status FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: set_status
 -- Revoke, suspend or resume a ticket that is locked.
-UPDATE ticket SET status = $2, reason = $3 WHERE id = $1;
+UPDATE ticket SET status = $2, reason = $3, status_at = now() WHERE id = $1;
 
 -- name: of_card
 -- The tickets that a city card holds, newest first.
