@@ -34,6 +34,7 @@ from deploy.links import (
 )
 from deploy.listening import tls_context
 from deploy.numbers import counted, gauged
+from deploy.whereabouts import hear_places
 from dispatch.board import Publication
 from dispatch.network import Network
 from gateway import wire
@@ -156,6 +157,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         card_keys=card_keys,
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
         on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
+        whereabouts=await hear_places(links),
     )
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)

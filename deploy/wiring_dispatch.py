@@ -19,13 +19,17 @@ from deploy.desk import serve_desk
 from deploy.feeds import load_ordered, serve_switch
 from deploy.links import EVENTS, FIXES, PUBLICATION, Links, Outgoing
 from deploy.numbers import hear_numbers, tell_numbers
+from deploy.whereabouts import Teller
 from deploy.wiring import read_network
 from dispatch.board import Board, Publication
 
 if TYPE_CHECKING:
+    from deploy.config import Dispatch
     from deploy.serving import Grounds
     from dispatch.engine import Engine
+    from dispatch.network import Network
     from dispatch.service import DispatchService
+    from dispatch.snapshot import Snapshot
 
 log = structlog.get_logger("wiring")
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -47,21 +51,15 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     """The engine, fed from the backbone and publishing to it."""
     from deploy.learnt import recall, remembered
     from deploy.orders import keep_orders, recall_orders
-    from dispatch.config import DispatchSettings
-    from dispatch.engine import Engine
-    from dispatch.headway import HeadwayLimits
     from dispatch.history import History, HistorySettings
     from dispatch.service import DispatchService
 
     settings = grounds.settings
     network = await read_network(settings, grounds.instance)
     chosen = settings.dispatch
-    headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
-    options = DispatchSettings(tick_s=chosen.tick_s, headway=headway)
-    engine = Engine(network, options)
-    learnt = grounds.instance.folder / "running-times.bin"
+    engine = _new_engine(chosen, network)
+    learnt, orders = grounds.instance.folder / "running-times.bin", grounds.instance.folder / "orders.json"
     recall(engine, learnt)
-    orders = grounds.instance.folder / "orders.json"
     recall_orders(engine, orders)
     kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
     outgoing = Outgoing(links, PUBLICATION, size=3)
@@ -69,11 +67,20 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning)
     control = new_control(links, history if grounds.dsn else None, grounds.instance.folder / "control.json")
 
+    places = Teller(links)
+    teller_of_places = asyncio.create_task(places.run(), name="link whereabouts")
+
     def publish(publication: Publication) -> None:
         outgoing.put(_ENCODE(publication))
         control.flush()
+        places.flush()
 
-    observe = control.observer(engine, history if grounds.dsn else None)
+    controlled = control.observer(engine, history if grounds.dsn else None)
+
+    def observe(snapshot: Snapshot) -> None:
+        controlled(snapshot)
+        places.note(snapshot)
+
     service = DispatchService(engine, publish, tick_s=chosen.tick_s, observe=observe)
     try:
         async with history if grounds.dsn else contextlib.nullcontext(), service:
@@ -93,6 +100,16 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
                 await control.close()
     finally:
         sender.cancel()
+        teller_of_places.cancel()
+
+
+def _new_engine(chosen: Dispatch, network: Network) -> Engine:
+    from dispatch.config import DispatchSettings
+    from dispatch.engine import Engine
+    from dispatch.headway import HeadwayLimits
+
+    headway = HeadwayLimits(bunched_ratio=chosen.bunched_ratio, gapped_ratio=chosen.gapped_ratio)
+    return Engine(network, DispatchSettings(tick_s=chosen.tick_s, headway=headway))
 
 
 async def _hear_events(links: Links, service: DispatchService, control: ControlLink) -> None:

@@ -1,0 +1,127 @@
+"""Where vehicles are: told by dispatch every few seconds, so that ticketing knows a tap's place without asking anyone.
+
+A tap must not wait for another process. What is known is a few seconds old, in which a bus goes a street further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from deploy.links import WHEREABOUTS, Links, Outgoing
+from dispatch.network import Floats
+from dispatch.snapshot import Snapshot
+from ticketing.seams import Place
+from ticketing.verdict import Tap
+
+TOLD_EVERY_S = 2.0
+APART_S_MAX = 60.0  # a position says nothing about a tap that was made longer before or after it
+
+
+class _Told(msgspec.Struct, array_like=True):
+    """Columns of n vehicles: float64, float64, float64, int32 (index of routes, -1: none), int8."""
+
+    keys: list[str]
+    lat_deg: bytes
+    lon_deg: bytes
+    ts_s: bytes
+    route: bytes
+    direction: bytes
+    routes: list[str]
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_TOLD = msgspec.msgpack.Decoder(_Told)
+
+
+def told(snapshot: Snapshot) -> bytes:
+    """Where the fleet is, as a message."""
+    fleet, network = snapshot.fleet, snapshot.network
+    on_trip = fleet.trip >= 0
+    route = np.where(on_trip, network.pattern_route[fleet.pattern], -1).astype(np.int32)
+    direction = np.where(on_trip, network.pattern_direction[fleet.pattern], -1).astype(np.int8)
+    return _ENCODE(
+        _Told(
+            fleet.key,
+            fleet.lat_deg.tobytes(),
+            fleet.lon_deg.tobytes(),
+            fleet.ts_s.tobytes(),
+            route.tobytes(),
+            direction.tobytes(),
+            network.route_id,
+        )
+    )
+
+
+class Teller:
+    """Dispatch's end: sees the snapshots in the tick's thread, and sends from the loop's."""
+
+    def __init__(self, links: Links) -> None:
+        self._outgoing = Outgoing(links, WHEREABOUTS, size=1)
+        self._told_s = -np.inf
+        self._waiting: bytes | None = None
+
+    async def run(self) -> None:
+        """Send what is told; ends by cancellation."""
+        await self._outgoing.run()
+
+    def note(self, snapshot: Snapshot) -> None:
+        """Take down where the fleet is, every TOLD_EVERY_S."""
+        if 0 <= snapshot.as_of_s - self._told_s < TOLD_EVERY_S:
+            return
+        self._told_s = snapshot.as_of_s
+        self._waiting = told(snapshot)
+
+    def flush(self) -> None:
+        """Send what was taken down."""
+        data, self._waiting = self._waiting, None
+        if data is not None:
+            self._outgoing.put(data)
+
+
+class LastPlaces:
+    """Ticketing's end: the newest place of every vehicle."""
+
+    def __init__(self) -> None:
+        self._row: dict[str, int] = {}
+        self._routes: list[str] = []
+        nothing: Floats = np.zeros(0)
+        self._lat_deg = self._lon_deg = self._ts_s = nothing
+        self._route = self._direction = nothing.astype(np.int32)
+
+    def take(self, data: bytes) -> None:
+        """Replace what is known by what was told."""
+        said = _TOLD.decode(data)
+        self._row = {key: row for row, key in enumerate(said.keys)}
+        self._routes = said.routes
+        self._lat_deg, self._lon_deg, self._ts_s = (
+            np.frombuffer(column) for column in (said.lat_deg, said.lon_deg, said.ts_s)
+        )
+        self._route = np.frombuffer(said.route, np.int32)
+        self._direction = np.frombuffer(said.direction, np.int8).astype(np.int32)
+
+    async def places(self, taps: Sequence[Tap]) -> list[Place | None]:
+        """Where each of these taps was made, in order; None where nobody knows."""
+        return [self._place(tap) for tap in taps]
+
+    def _place(self, tap: Tap) -> Place | None:
+        row = self._row.get(f"{tap.operator}/{tap.vehicle}") if tap.vehicle else None
+        at_s = tap.received_s if tap.offline is None else tap.ts
+        if row is None or abs(at_s - self._ts_s[row]) > APART_S_MAX:
+            return None
+        route = int(self._route[row])
+        return Place(
+            float(self._lat_deg[row]),
+            float(self._lon_deg[row]),
+            self._routes[route] if route >= 0 else None,
+            int(self._direction[row]) if route >= 0 else None,
+        )
+
+
+async def hear_places(links: Links) -> LastPlaces:
+    """What dispatch tells, from now on."""
+    places = LastPlaces()
+    await links.receive(WHEREABOUTS, places.take)
+    return places
