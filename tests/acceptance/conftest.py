@@ -1,10 +1,14 @@
 """One running demo for all the tests that only look at it and use it."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from tests.acceptance.product import Product, product
+
+with contextlib.suppress(ImportError):  # without playwright there are no browsers to drive
+    from tests.acceptance.console_page import browser, city, visit  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -2,115 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
+from playwright.sync_api import Page, expect
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
-DIST = ROOT / "dispatch" / "console" / "dist" / "index.html"
-# The map needs WebGL, which SwiftShader draws without a graphics card; the rest keeps Chromium off the network.
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 20_000  # a machine busy with other tests draws slowly
-expect.set_options(timeout=PATIENCE_MS)
+from tests.acceptance.console_page import MARKS, PATIENCE_MS, until
+from tests.fixtures import console_city
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium"),
-    pytest.mark.skipif(not DIST.exists(), reason="needs the built console: make console"),
-]
-
-
-@pytest.fixture(scope="module")
-def console_city() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("console_city", ROOT / "tests" / "fixtures" / "console_city.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def city(console_city: ModuleType) -> Iterator[object]:
-    with console_city.Server(vehicles=200) as server:
-        yield server
-
-
-class Visit:
-    """An open page with everything it complained about and every address it asked."""
-
-    def __init__(self, browser: Browser, url: str, *, width: int = 1280, height: int = 800, **context: object) -> None:
-        settings = {"locale": "en-GB", "color_scheme": "light", **context}
-        self.context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_selector("#lines .line", state="attached")
-
-    def sign_in(self, user: str, password: str) -> None:
-        self.page.get_by_role("button", name="Sign in", exact=True).click()
-        self.page.fill("input[name=user]", user)
-        self.page.fill("input[name=password]", password)
-        self.page.keyboard.press("Enter")
-
-
-@pytest.fixture
-def visit(browser: Browser, city: object) -> Iterator[object]:
-    visits: list[Visit] = []
-
-    def open_page(url: str | None = None, **context: object) -> Visit:
-        visits.append(Visit(browser, url or city.url, **context))
-        return visits[-1]
-
-    yield open_page
-    for one in visits:
-        one.context.close()
+pytestmark = MARKS
 
 
 DRAWN = """() => new Set(
     (window.taktMap?.loaded() ? window.taktMap.queryRenderedFeatures(undefined, {layers: ['vehicles']}) : [])
       .map((feature) => feature.properties.key)).size"""
-
-
-def until(page: Page, what: Callable[[], bool]) -> None:
-    """Asks again until it holds. Playwright's own way evaluates inside the page, where the page's policy forbids it."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        page.wait_for_timeout(200)
 
 
 def wait_until_drawn(page: Page, count: int) -> None:
@@ -389,7 +294,7 @@ def test_the_keyboard_is_enough(visit):
     expect(page.locator(".alert__what").first).to_be_focused()
 
 
-def test_a_thousand_vehicles_are_all_drawn(visit, console_city):
+def test_a_thousand_vehicles_are_all_drawn(visit):
     with console_city.Server(vehicles=1000) as crowd:
         page = visit(crowd.url).page
         expect(page.locator(".kpi dd").first).to_have_text("1,000")

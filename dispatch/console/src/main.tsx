@@ -5,9 +5,15 @@ import './styles/base.css'
 import './styles/layout.css'
 import './styles/panels.css'
 import './styles/ladder.css'
+import './styles/desk.css'
+import './styles/dialogs.css'
 import { render } from 'preact'
 import { App } from './app'
-import { followFeedVersion, followLine, loadActivity, loadNetwork, restoreSession, startActivity } from './data/actions'
+import { followFeedVersion, followLine, loadActivity, loadNetwork, startActivity } from './data/actions'
+import { refreshDesk, startDesk } from './data/desk'
+import { loadNotices, startNotices } from './data/notices'
+import { onSignIn, restoreSession } from './data/session'
+import { subscribe } from './data/store'
 import { startStream } from './data/stream'
 import { startKeyboard } from './ui/keyboard'
 import { startPreferences } from './ui/preferences'
@@ -18,8 +24,15 @@ followLine()
 followFeedVersion()
 startStream()
 startActivity()
+startDesk()
+startNotices()
+onSignIn(() => {
+  void loadActivity()
+  refreshDesk()
+  void loadNotices()
+}, subscribe)
 void loadNetwork()
-void restoreSession().then(loadActivity)
+void restoreSession()
 
 const root = document.getElementById('app')
 if (root) render(<App />, root)

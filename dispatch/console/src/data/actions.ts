@@ -1,32 +1,14 @@
-// What the dispatcher and the page itself do: load, select, sign in, acknowledge, instruct.
-import { get, post, remove, RequestError } from './api'
-import { restartStream } from './stream'
+// What the dispatcher and the page itself do: load, select, see to alerts, instruct.
+import { get, post } from './api'
+import { refreshDesk } from './desk'
+import { lineInThePast } from './pastLine'
+import { noteRefusal } from './session'
 import { advance, applyAlerts, getState, setState, subscribe } from './store'
-import type { Activity, Alert, AlertsMessage, Instance, Line, MapData, Route, Session } from './types'
+import type { Activity, Alert, AlertsMessage, Instance, Line, MapData, Route } from './types'
 
 const ACTIVITY_MS = 5_000
 const LINE_MS = 900 // a little under the tick, so that each tick may bring one refresh
 const RELOAD_MS = 5_000
-
-// Only a page that has signed in asks who it is: an anonymous one would get a 401 each time it loads.
-const SIGNED_IN = 'takt.signed-in'
-
-function remembered(): boolean {
-  try {
-    return localStorage.getItem(SIGNED_IN) === '1'
-  } catch {
-    return false
-  }
-}
-
-function remember(signedIn: boolean): void {
-  try {
-    if (signedIn) localStorage.setItem(SIGNED_IN, '1')
-    else localStorage.removeItem(SIGNED_IN)
-  } catch {
-    // Storage may be forbidden; then the page asks for the password again after a reload.
-  }
-}
 
 /** Loads what changes with the feed only: names, colours, shapes, stops. Tries again until it works. */
 export async function loadNetwork(): Promise<void> {
@@ -59,39 +41,6 @@ export function followFeedVersion(): void {
   })
 }
 
-export async function restoreSession(): Promise<void> {
-  if (!remembered()) return
-  try {
-    setState({ session: await get<Session>('session') })
-  } catch (error) {
-    if (error instanceof RequestError && error.status === 401) remember(false)
-  }
-}
-
-/** Signs in; throws a RequestError that says why not. */
-export async function signIn(user: string, password: string): Promise<void> {
-  const answer = await post<Session | null>('session', { user, password })
-  remember(true)
-  setState({ session: answer?.user ? answer : await get<Session>('session'), dialog: null })
-  restartStream()
-  void loadActivity()
-}
-
-export async function signOut(): Promise<void> {
-  remember(false)
-  setState({ session: null, activity: null })
-  await remove('session').catch(() => undefined)
-  restartStream()
-}
-
-/** A session that has run out shows as signed out, wherever that is noticed. */
-function noteRefusal(error: unknown): void {
-  if (error instanceof RequestError && error.status === 401) {
-    remember(false)
-    setState({ session: null, activity: null })
-  }
-}
-
 export async function loadActivity(): Promise<void> {
   if (!getState().session || document.hidden) return
   try {
@@ -113,20 +62,28 @@ export function followLine(): void {
   let askedRoute: string | null = null
   let seen: unknown = null
   subscribe(() => {
-    const { selectedRoute, vehicles } = getState()
+    const { selectedRoute, vehicles, line, past, fleet } = getState()
     if (selectedRoute === null || busy) return
+    if (past && line?.route_id === selectedRoute) {
+      // In the past only the road is asked for, once; who was on it is known already.
+      if (vehicles === seen || !vehicles) return
+      seen = vehicles
+      setState({ line: lineInThePast(line, vehicles, fleet.headwayByKey), ...advance('line', undefined, vehicles.as_of) })
+      return
+    }
     const another = selectedRoute !== askedRoute
     if (!another && (vehicles === seen || performance.now() - askedAt < LINE_MS)) return
     busy = true
     askedRoute = selectedRoute
     askedAt = performance.now()
-    seen = vehicles
+    seen = past ? null : vehicles
     get<Line>(`routes/${encodeURIComponent(selectedRoute)}/line`)
-      .then((line) => {
+      .then((answer) => {
         const state = getState()
-        if (state.selectedRoute !== line.route_id) return
-        const before = state.line?.route_id === line.route_id ? state.line.as_of : undefined
-        setState({ line, ...advance('line', before, line.as_of) })
+        if (state.selectedRoute !== answer.route_id) return
+        if (state.past) return setState({ line: state.vehicles ? lineInThePast(answer, state.vehicles, state.fleet.headwayByKey) : answer })
+        const before = state.line?.route_id === answer.route_id ? state.line.as_of : undefined
+        setState({ line: answer, ...advance('line', before, answer.as_of) })
       })
       .catch(() => undefined) // the panel turns stale by itself
       .finally(() => {
@@ -146,10 +103,9 @@ export function selectVehicle(key: string | null): void {
   if (vehicle?.route_id) selectRoute(vehicle.route_id)
 }
 
-/** Acknowledges an alert at once on the page and then on the server; throws a RequestError when refused. */
-export async function acknowledge(alert: Alert): Promise<void> {
+async function onAlert(alert: Alert, what: 'acknowledge' | 'shelve' | 'close', body?: object): Promise<void> {
   try {
-    const answer = await post<Alert | null>(`alerts/${encodeURIComponent(alert.id)}/acknowledge`)
+    const answer = await post<Alert | null>(`alerts/${encodeURIComponent(alert.id)}/${what}`, body)
     const alerts = getState().alerts
     if (alerts && answer?.id) {
       applyAlerts({ ...alerts, alerts: alerts.alerts.map((one) => (one.id === answer.id ? answer : one)) } as AlertsMessage)
@@ -160,7 +116,12 @@ export async function acknowledge(alert: Alert): Promise<void> {
   }
 }
 
-export interface Instruction {
+/** Each shows at once what the server answers; throws a RequestError when refused. */
+export const acknowledge = (alert: Alert): Promise<void> => onAlert(alert, 'acknowledge')
+export const shelve = (alert: Alert, minutes: number): Promise<void> => onAlert(alert, 'shelve', { minutes })
+export const closeAlert = (alert: Alert, reason: string): Promise<void> => onAlert(alert, 'close', { reason })
+
+export interface InstructionDraft {
   operator_id: string
   vehicle_id: string
   kind: 'hold' | 'message'
@@ -168,11 +129,13 @@ export interface Instruction {
   until_ts: number | null
 }
 
-export async function sendInstruction(instruction: Instruction): Promise<void> {
+export async function sendInstruction(instruction: InstructionDraft): Promise<void> {
   try {
     await post('instructions', instruction)
   } catch (error) {
     noteRefusal(error)
     throw error
+  } finally {
+    refreshDesk()
   }
 }

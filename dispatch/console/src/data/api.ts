@@ -2,8 +2,8 @@
 
 const LIMIT_MS = 10_000
 
-/** Addresses are relative to the page, so that the product may live behind a path prefix. */
-export const address = (path: string): string => new URL(`api/v1/${path}`, document.baseURI).href
+/** Addresses are relative to the page, so that the product may live behind a path prefix; whole ones stay as they are. */
+export const address = (path: string): string => (path.startsWith('http') ? path : new URL(`api/v1/${path}`, document.baseURI).href)
 
 /** A refused request: `status` is the HTTP status, or 0 when no answer came; the message is for people. */
 export class RequestError extends Error {
@@ -45,4 +45,5 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
 
 export const get = <T>(path: string): Promise<T> => request<T>('GET', path)
 export const post = <T>(path: string, body?: unknown): Promise<T> => request<T>('POST', path, body ?? {})
+export const put = <T>(path: string, body: unknown): Promise<T> => request<T>('PUT', path, body)
 export const remove = (path: string): Promise<unknown> => request('DELETE', path)

@@ -112,3 +112,16 @@ export function deriveFleet(vehicles: Vehicle[], headways: Headway[]): Fleet {
   if (timed > 0) kpis.onTimeShare = onTime / timed
   return { vehicleByKey, headwayByKey, lines, kpis, prefix: commonPrefix(vehicles.map((vehicle) => vehicle.vehicle_id)) }
 }
+
+/** The vehicles next to one on its line: its leader, and whoever follows it. */
+export function neighboursOf(fleet: Fleet, key: string | null): string[] {
+  const vehicle = key === null ? undefined : fleet.vehicleByKey.get(key)
+  if (!vehicle || !key) return []
+  const leader = fleet.headwayByKey.get(key)?.leader_id ?? null
+  const keys: string[] = []
+  for (const [other, headway] of fleet.headwayByKey) {
+    if (headway.route_id !== vehicle.route_id) continue
+    if (headway.leader_id === vehicle.vehicle_id || (leader !== null && headway.vehicle_id === leader)) keys.push(other)
+  }
+  return keys
+}

@@ -1,14 +1,32 @@
 // The page's state in one place: plain values, replaced and never changed, and a hook that redraws what used them.
 import { useEffect, useReducer, useRef } from 'preact/hooks'
 import { deriveFleet, type Fleet } from './derive'
+import type { AdviceMessage, ControlMessage, InstructionsMessage, PassengerNotice } from './deskTypes'
 import type { Activity, AlertsMessage, HeadwaysMessage, Instance, Line, MapData, Route, Session, VehiclesMessage } from './types'
 
 export type Connection = 'connecting' | 'live' | 'polling' | 'offline' | 'paused'
-export type Feed = 'vehicles' | 'headways' | 'alerts' | 'line' | 'activity'
-export type Dialog = 'login' | 'help' | null
-export type Tab = 'lines' | 'map' | 'ladder' | 'alerts'
+export type Feed = 'vehicles' | 'headways' | 'alerts' | 'line' | 'activity' | 'advice' | 'instructions' | 'control'
+export type Dialog =
+  | 'login'
+  | 'help'
+  | 'playback'
+  | 'notices'
+  | { kind: 'automatic'; routeId: string; law: string }
+  | { kind: 'decisions'; routeId: string }
+  | null
+export type Tab = 'lines' | 'map' | 'ladder' | 'alerts' | 'advice'
 export type Language = 'uk' | 'en'
 export type Theme = 'light' | 'dark'
+
+/** An hour that is played again: the page then shows the fleet as it was, and says so everywhere. */
+export interface Past {
+  from: number
+  to: number
+  /** The instant on show. */
+  at: number
+  speed: number
+  state: 'loading' | 'playing' | 'paused' | 'over' | 'failed'
+}
 
 export interface State {
   instance: Instance | null
@@ -21,15 +39,25 @@ export interface State {
   alerts: AlertsMessage | null
   line: Line | null
   activity: Activity | null
+  /** Null: not signed in, not answered yet, or a server that has none; its panel is then not there. */
+  advice: AdviceMessage | null
+  instructions: InstructionsMessage | null
+  control: ControlMessage | null
+  notices: PassengerNotice[] | null
   fleet: Fleet
   connection: Connection
   /** When each feed's `as_of` last moved on, on the clock of performance.now(); 0 before the first. */
   freshAt: Record<Feed, number>
+  /** The server's clock: what it said last, and when that was on performance.now(). */
+  serverClock: { asOf: number; seenAt: number } | null
+  past: Past | null
   selectedRoute: string | null
   selectedVehicle: string | null
   hoveredVehicle: string | null
   dialog: Dialog
   tab: Tab
+  /** Which of the two shares the place below the map where there is none for both. */
+  desk: 'alerts' | 'advice'
   search: string
   language: Language
   theme: Theme
@@ -47,14 +75,21 @@ const initial: State = {
   alerts: null,
   line: null,
   activity: null,
+  advice: null,
+  instructions: null,
+  control: null,
+  notices: null,
   fleet: deriveFleet([], []),
   connection: 'connecting',
-  freshAt: { vehicles: 0, headways: 0, alerts: 0, line: 0, activity: 0 },
+  freshAt: { vehicles: 0, headways: 0, alerts: 0, line: 0, activity: 0, advice: 0, instructions: 0, control: 0 },
+  serverClock: null,
+  past: null,
   selectedRoute: null,
   selectedVehicle: null,
   hoveredVehicle: null,
   dialog: null,
   tab: 'map',
+  desk: 'alerts',
   search: '',
   language: 'en',
   theme: 'light',
@@ -99,15 +134,22 @@ export function advance(feed: Feed, before: number | undefined, asOf: number): P
   return { freshAt: { ...state.freshAt, [feed]: performance.now() } }
 }
 
+const clockOf = (asOf: number): Partial<State> =>
+  state.serverClock && asOf <= state.serverClock.asOf ? {} : { serverClock: { asOf, seenAt: performance.now() } }
+
+/** The fleet now. While the past is played it only keeps the clock: what is shown then comes from applyPast. */
 export function applyVehicles(message: VehiclesMessage): void {
+  if (state.past) return setState(clockOf(message.as_of))
   setState({
     vehicles: message,
     fleet: deriveFleet(message.vehicles, state.headways?.headways ?? []),
+    ...clockOf(message.as_of),
     ...advance('vehicles', state.vehicles?.as_of, message.as_of),
   })
 }
 
 export function applyHeadways(message: HeadwaysMessage): void {
+  if (state.past) return
   setState({
     headways: message,
     fleet: deriveFleet(state.vehicles?.vehicles ?? [], message.headways),
@@ -116,5 +158,16 @@ export function applyHeadways(message: HeadwaysMessage): void {
 }
 
 export function applyAlerts(message: AlertsMessage): void {
-  setState({ alerts: message, ...advance('alerts', state.alerts?.as_of, message.as_of) })
+  setState({ alerts: message, ...clockOf(message.as_of), ...advance('alerts', state.alerts?.as_of, message.as_of) })
 }
+
+export function applyAdvice(message: AdviceMessage): void {
+  setState({ advice: message, ...advance('advice', state.advice?.as_of, message.as_of) })
+}
+
+export function applyInstructions(message: InstructionsMessage): void {
+  setState({ instructions: message, ...advance('instructions', state.instructions?.as_of, message.as_of) })
+}
+
+/** What a dispatcher alone may see goes with the login. */
+export const SIGNED_OUT: Partial<State> = { session: null, activity: null, advice: null, instructions: null, control: null, desk: 'alerts' }

@@ -1,6 +1,8 @@
 // The live connection: server-sent events, plain requests where they do not come through, nothing while nobody looks.
 import { address, get } from './api'
-import { applyAlerts, applyHeadways, applyVehicles, getState, setState } from './store'
+import type { AdviceMessage, ControlMessage, InstructionsMessage } from './deskTypes'
+import { applyAdvice, applyAlerts, applyHeadways, applyInstructions, applyVehicles, getState, setState } from './store'
+import { applyControl } from './trend'
 import type { AlertsMessage, HeadwaysMessage, VehiclesMessage } from './types'
 
 const SILENCE_MS = 8_000 // an open stream that says nothing for so long is taken for a proxy that holds it back
@@ -28,6 +30,10 @@ function openStream(): void {
   on<VehiclesMessage>('vehicles', applyVehicles)
   on<HeadwaysMessage>('headways', applyHeadways)
   on<AlertsMessage>('alerts', applyAlerts)
+  // A stream that was opened signed in may bring a last one of these after signing out.
+  on<AdviceMessage>('advice', (message) => getState().session && applyAdvice(message))
+  on<InstructionsMessage>('instructions', (message) => getState().session && applyInstructions(message))
+  on<ControlMessage>('control', (message) => getState().session && applyControl(message))
   stream.onerror = () => {
     // The browser tries again by itself unless the answer was final (readyState CLOSED).
     if (source === stream && getState().connection === 'live') setState({ connection: 'connecting' })

@@ -90,6 +90,9 @@ export interface Alert {
   acknowledged_by: string | null
   acknowledged_at: number | null
   closed_at: number | null
+  /** Null: it was over by itself. */
+  closed_by?: string | null
+  close_reason?: string | null
   shelved_by?: string | null
   shelved_until?: number | null
   /** Of late departures, silence and missing trips, in seconds. */

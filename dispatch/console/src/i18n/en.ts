@@ -1,4 +1,6 @@
 // English: every text of the page. The other languages have the same keys, which the compiler checks.
+import { desk } from './enDesk'
+
 const plural = new Intl.PluralRules('en')
 const many = (n: number, one: string, other: string) => `${n} ${plural.select(n) === 'one' ? one : other}`
 
@@ -43,7 +45,7 @@ export const en = {
   language: 'Language',
   theme: 'Light or dark',
   help: 'Keyboard',
-  tabs: { lines: 'Lines', map: 'Map', ladder: 'Ladder', alerts: 'Alerts' },
+  tabs: { lines: 'Lines', map: 'Map', ladder: 'Ladder', alerts: 'Alerts', advice: 'Advice' },
   lines: 'Lines',
   searchLines: 'Search lines',
   sortBy: 'Sort by',
@@ -110,6 +112,7 @@ export const en = {
   acknowledgedBy: (who: string, when: string) => `Acknowledged by ${who} at ${when}`,
   shelvedBy: (who: string, until: string) => `Put aside by ${who} until ${until}`,
   closedAt: (when: string) => `Closed at ${when}`,
+  closedBy: (who: string, when: string, why: string) => `Closed by ${who} at ${when}${why ? `: ${why}` : ''}`,
   signInFirst: 'Sign in to acknowledge',
   failed: (reason: string) => `That did not work: ${reason}`,
   vehicle: 'Vehicle',
@@ -159,7 +162,12 @@ export const en = {
     language: 'Ukrainian or English',
     back: 'Close, back',
     help: 'This list',
+    advice: 'First advice',
+    decide: 'Apply the advice or acknowledge the alert in focus; decline it or more',
+    seconds: 'More or fewer seconds',
+    playback: 'Play the past; pause, slower, faster',
   },
+  desk,
 }
 
 export type Messages = typeof en

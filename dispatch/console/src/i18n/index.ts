@@ -29,12 +29,16 @@ const formatter = (options: Intl.DateTimeFormatOptions) =>
 const clocks = formatter({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
 const times = formatter({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 const days = formatter({ weekday: 'short', day: 'numeric', month: 'short' })
+const moments = formatter({ day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 
 export interface Format {
   integer: (n: number) => string
   share: (n: number) => string
   clock: (unixS: number) => string
   time: (unixS: number) => string
+  /** The day, and the day with the time, of an instant. */
+  date: (unixS: number) => string
+  moment: (unixS: number) => string
   /** "2026-07-13" or "20260713" as a day of the service. */
   day: (isoDate: string) => string
 }
@@ -48,6 +52,8 @@ export function useFormat(): Format {
     share: (n) => shares(language).format(n),
     clock: (unixS) => clocks(key).format(unixS * 1000),
     time: (unixS) => times(key).format(unixS * 1000),
+    date: (unixS) => days(key).format(unixS * 1000),
+    moment: (unixS) => moments(key).format(unixS * 1000),
     day: (isoDate) => {
       const [, year = '', month = '', day = ''] = /^(\d{4})-?(\d{2})-?(\d{2})/.exec(isoDate) ?? []
       return year ? days(`${language} UTC`).format(Date.UTC(+year, +month - 1, +day)) : isoDate

@@ -1,5 +1,6 @@
 // Ukrainian: every text of the page.
 import type { Messages } from './en'
+import { desk } from './ukDesk'
 
 const plural = new Intl.PluralRules('uk')
 const many = (n: number, one: string, few: string, other: string) => {
@@ -48,7 +49,7 @@ export const uk: Messages = {
   language: 'Мова',
   theme: 'Світла чи темна тема',
   help: 'Клавіатура',
-  tabs: { lines: 'Лінії', map: 'Мапа', ladder: 'Стрічка', alerts: 'Сповіщення' },
+  tabs: { lines: 'Лінії', map: 'Мапа', ladder: 'Стрічка', alerts: 'Сповіщення', advice: 'Поради' },
   lines: 'Лінії',
   searchLines: 'Пошук ліній',
   sortBy: 'Порядок',
@@ -113,6 +114,7 @@ export const uk: Messages = {
   acknowledgedBy: (who, when) => `Підтверджено: ${who}, ${when}`,
   shelvedBy: (who, until) => `Відкладено: ${who}, до ${until}`,
   closedAt: (when) => `Закрито о ${when}`,
+  closedBy: (who, when, why) => `Закрито: ${who}, ${when}${why ? `: ${why}` : ''}`,
   signInFirst: 'Увійдіть, щоб підтвердити',
   failed: (reason) => `Не вдалося: ${reason}`,
   vehicle: 'Машина',
@@ -162,5 +164,10 @@ export const uk: Messages = {
     language: 'Українська чи англійська',
     back: 'Закрити, назад',
     help: 'Цей перелік',
+    advice: 'Перша порада',
+    decide: 'Застосувати пораду чи підтвердити сповіщення у фокусі; відхилити або більше дій',
+    seconds: 'Більше чи менше секунд',
+    playback: 'Відтворити минуле; пауза, повільніше, швидше',
   },
+  desk,
 }

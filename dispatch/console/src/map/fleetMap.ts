@@ -44,6 +44,8 @@ export class FleetMap {
   private fleet: Fleet | null = null
   private chosen: string | null = null
   private marked: string | null = null
+  private neighbours: string[] = []
+  private advised: string[] = []
   private loaded = false
   private zoom: NavigationControl | null = null
   private attribution: AttributionControl | null = null
@@ -152,6 +154,20 @@ export class FleetMap {
     this.drawChoice()
   }
 
+  /** The vehicles next to the marked one, which a hold would move. */
+  setNeighbours(keys: string[]): void {
+    if (keys.join() === this.neighbours.join()) return
+    this.neighbours = keys
+    this.drawChoice()
+  }
+
+  /** The vehicles that there is advice for. */
+  setAdvised(keys: string[]): void {
+    if (keys.join() === this.advised.join()) return
+    this.advised = keys
+    this.drawChoice()
+  }
+
   showAll(animate: boolean): void {
     if (this.network) this.map.fitBounds(this.network.bounds, { padding: 28, animate, maxZoom: 15 })
   }
@@ -238,5 +254,7 @@ export class FleetMap {
     map.setPaintProperty('vehicles', 'icon-opacity', share)
     map.setPaintProperty('vehicle-names', 'text-opacity', share)
     map.setFilter('hovered', ['==', ['get', 'key'], this.marked ?? ''])
+    map.setFilter('neighbours', ['in', ['get', 'key'], ['literal', this.neighbours]])
+    map.setFilter('advised', ['in', ['get', 'key'], ['literal', this.advised]])
   }
 }

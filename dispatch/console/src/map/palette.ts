@@ -10,6 +10,8 @@ export interface MapPalette {
   halo: string
   iconEdge: string
   noColor: string
+  /** Around a vehicle that there is advice for. */
+  advised: string
   states: Record<HeadwayState, string>
 }
 
@@ -23,6 +25,7 @@ export const PALETTES: Record<Theme, MapPalette> = {
     halo: '#ffffff',
     iconEdge: '#ffffff',
     noColor: '#5b7083',
+    advised: '#1b5fc4',
     states: { bunched: '#ba3d0b', short: '#956008', regular: '#2b7a57', long: '#1d6fa5', gapped: '#4338ca', unknown: '#66727f' },
   },
   dark: {
@@ -33,6 +36,7 @@ export const PALETTES: Record<Theme, MapPalette> = {
     halo: '#10161d',
     iconEdge: '#10161d',
     noColor: '#8195a8',
+    advised: '#7db2ff',
     states: { bunched: '#ff8a4c', short: '#f0c24b', regular: '#62bd94', long: '#63b3f5', gapped: '#a79bff', unknown: '#8f9ba8' },
   },
 }

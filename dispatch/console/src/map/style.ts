@@ -74,6 +74,20 @@ export function mapStyle(palette: MapPalette, tileUrl: string | null): StyleSpec
         paint: { 'text-color': palette.text, 'text-halo-color': palette.halo, 'text-halo-width': 1.4 },
       },
       {
+        id: 'advised',
+        type: 'circle',
+        source: 'vehicles',
+        filter: ['==', ['get', 'key'], ''],
+        paint: { 'circle-radius': 15, 'circle-color': palette.advised, 'circle-opacity': 0.16, 'circle-stroke-color': palette.advised, 'circle-stroke-width': 2 },
+      },
+      {
+        id: 'neighbours',
+        type: 'circle',
+        source: 'vehicles',
+        filter: ['==', ['get', 'key'], ''],
+        paint: { 'circle-radius': 14, 'circle-color': palette.text, 'circle-opacity': 0.06, 'circle-stroke-color': palette.text, 'circle-stroke-width': 1.2, 'circle-stroke-opacity': 0.75 },
+      },
+      {
         id: 'hovered',
         type: 'circle',
         source: 'vehicles',

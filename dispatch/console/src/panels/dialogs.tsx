@@ -1,31 +1,15 @@
-// The two dialogs, signing in and the keyboard's list, and the short notice after an action.
-import { useEffect, useRef, useState } from 'preact/hooks'
-import type { ComponentChildren } from 'preact'
+// Which dialog is open: signing in, the keyboard's list and those of other panels; and the short notice after an action.
+import { useEffect, useState } from 'preact/hooks'
 import { RequestError } from '../data/api'
-import { signIn } from '../data/actions'
+import { signIn } from '../data/session'
 import { setState, useStore } from '../data/store'
 import { useMessages } from '../i18n'
+import { closeDialog, Modal } from '../ui/modal'
+import { AutomaticDialog, DecisionsDialog } from './controlDialogs'
+import { NoticesDialog } from './notices'
+import { PlaybackDialog } from './playbackDialog'
 
 const NOTICE_MS = 5_000
-
-/** The browser's own modal dialog: it keeps the focus, closes on Escape and gives the focus back. */
-function Modal({ label, children }: { label: string; children: ComponentChildren }) {
-  const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
-    const element = dialog.current
-    element?.showModal()
-    return () => element?.close()
-  }, [])
-  return (
-    <dialog ref={dialog} class="dialog" aria-label={label} onClose={() => setState({ dialog: null })}
-      onClick={(event) => event.target === dialog.current && setState({ dialog: null })}>
-      <div class="dialog__body">
-        <h2>{label}</h2>
-        {children}
-      </div>
-    </dialog>
-  )
-}
 
 function Login() {
   const text = useMessages()
@@ -51,7 +35,7 @@ function Login() {
         <label>{text.password}<input class="input" name="password" type="password" autocomplete="current-password" required /></label>
         {problem && <p class="form__problem" role="alert">{problem}</p>}
         <div class="form__buttons">
-          <button type="button" class="button" onClick={() => setState({ dialog: null })}>{text.cancel}</button>
+          <button type="button" class="button" onClick={closeDialog}>{text.cancel}</button>
           <button type="submit" class="button button--primary" disabled={busy}>{text.signIn}</button>
         </div>
       </form>
@@ -66,6 +50,10 @@ function Help() {
     [['Enter'], text.keys.open],
     [['/'], text.keys.search],
     [['a'], text.keys.alert],
+    [['v'], text.keys.advice],
+    [['y', 'n'], text.keys.decide],
+    [['+', '−'], text.keys.seconds],
+    [['p', '[', ']'], text.keys.playback],
     [['o'], text.keys.overview],
     [['t'], text.keys.theme],
     [['l'], text.keys.language],
@@ -83,7 +71,7 @@ function Help() {
         ))}
       </dl>
       <div class="form__buttons">
-        <button type="button" class="button" onClick={() => setState({ dialog: null })}>{text.close}</button>
+        <button type="button" class="button" onClick={closeDialog}>{text.close}</button>
       </div>
     </Modal>
   )
@@ -93,6 +81,10 @@ export function Dialogs() {
   const dialog = useStore((state) => state.dialog)
   if (dialog === 'login') return <Login />
   if (dialog === 'help') return <Help />
+  if (dialog === 'playback') return <PlaybackDialog />
+  if (dialog === 'notices') return <NoticesDialog />
+  if (dialog?.kind === 'automatic') return <AutomaticDialog routeId={dialog.routeId} law={dialog.law} />
+  if (dialog?.kind === 'decisions') return <DecisionsDialog routeId={dialog.routeId} />
   return null
 }
 

@@ -1,8 +1,8 @@
 // The top of the page: whose city, what time, how the service stands, and who is signed in.
 import { setState, useStore } from '../data/store'
-import { signOut } from '../data/actions'
+import { signOut } from '../data/session'
 import { useFormat, useMessages } from '../i18n'
-import { serverNow, useSecond } from '../ui/clock'
+import { shownNow, useSecond } from '../ui/clock'
 import { STALE_S, useAge } from '../ui/freshness'
 import { toggleLanguage, toggleTheme } from '../ui/preferences'
 import { Taps } from './taps'
@@ -14,6 +14,8 @@ function City() {
   const instance = useStore((state) => state.instance)
   // A demo moves the timetable: the wall clock stands first, then the timetable's own day and time, named as such.
   const moved = instance?.timetable_shift_s
+  // In the past the bar below says the day.
+  const past = useStore((state) => state.past !== null)
   return (
     <div class="city">
       <img class="city__icon" src={new URL('../icon.svg', import.meta.url).href} alt="" width="28" height="28" />
@@ -23,10 +25,10 @@ function City() {
           {instance?.demo && <span class="tag" title={text.demoHint}>{text.demo}</span>}
         </h1>
         <p class="city__time">
-          <time class="city__clock">{clock(serverNow())}</time>
-          {instance?.service_date && (
+          <time class="city__clock">{clock(shownNow())}</time>
+          {instance?.service_date && !past && (
             <span title={moved ? text.timetableTime : text.serviceDay}>
-              {moved ? text.byTimetable(day(instance.service_date), time(serverNow() - moved)) : day(instance.service_date)}
+              {moved ? text.byTimetable(day(instance.service_date), time(shownNow() - moved)) : day(instance.service_date)}
             </span>
           )}
         </p>
@@ -50,13 +52,17 @@ function Kpis() {
   const kpis = useStore((state) => state.fleet.kpis)
   const age = useAge('vehicles')
   const loaded = useStore((state) => state.vehicles !== null)
+  // Stored positions come without headways; those of one line are measured here, which is no figure for the city.
+  const past = useStore((state) => state.past !== null)
   const number = (n: number) => (loaded ? integer(n) : '–')
+  const counted = (n: number) => (past ? '–' : number(n))
+  const tone = (n: number, name: string) => (n && !past ? { tone: name } : {})
   return (
-    <dl class="kpis" data-stale={age !== null && age > STALE_S ? 'true' : 'false'}>
+    <dl class="kpis" data-stale={age !== null && age > STALE_S && !past ? 'true' : 'false'}>
       <Kpi label={text.kpi.online} value={number(kpis.online)} hint={text.kpi.onlineHint} />
       <Kpi label={text.kpi.onTime} value={kpis.onTimeShare === null ? '–' : share(kpis.onTimeShare)} hint={text.kpi.onTimeHint} />
-      <Kpi label={text.kpi.bunched} value={number(kpis.bunched)} {...(kpis.bunched ? { tone: 'bunched' } : {})} />
-      <Kpi label={text.kpi.gapped} value={number(kpis.gapped)} {...(kpis.gapped ? { tone: 'gapped' } : {})} />
+      <Kpi label={text.kpi.bunched} value={counted(kpis.bunched)} {...tone(kpis.bunched, 'bunched')} />
+      <Kpi label={text.kpi.gapped} value={counted(kpis.gapped)} {...tone(kpis.gapped, 'gapped')} />
       <Taps />
     </dl>
   )
@@ -69,6 +75,15 @@ function ConnectionState() {
   const age = useAge('vehicles')
   const stale = age !== null && age > STALE_S
   const seconds = age === null ? null : integer(Math.floor(age))
+  const past = useStore((state) => state.past !== null)
+  if (past) {
+    return (
+      <div class="connection connection--past" role="status">
+        <span class="connection__dot" aria-hidden="true" />
+        <span class="connection__words"><b>{text.desk.past.badge}</b></span>
+      </div>
+    )
+  }
   return (
     <div class={`connection connection--${stale && (connection === 'live' || connection === 'polling') ? 'connecting' : connection}`} role="status" aria-live="polite">
       <span class="connection__dot" aria-hidden="true" />

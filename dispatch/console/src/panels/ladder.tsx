@@ -1,5 +1,4 @@
 // The ladder of one line: both directions to scale, each vehicle at its place with its leader and its gap against plan.
-import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { selectRoute, selectVehicle } from '../data/actions'
 import { commonPrefix, punctuality, shortId, STATES, vehicleKey } from '../data/derive'
 import { setState, useStore } from '../data/store'
@@ -8,6 +7,9 @@ import { duration, plan, signed, signedMinutes, useMessages } from '../i18n'
 import type { Messages } from '../i18n/en'
 import { LineBadge, StateMark } from '../ui/badges'
 import { Freshness, Panel } from '../ui/freshness'
+import { useSize } from '../ui/size'
+import { ControlBar } from './controlBar'
+import { DeskMark, useDeskMarks, type Marks } from './deskMarks'
 import { commonWords, elide, fitName, fitPair, measureIn, type Measure } from './fit'
 import { gapsBetween, markStops, placeVehicles, plannedHeadway, type Placed, type Scale } from './ladderLayout'
 import { Overview } from './overview'
@@ -17,6 +19,7 @@ const TIGHT_PX = 22 // a label of one line
 const NAME_PX = 15
 const SCREENS_MAX = 1.6 // labels keep two lines as long as the strip is no longer than so many screens
 const SIDE_BY_SIDE_PX = 400
+const CROWDED_PX = 145 // narrower labels have no room for both the plan and what is advised
 // The fonts of ladder.css, and what surrounds the texts in a label: borders, padding and the gaps between.
 const FAMILY = "'Inter Variable', system-ui, sans-serif"
 const MEASURES = {
@@ -60,15 +63,17 @@ interface LabelProps {
   roomy: boolean
   active: boolean
   leads: boolean
+  follows: boolean
   estimated: boolean
   selected: boolean
+  mark: Marks | undefined
 }
 
-function Label({ placed: { vehicle, labelY }, prefix, width, roomy, active, leads, estimated, selected }: LabelProps) {
+function Label({ placed: { vehicle, labelY }, prefix, width, roomy, active, leads, follows, estimated, selected, mark }: LabelProps) {
   const text = useMessages()
   const key = vehicleKey(vehicle)
   const state = vehicle.headway_state ?? 'unknown'
-  const headway = `${estimated && roomy ? '≈' : ''}${duration(vehicle.headway_s)}`
+  const headway = `${estimated && roomy && vehicle.headway_s !== null ? '≈' : ''}${duration(vehicle.headway_s)}`
   const planned = `/${plan(vehicle.scheduled_headway_s)}`
   const name = shortId(vehicle.vehicle_id, prefix)
   const { id, leader, time } = roomy
@@ -78,6 +83,9 @@ function Label({ placed: { vehicle, labelY }, prefix, width, roomy, active, lead
   const classes = ['rung', `edge-${state}`, roomy ? 'rung--roomy' : 'rung--tight']
   if (active) classes.push('rung--active')
   if (leads) classes.push('rung--leads')
+  if (follows) classes.push('rung--follows')
+  if (mark?.advice) classes.push('rung--advised')
+  if (mark?.advice && roomy && width < CROWDED_PX) classes.push('rung--crowded')
   if (selected) classes.push('rung--selected')
   if (vehicle.state === 'silent') classes.push('rung--silent')
   return (
@@ -94,6 +102,7 @@ function Label({ placed: { vehicle, labelY }, prefix, width, roomy, active, lead
         <b>{headway}</b>
         <span class="rung__plan">{planned}</span>
       </span>
+      {mark && <DeskMark mark={mark} roomy={roomy} />}
     </button>
   )
 }
@@ -105,9 +114,10 @@ interface StripProps {
   width: number
   upward: boolean
   mirrored: boolean
+  marks: Map<string, Marks>
 }
 
-function Strip({ direction, prefix, height, width, upward, mirrored }: StripProps) {
+function Strip({ direction, prefix, height, width, upward, mirrored, marks }: StripProps) {
   const text = useMessages()
   const hovered = useStore((state) => state.hoveredVehicle)
   const selected = useStore((state) => state.selectedVehicle)
@@ -121,7 +131,8 @@ function Strip({ direction, prefix, height, width, upward, mirrored }: StripProp
   const placed = placeVehicles(direction, scale, pitch)
   const gaps = gapsBetween(placed, scale)
   const stops = markStops(direction, scale, NAME_PX)
-  const leaderOfActive = placed.find(({ vehicle }) => vehicleKey(vehicle) === (hovered ?? selected))?.vehicle.leader_id
+  const activeVehicle = placed.find(({ vehicle }) => vehicleKey(vehicle) === (hovered ?? selected))?.vehicle
+  const leaderOfActive = activeVehicle?.leader_id
   const namesWidth = Math.round(Math.min(140, width * (roomy ? 0.325 : 0.28)))
   const axis = namesWidth + 11
   const labels = axis + 18
@@ -147,8 +158,10 @@ function Strip({ direction, prefix, height, width, upward, mirrored }: StripProp
             const key = vehicleKey(vehicle)
             const state = vehicle.headway_state ?? 'unknown'
             const active = hovered === key || selected === key
+            const advised = marks.get(key)?.advice != null
             return (
               <g key={key} class={`cab cab--${state} ${active ? 'cab--active' : ''} ${vehicle.state === 'silent' ? 'cab--silent' : ''}`} style={{ transform: `translate(${x(axis)}px, ${y}px)` }}>
+                {advised && <circle class="cab__advised" r="10" />}
                 <path d={upward ? 'M0-8 6.5 6 0 2.8-6.5 6z' : 'M0 8 6.5-6 0-2.8-6.5-6z'} />
               </g>
             )
@@ -163,7 +176,8 @@ function Strip({ direction, prefix, height, width, upward, mirrored }: StripProp
             const key = vehicleKey(one.vehicle)
             return (
               <Label key={key} placed={one} prefix={prefix} width={width - labels} roomy={roomy} active={hovered === key} selected={selected === key}
-                estimated={headways.get(key)?.estimated ?? false} leads={leaderOfActive === one.vehicle.vehicle_id} />
+                estimated={headways.get(key)?.estimated ?? false} leads={leaderOfActive === one.vehicle.vehicle_id}
+                follows={activeVehicle !== undefined && one.vehicle.leader_id === activeVehicle.vehicle_id} mark={marks.get(key)} />
             )
           })}
         </div>
@@ -181,25 +195,10 @@ function Strip({ direction, prefix, height, width, upward, mirrored }: StripProp
   )
 }
 
-/** The size of an element, followed as it changes. */
-function useSize() {
-  const element = useRef<HTMLDivElement>(null)
-  const [size, setSize] = useState({ width: 0, height: 0 })
-  useLayoutEffect(() => {
-    const target = element.current
-    if (!target) return
-    const observer = new ResizeObserver(([entry]) => {
-      if (entry) setSize({ width: Math.floor(entry.contentRect.width), height: Math.floor(entry.contentRect.height) })
-    })
-    observer.observe(target)
-    return () => observer.disconnect()
-  }, [])
-  return { element, ...size }
-}
-
 function Strips({ directions }: { directions: LineDirection[] }) {
   const text = useMessages()
-  const { element, width, height } = useSize()
+  const marks = useDeskMarks()
+  const { element, width, height } = useSize<HTMLDivElement>()
   const together = directions.length > 1 && width >= SIDE_BY_SIDE_PX
   const gutter = 8
   const stripWidth = together ? Math.floor((width - gutter) / 2) : width
@@ -223,7 +222,7 @@ function Strips({ directions }: { directions: LineDirection[] }) {
                   </span>
                   <small>{text.vehicles(direction.vehicles.length)} · {text.plan} {duration(plannedHeadway(direction))}</small>
                 </h3>
-                <Strip direction={direction} prefix={prefix} width={stripWidth} height={stripHeight} upward={together && second} mirrored={together && second} />
+                <Strip direction={direction} prefix={prefix} width={stripWidth} height={stripHeight} upward={together && second} mirrored={together && second} marks={marks} />
               </div>
             )
           })}
@@ -249,6 +248,7 @@ export function Ladder() {
   const routeId = useStore((state) => state.selectedRoute)
   const route = useStore((state) => (routeId ? state.routes.get(routeId) : undefined))
   const line = useStore((state) => (state.line?.route_id === routeId ? state.line : null))
+  const inThePast = useStore((state) => state.past !== null)
   if (routeId === null) {
     return (
       <Panel id="ladder" label={text.overview} feed="vehicles" class="ladder">
@@ -266,6 +266,7 @@ export function Ladder() {
         <h2 class="ladder__name" title={route?.long_name}>{route?.long_name || text.ladder}</h2>
         {line && <Freshness feed="line" />}
       </div>
+      {!inThePast && <ControlBar key={routeId} routeId={routeId} />}
       {line ? <Strips directions={line.directions} /> : <p class="empty">{text.noData}</p>}
       <Legend />
     </Panel>

@@ -7,6 +7,7 @@ import type { Route } from '../data/types'
 import { duration, plan, useFormat, useMessages } from '../i18n'
 import { LineBadge, RatioBar, StateCount } from '../ui/badges'
 import { Freshness, Panel } from '../ui/freshness'
+import { ModeTag } from './controlBar'
 
 type Sort = 'worst' | 'name' | 'vehicles'
 const RESORT_MS = 5_000
@@ -56,6 +57,7 @@ function Row({ route, summary, selected, first }: { route: Route; summary: LineS
   const text = useMessages()
   const { integer } = useFormat()
   const { worst } = summary
+  const mode = useStore((state) => state.control?.lines.find((line) => line.route_id === route.route_id)?.mode ?? 'off')
   return (
     <li>
       <button type="button" class={`line ${selected ? 'line--selected' : ''} ${summary.vehicles ? '' : 'line--idle'}`}
@@ -77,6 +79,7 @@ function Row({ route, summary, selected, first }: { route: Route; summary: LineS
         <span class="line__counts">
           <StateCount state="bunched" count={summary.bunched} />
           <StateCount state="gapped" count={summary.gapped} />
+          <ModeTag mode={mode} />
         </span>
         <RatioBar ratio={worst?.ratio ?? null} state={worst?.state ?? 'unknown'} />
       </button>

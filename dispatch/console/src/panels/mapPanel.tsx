@@ -1,6 +1,8 @@
 // The map in the page: joins the map object to the state.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { selectVehicle } from '../data/actions'
+import { neighboursOf, vehicleKey } from '../data/derive'
+import type { Advice } from '../data/deskTypes'
 import { getState, setState, subscribe, useStore } from '../data/store'
 import { messagesIn, useMessages } from '../i18n'
 import { FleetMap } from '../map/fleetMap'
@@ -18,6 +20,8 @@ function start(container: HTMLElement): FleetMap {
   return map
 }
 
+const advisedKeys = (advice: Advice[]): string[] => advice.filter((one) => one.state === 'open').map(vehicleKey)
+
 /** Passes on only what has changed; the first call passes everything. */
 function follow(map: FleetMap): () => void {
   let before = { ...getState(), map: null as unknown, fleet: null as unknown, selectedRoute: null as string | null, selectedVehicle: null as string | null }
@@ -28,7 +32,10 @@ function follow(map: FleetMap): () => void {
     map.setTheme(state.theme, state.instance?.tile_url ?? null)
     if (state.map && state.map !== before.map) map.setNetwork(state.map)
     if (state.fleet !== before.fleet) map.setFleet(state.fleet)
-    map.setChoice(state.selectedRoute, state.hoveredVehicle ?? state.selectedVehicle)
+    const marked = state.hoveredVehicle ?? state.selectedVehicle
+    map.setChoice(state.selectedRoute, marked)
+    if (state.fleet !== before.fleet || marked !== (before.hoveredVehicle ?? before.selectedVehicle)) map.setNeighbours(neighboursOf(state.fleet, marked))
+    if (state.advice !== before.advice || state.past !== before.past) map.setAdvised(state.past ? [] : advisedKeys(state.advice?.advice ?? []))
     if (state.selectedRoute !== before.selectedRoute) {
       if (state.selectedRoute === null) map.showAll(animate)
       else if (state.selectedVehicle === null) map.showRoute(state.selectedRoute, animate)
@@ -38,6 +45,15 @@ function follow(map: FleetMap): () => void {
   }
   update()
   return subscribe(update)
+}
+
+/** To the past, for who may see it. */
+function PlaybackButton() {
+  const text = useMessages().desk.past
+  const signedIn = useStore((state) => state.session !== null)
+  const inThePast = useStore((state) => state.past !== null)
+  if (!signedIn || inThePast) return null
+  return <button type="button" class="button button--small" title={`${text.title} (P)`} onClick={() => setState({ dialog: 'playback' })}>{text.button}</button>
 }
 
 export function MapPanel() {
@@ -69,6 +85,7 @@ export function MapPanel() {
       {failed && <p class="empty map__failed">{text.mapFailed}</p>}
       <div class="map__tools">
         <button type="button" class="button button--small" onClick={() => shown.current?.showAll(!reducedMotion.matches)}>{text.showAll}</button>
+        <PlaybackButton />
         <Freshness feed="vehicles" />
       </div>
     </Panel>

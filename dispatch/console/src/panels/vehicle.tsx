@@ -1,14 +1,14 @@
-// The card of one vehicle: what is known about it, and a word to its driver.
-import { useEffect, useState } from 'preact/hooks'
-import { selectVehicle, sendInstruction } from '../data/actions'
+// The card of one vehicle: what is known about it, its trip, and what its driver is told.
+import { useEffect } from 'preact/hooks'
+import { selectVehicle } from '../data/actions'
 import { punctuality } from '../data/derive'
 import { setState, useStore } from '../data/store'
 import type { Vehicle } from '../data/types'
 import { duration, plan, signed, useFormat, useMessages } from '../i18n'
 import { LineBadge, StateMark } from '../ui/badges'
-import { serverNow, useSecond } from '../ui/clock'
-
-const HOLD_MINUTES = [1, 2, 3, 5, 10]
+import { shownNow, useSecond } from '../ui/clock'
+import { Driver } from './driver'
+import { TripTools } from './tripTools'
 
 function Fields({ vehicle, routeKey }: { vehicle: Vehicle; routeKey: string }) {
   useSecond()
@@ -17,7 +17,7 @@ function Fields({ vehicle, routeKey }: { vehicle: Vehicle; routeKey: string }) {
   const headway = useStore((state) => state.fleet.headwayByKey.get(routeKey))
   const stop = useStore((state) => (vehicle.next_stop_id ? state.stopNames.get(vehicle.next_stop_id) : undefined))
   const timing = punctuality(vehicle.deviation_s)
-  const age = Math.max(0, serverNow() - vehicle.ts)
+  const age = Math.max(0, shownNow() - vehicle.ts)
   const fields: [string, preact.ComponentChild][] = [
     [text.fields.state, text.vehicleStates[vehicle.state]],
     [text.fields.deviation, vehicle.deviation_s === null ? '–' : (
@@ -47,63 +47,12 @@ function Fields({ vehicle, routeKey }: { vehicle: Vehicle; routeKey: string }) {
   )
 }
 
-function Instruct({ vehicle }: { vehicle: Vehicle }) {
-  const text = useMessages()
-  const { integer } = useFormat()
-  const signedIn = useStore((state) => state.session !== null)
-  const [kind, setKind] = useState<'message' | 'hold'>('message')
-  const [words, setWords] = useState('')
-  const [minutes, setMinutes] = useState(2)
-  const [busy, setBusy] = useState(false)
-
-  if (!signedIn) {
-    return <button type="button" class="link" onClick={() => setState({ dialog: 'login' })}>{text.signInToInstruct}</button>
-  }
-  const send = async (event: Event) => {
-    event.preventDefault()
-    setBusy(true)
-    try {
-      await sendInstruction({
-        operator_id: vehicle.operator_id,
-        vehicle_id: vehicle.vehicle_id,
-        kind,
-        text: kind === 'hold' ? words || text.holdText(String(minutes)) : words,
-        until_ts: kind === 'hold' ? Math.round(serverNow()) + minutes * 60 : null,
-      })
-      setWords('')
-      setState({ notice: text.sent(vehicle.vehicle_id) })
-    } catch (error) {
-      setState({ notice: text.failed(error instanceof Error ? error.message : '') })
-    } finally {
-      setBusy(false)
-    }
-  }
-  return (
-    <form class="instruct" onSubmit={(event) => void send(event)} aria-label={text.instruct}>
-      <div class="instruct__row">
-        <select class="input" aria-label={text.instruct} value={kind} onChange={(event) => setKind(event.currentTarget.value as 'message' | 'hold')}>
-          <option value="message">{text.kindMessage}</option>
-          <option value="hold">{text.kindHold}</option>
-        </select>
-        {kind === 'hold' && (
-          <select class="input" aria-label={text.holdFor} value={minutes} onChange={(event) => setMinutes(Number(event.currentTarget.value))}>
-            {HOLD_MINUTES.map((n) => <option key={n} value={n}>{text.minutes(integer(n))}</option>)}
-          </select>
-        )}
-        <button type="submit" class="button button--small button--primary" disabled={busy || (kind === 'message' && !words.trim())}>{text.send}</button>
-      </div>
-      <input class="input" value={words} maxLength={200} aria-label={text.messageText}
-        placeholder={kind === 'hold' ? text.holdText(String(minutes)) : text.messageText}
-        onInput={(event) => setWords(event.currentTarget.value)} />
-    </form>
-  )
-}
-
 export function VehicleCard() {
   const text = useMessages()
   const key = useStore((state) => state.selectedVehicle)
   const vehicle = useStore((state) => (state.selectedVehicle ? state.fleet.vehicleByKey.get(state.selectedVehicle) : undefined))
   const route = useStore((state) => (vehicle?.route_id ? state.routes.get(vehicle.route_id) : undefined))
+  const inThePast = useStore((state) => state.past !== null)
   const gone = key !== null && vehicle === undefined
   useEffect(() => {
     if (gone) setState({ selectedVehicle: null })
@@ -119,7 +68,12 @@ export function VehicleCard() {
         <button type="button" class="button button--icon button--bare" aria-label={text.close} onClick={() => selectVehicle(null)}>×</button>
       </div>
       <Fields vehicle={vehicle} routeKey={key} />
-      <Instruct key={key} vehicle={vehicle} />
+      {inThePast ? <p class="form__hint">{text.desk.past.noOrders}</p> : (
+        <>
+          <TripTools key={`trip ${key}`} vehicle={vehicle} />
+          <Driver key={`driver ${key}`} vehicle={vehicle} />
+        </>
+      )}
     </aside>
   )
 }

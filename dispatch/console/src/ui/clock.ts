@@ -20,7 +20,9 @@ export function useSecond(): number {
 
 /** The server's time now in Unix seconds, by its last word and the time since; this computer's clock may be wrong. */
 export function serverNow(): number {
-  const { vehicles, freshAt } = getState()
-  if (!vehicles || !freshAt.vehicles) return Date.now() / 1000
-  return vehicles.as_of + (performance.now() - freshAt.vehicles) / 1000
+  const { serverClock } = getState()
+  return serverClock ? serverClock.asOf + (performance.now() - serverClock.seenAt) / 1000 : Date.now() / 1000
 }
+
+/** The instant that the page shows: now, or the one of the past that is played. */
+export const shownNow = (): number => getState().past?.at ?? serverNow()

@@ -1,10 +1,17 @@
 // "Last update n s ago", and a panel that shows when its data has grown old.
 import type { ComponentChildren } from 'preact'
-import { useStore, type Feed } from '../data/store'
+import { useStore, type Feed, type State } from '../data/store'
 import { useFormat, useMessages } from '../i18n'
 import { useSecond } from './clock'
 
 export const STALE_S = 5
+// Advice comes with the stream, but where that holds it back it is asked for every few seconds only.
+const LIMIT_S: Partial<Record<Feed, number>> = { advice: 12, instructions: 12, control: 15 }
+// These show the past while it is played; the others go on with what is now.
+const OF_THE_PAST: Feed[] = ['vehicles', 'headways', 'line']
+
+const isPast = (feed: Feed) => (state: State) => state.past !== null && OF_THE_PAST.includes(feed)
+const limitOf = (feed: Feed) => LIMIT_S[feed] ?? STALE_S
 
 /** Seconds since the feed last moved on; null before it ever did. */
 export function useAge(feed: Feed): number | null {
@@ -17,9 +24,11 @@ export function Freshness({ feed }: { feed: Feed }) {
   const text = useMessages()
   const { integer } = useFormat()
   const age = useAge(feed)
+  const past = useStore(isPast(feed))
+  if (past) return <span class="fresh fresh--past">{text.desk.past.badge}</span>
   if (age === null) return <span class="fresh">{text.noData}</span>
   const seconds = integer(Math.floor(age))
-  return age > STALE_S ? (
+  return age > limitOf(feed) ? (
     <span class="fresh fresh--stale">{text.stale(seconds)}</span>
   ) : (
     <span class="fresh" title={text.updated(seconds)}>{text.ago(seconds)}</span>
@@ -36,9 +45,10 @@ interface PanelProps {
 
 export function Panel({ id, label, feed, class: extra = '', children }: PanelProps) {
   const age = useAge(feed)
-  const stale = age !== null && age > STALE_S
+  const past = useStore(isPast(feed))
+  const stale = age !== null && age > limitOf(feed) && !past
   return (
-    <section id={id} class={`panel ${extra}`} aria-label={label} data-stale={stale ? 'true' : 'false'}>
+    <section id={id} class={`panel ${extra}`} aria-label={label} data-stale={stale ? 'true' : 'false'} data-past={past ? 'true' : undefined}>
       {children}
     </section>
   )

@@ -1,5 +1,6 @@
 // The keyboard: one listener for the page; fields and dialogs keep their own keys.
 import { selectRoute } from '../data/actions'
+import { shiftSpeed, togglePlay } from '../data/playback'
 import { getState, setState } from '../data/store'
 import { toggleLanguage, toggleTheme } from './preferences'
 
@@ -15,8 +16,23 @@ function moveLine(step: 1 | -1): void {
   buttons[to]?.focus()
 }
 
-function focusOn(selector: string, tab: 'lines' | 'alerts'): void {
-  setState({ tab })
+const itemOf = (element: Element | null): Element | null => element?.closest('[data-item]') ?? null
+
+/** In a list of advice or alerts to the next piece, elsewhere to the next line. */
+function move(step: 1 | -1): void {
+  const item = itemOf(document.activeElement)
+  if (!item) return moveLine(step)
+  const next = step > 0 ? item.nextElementSibling : item.previousElementSibling
+  next?.querySelector<HTMLElement>('.advice__what, .alert__what')?.focus()
+}
+
+/** Presses the button of the piece in focus that has this key. */
+function press(key: string): void {
+  itemOf(document.activeElement)?.querySelector<HTMLButtonElement>(`[data-key="${key}"]`)?.click()
+}
+
+function focusOn(selector: string, tab: 'lines' | 'alerts' | 'advice'): void {
+  setState(tab === 'lines' ? { tab } : { tab, desk: tab })
   // On a narrow screen the panel is shown by the state just set, so wait for it.
   requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus())
 }
@@ -29,12 +45,30 @@ function back(): void {
   if (document.activeElement instanceof HTMLElement) document.activeElement.blur()
 }
 
+function past(): void {
+  const { past: shown, session } = getState()
+  if (shown) togglePlay()
+  else setState({ dialog: session ? 'playback' : 'login' })
+}
+
 const commands: Record<string, () => void> = {
-  j: () => moveLine(1),
-  k: () => moveLine(-1),
+  j: () => move(1),
+  k: () => move(-1),
   '/': () => focusOn('#search', 'lines'),
   a: () => focusOn('#alerts .alert__what', 'alerts'),
+  v: () => getState().advice && focusOn('#advice .advice__what', 'advice'),
+  y: () => press('y'),
+  n: () => press('n'),
+  '+': () => press('+'),
+  '=': () => press('+'), // the same key without Shift
+  '-': () => press('-'),
+  '1': () => press('1'),
+  '2': () => press('2'),
+  '3': () => press('3'),
   o: () => selectRoute(null),
+  p: past,
+  '[': () => shiftSpeed(-1),
+  ']': () => shiftSpeed(1),
   t: toggleTheme,
   l: toggleLanguage,
   '?': () => setState({ dialog: 'help' }),
@@ -42,7 +76,9 @@ const commands: Record<string, () => void> = {
 }
 
 // The same places on a Ukrainian keyboard, where these keys give Cyrillic letters.
-const BY_CODE: Record<string, string> = { KeyJ: 'j', KeyK: 'k', KeyA: 'a', KeyO: 'o', KeyT: 't', KeyL: 'l' }
+const BY_CODE: Record<string, string> = {
+  KeyJ: 'j', KeyK: 'k', KeyA: 'a', KeyO: 'o', KeyT: 't', KeyL: 'l', KeyV: 'v', KeyY: 'y', KeyN: 'n', KeyP: 'p', BracketLeft: '[', BracketRight: ']',
+}
 
 export function startKeyboard(): void {
   document.addEventListener('keydown', (event) => {
@@ -55,8 +91,8 @@ export function startKeyboard(): void {
       return moveLine(1)
     }
     if (typing && event.key !== 'Escape') return
-    const inLines = target.closest('#lines') !== null
-    const key = inLines && event.key === 'ArrowDown' ? 'j' : inLines && event.key === 'ArrowUp' ? 'k' : BY_CODE[event.code] ?? event.key
+    const inList = target.closest('#lines') !== null || itemOf(target) !== null
+    const key = inList && event.key === 'ArrowDown' ? 'j' : inList && event.key === 'ArrowUp' ? 'k' : BY_CODE[event.code] ?? event.key
     // Arrows move through the lines from anywhere but the map, which they pan.
     const arrow = target === document.body ? { ArrowDown: 'j', ArrowUp: 'k' }[event.key] : undefined
     const command = commands[arrow ?? key]
