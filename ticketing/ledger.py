@@ -7,7 +7,7 @@ Accounts are named, never stored with a balance: an account's balance is the sum
     penalty:<id>  a penalty that is still to be paid     penalties   penalties issued
     cash_difference  what drawers were short of, less what was too much in them
     acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
-    bank:<id>   rides of a bank card that are not yet charged   bank_debt:<id>  charges that were declined
+    bank_debt:<id>  rides of a bank card whose charge was declined
 Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
 """
 
@@ -38,6 +38,7 @@ class Kind(StrEnum):
     DIFFERENCE = "difference"
     REVERSAL = "reversal"
     DEBT = "debt"
+    CHARGE = "charge"
     PENALTY = "penalty"
     PENALTY_PAYMENT = "penalty_payment"
 
@@ -97,6 +98,26 @@ def penalty(penalty_id: str, amount: Money) -> Transfer:
 def penalty_paid(penalty_id: str, amount: Money, into: str = CASH) -> Transfer:
     """A penalty, or a part of it, paid; for cash where nothing else is said."""
     return Transfer(Kind.PENALTY_PAYMENT, into, f"penalty:{penalty_id}", amount)
+
+
+def bank_debt(account_id: str) -> str:
+    """The account of what a bank card owes since its charge was declined."""
+    return f"bank_debt:{account_id}"
+
+
+def bank_charge(amount: Money, account_id: str, *, recovered: bool = False) -> Transfer:
+    """Rides that the acquirer has taken from a bank card; recovered: they were a debt."""
+    return Transfer(Kind.CHARGE, ACQUIRER, bank_debt(account_id) if recovered else FARES, amount)
+
+
+def bank_declined(amount: Money, account_id: str) -> Transfer:
+    """Rides that the acquirer could not take: the rider owes them."""
+    return Transfer(Kind.DEBT, bank_debt(account_id), FARES, amount)
+
+
+def bank_refund(amount: Money) -> Transfer:
+    """Money given back to a bank card: a charge the other way round."""
+    return Transfer(Kind.REFUND, FARES, ACQUIRER, amount)
 
 
 def difference(amount: Money, surplus: bool) -> Transfer:

@@ -21,16 +21,12 @@ FROM bank_account a WHERE a.id = $1;
 -- The account of a token's hash.
 SELECT account_id FROM bank_medium WHERE key = $1;
 
--- name: account_of_tap
--- The accounts of the bank taps under an id.
-SELECT DISTINCT substr(account, 6) AS account_id FROM tap WHERE account LIKE 'bank:%' AND id = $1 LIMIT 1;
-
 -- name: list_charges
 -- The newest charges of an account with what of each has been given back.
 SELECT c.id, c.day, c.reason, c.amount_minor, c.currency, c.state, c.note, extract(epoch FROM c.made_at)::float8 AS made_at,
        extract(epoch FROM c.done_at)::float8 AS done_at, c.gives_back,
        (SELECT coalesce(array_agg(t.tap_id ORDER BY t.tap_id), '{}') FROM bank_charge_tap t WHERE t.charge_id = c.id) AS taps
-FROM bank_charge c WHERE c.account_id = $1 ORDER BY c.made_at DESC, c.id LIMIT 50;
+FROM bank_charge c WHERE c.account_id = $1 ORDER BY c.made_at DESC, c.gives_back IS NULL, c.id LIMIT 50;
 
 -- name: list_days_due
 -- Days of accounts whose debits are to be looked at.
@@ -58,7 +54,7 @@ WHERE c.account_id = $1 AND t.tap_id = ANY ($2) AND c.state <> 'void' GROUP BY t
 -- The charges that took something for taps, newest first, with what is left to give back of each.
 SELECT c.id, c.state, c.amount_minor, c.acquirer_id, c.currency,
        c.amount_minor + (SELECT coalesce(sum(g.amount_minor), 0)::bigint FROM bank_charge g
-                         WHERE g.gives_back = c.id AND g.state <> 'void') AS left_minor
+                         WHERE g.gives_back = c.id AND g.state NOT IN ('void', 'declined')) AS left_minor
 FROM bank_charge c
 WHERE c.account_id = $1 AND c.amount_minor > 0 AND c.state <> 'void'
   AND EXISTS (SELECT FROM bank_charge_tap t WHERE t.charge_id = c.id AND t.tap_id = ANY ($2))
@@ -86,8 +82,10 @@ WHERE id = $1 RETURNING account_id, day, amount_minor, currency, reason;
 -- name: get_charge
 -- A charge of an account, held until the end of the transaction, with what is left to give back of it.
 SELECT c.id, c.account_id, c.day, c.state, c.amount_minor, c.currency, c.acquirer_id, c.reason,
+       (SELECT count(*) FROM payment p WHERE p.charge_id = c.id) AS payments,
+       (SELECT count(*) FROM bank_charge g WHERE g.gives_back = c.id) AS refunds,
        c.amount_minor + (SELECT coalesce(sum(g.amount_minor), 0)::bigint FROM bank_charge g
-                         WHERE g.gives_back = c.id AND g.state <> 'void') AS left_minor
+                         WHERE g.gives_back = c.id AND g.state NOT IN ('void', 'declined')) AS left_minor
 FROM bank_charge c WHERE c.id = $1 FOR NO KEY UPDATE OF c;
 
 -- name: set_day
@@ -128,6 +126,10 @@ UPDATE bank_account SET verified_at = to_timestamp($2::float8) WHERE id = $1;
 -- name: has_debt
 -- Whether an account owes for a charge that was declined.
 SELECT EXISTS (SELECT FROM bank_charge WHERE account_id = $1 AND state = 'debt');
+
+-- name: has_unclear
+-- Whether nobody has ever answered about something of an account.
+SELECT EXISTS (SELECT FROM payment WHERE account_id = $1 AND state = 'unclear');
 
 -- name: list_debts
 -- The declined charges of an account that nothing is being asked for, oldest first, with how often each was asked for.

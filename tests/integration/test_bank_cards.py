@@ -1,0 +1,379 @@
+"""Bank cards from the tap to the rider's statement, on a real PostgreSQL and a real HTTP acquirer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from simulators.acquirer import Mood
+from tests.integration.bank_town import KYIV, LONDON, BankTown, bank_town
+from ticketing.bank import RiskLimits
+from ticketing.bank_api import MoneyBack
+from ticketing.errors import Problem
+
+PAR = "V0010013021298327000000000001"
+
+
+@pytest_asyncio.fixture
+async def town(database: str) -> AsyncIterator[BankTown]:
+    async with bank_town(database) as town:
+        yield town
+
+
+# --- what a day costs, and when it is charged ------------------------------------------------------------------------
+
+
+async def test_four_trips_in_kyiv_are_two_debits(town):
+    seen = []
+    for clock in ("08:00", "09:00", "17:00", "18:30"):
+        assert await town.ride(clock) == ("accepted", None)
+        await town.work()
+        seen.append(await town.debits())
+    assert seen == [[], [1600], [1600], [1600, 1600]]
+    assert (await town.account()).unpaid_minor == 0
+
+
+async def test_an_odd_trip_in_kyiv_is_debited_after_its_hour(town):
+    for clock in ("08:00", "09:00", "17:00"):
+        await town.ride(clock)
+        await town.work()
+    town.at("21:06")
+    await town.work()
+    assert await town.debits() == [1600]
+    town.at("21:08")
+    await town.work()
+    assert await town.debits() == [1600, 800]
+
+
+async def test_a_late_trip_in_kyiv_waits_for_one_of_the_next_day(town):
+    await town.ride("22:30")
+    await town.work()
+    assert await town.debits() == []
+    town.at("09:00", "2026-03-05")
+    await town.ride()
+    await town.work()
+    assert await town.debits() == [1600]
+
+
+async def test_a_late_trip_in_kyiv_is_debited_the_next_evening_where_no_other_follows(town):
+    await town.ride("22:30")
+    await town.work()
+    town.at("21:08", "2026-03-05")
+    await town.work()
+    assert await town.debits() == [800]
+
+
+async def test_a_day_in_london_is_one_debit_of_the_cap(database):
+    async with bank_town(database, LONDON) as town:
+        for clock in ("08:00", "09:10", "10:20", "11:30"):
+            await town.ride(clock)
+            await town.work()
+        town.at("04:29", "2026-03-05")
+        await town.work()
+        assert await town.debits() == []
+        town.at("04:31", "2026-03-05")
+        await town.work()
+        assert await town.debits() == [450]
+
+
+async def test_a_late_tap_that_makes_the_day_dearer_is_charged_and_one_that_caps_it_is_not(database):
+    async with bank_town(database, LONDON) as town:
+        await town.ride("08:00")
+        await town.work()
+        town.at("05:00", "2026-03-05")
+        await town.work()
+        yesterday = town.now_s - 18 * 3600
+        for hour in range(4):
+            tap = town.tap(offline="accepted", ts=yesterday + hour * 3600)
+            assert [answer.verdict for answer in await town.judge(tap)] == ["accepted"]
+        await town.work()
+        assert await town.debits() == [150, 300]
+
+
+# --- what goes wrong at the acquirer ---------------------------------------------------------------------------------
+
+
+async def test_a_decline_denies_the_card_until_its_debt_is_recovered(town):
+    await town.ride("08:00")
+    await town.work()
+    town.acquirer.mood = Mood(decline_tokens=["card-1"])
+    await town.ride("09:00")
+    await town.work()
+    account = await town.account()
+    assert (account.state, account.blocked_for, account.debt_minor) == ("blocked", "debt", 1600)
+    assert await town.ride("09:05") == ("denied", "debt")
+    assert await town.value("SELECT count(*) FROM deny_entry WHERE kind = 'bank' AND NOT removed") == 1
+    # The rider asks while the account is still empty, and once more when there is money on it.
+    assert (await town.api.recover(account.id)).state == "blocked"
+    with pytest.raises(Problem, match="a minute"):
+        await town.api.recover(account.id)
+    town.now_s += 120
+    town.acquirer.mood = Mood()
+    standing = await town.api.recover(account.id)
+    assert (standing.state, standing.debt_minor) == ("good", 0)
+    assert await town.ride() == ("accepted", None)
+    assert await town.debits() == [1600]
+    assert await town.value("SELECT removed FROM deny_entry WHERE kind = 'bank' ORDER BY seq DESC LIMIT 1")
+    with pytest.raises(Problem, match="owes nothing"):
+        await town.api.recover(account.id)
+
+
+async def test_a_debt_is_asked_for_again_on_schedule_and_by_the_next_tap(town):
+    await town.ride("08:00")
+    await town.work()
+    town.acquirer.mood = Mood(decline_tokens=["card-1"])
+    await town.ride("09:00")
+    await town.work()
+    asked = len(town.acquirer.operations)
+    await town.ride("10:00")  # the first attempt since the decline
+    await town.work()
+    assert len(town.acquirer.operations) == asked + 1
+    await town.ride("10:10")
+    await town.work()
+    assert len(town.acquirer.operations) == asked + 1  # within the hour: not again
+    town.acquirer.mood = Mood()
+    town.at("12:00", "2026-03-12")
+    await town.work()
+    assert await town.debits() == [1600]
+    assert (await town.account()).state == "good"
+
+
+async def test_a_decline_for_good_is_asked_for_again_by_nobody_but_the_rider(town):
+    await town.ride("08:00")
+    await town.work()
+    town.acquirer.mood = Mood(decline=1.0, final=True)
+    await town.ride("09:00")
+    await town.work()
+    assert (await town.account()).next_try_at is None
+
+
+async def test_a_time_out_after_booking_is_charged_once(town):
+    await town.ride("08:00", "timeout-1")
+    await town.work()
+    await town.ride("09:00", "timeout-1")
+    await town.work()
+    assert await town.debits("timeout-1") == [1600]  # booked there, unknown here
+    assert (await town.account("timeout-1")).charges[0].state == "asked"
+    town.now_s += 60
+    await town.work()
+    assert await town.debits("timeout-1") == [1600]
+    assert (await town.account("timeout-1")).charges[0].state == "paid"
+
+
+async def test_an_acquirer_that_answers_twice_is_booked_once(town):
+    for clock in ("08:00", "09:00", "10:00", "11:00"):
+        await town.ride(clock, "twice-1")
+        await town.work()
+    assert await town.debits("twice-1") == [1600, 1600]
+
+
+async def test_an_acquirer_that_is_down_is_asked_again_and_nobody_is_refused_for_it(town):
+    town.acquirer.mood = Mood(down=True)
+    await town.ride("08:00")
+    await town.work()
+    assert await town.ride("09:00") == ("denied", "awaits_verification")  # the first ride's risk was taken
+    town.acquirer.mood = Mood()
+    town.now_s += 60
+    await town.work()
+    assert await town.ride("09:30") == ("accepted", None)
+    await town.work()
+    assert await town.debits() == [1600]
+
+
+async def test_an_answer_that_never_comes_is_unclear_in_the_end_and_asked_again_when_somebody_wants_it(town):
+    await town.ride("08:00")
+    await town.work()
+    town.acquirer.mood = Mood(down=True)
+    await town.ride("09:00")
+    for _ in range(40):
+        await town.work()
+        town.now_s += 7200
+    assert await town.value("SELECT count(*) FROM payment WHERE state = 'unclear'") == 1
+    town.acquirer.mood = Mood()
+    await town.work()
+    assert await town.debits() == []
+    await town.api.recover((await town.account()).id)
+    await town.work()
+    assert await town.debits() == [1600]
+
+
+# --- who may ride ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_card_rides_once_before_it_is_verified(town):
+    assert await town.ride("08:00") == ("accepted", None)
+    assert await town.ride("08:30") == ("denied", "awaits_verification")
+    await town.work()
+    assert (await town.account()).state == "good"
+    assert await town.ride("08:40") == ("accepted", None)
+
+
+async def test_a_new_card_that_its_reader_could_not_authenticate_waits_for_its_verification(town):
+    assert await town.ride("08:00", oda="none") == ("denied", "not_verified")
+    await town.work()
+    assert await town.ride("08:01", oda="none") == ("accepted", None)
+    assert await town.ride("08:02", oda="failed") == ("denied", "offline_authentication_failed")
+
+
+async def test_a_card_that_is_not_real_is_denied_until_it_is_verified_anew(town):
+    await town.ride("08:00", "unverified-1")
+    await town.work()
+    assert await town.ride("09:00", "unverified-1") == ("denied", "verification_declined")
+
+
+async def test_phone_and_card_of_one_account_are_joined_by_their_par(town):
+    await town.ride("08:00", "plastic", par=PAR)
+    await town.work()
+    await town.ride("09:00", "phone", par=PAR)
+    await town.work()
+    account = await town.account("plastic")
+    assert account.id == (await town.account("phone")).id
+    assert (account.media, account.charges[0].amount_minor) == (2, 1600)
+    town.acquirer.mood = Mood(decline=1.0)
+    for clock in ("10:00", "11:00"):
+        await town.ride(clock, "plastic", par=PAR)
+    await town.work()
+    assert await town.ride("12:00", "phone", par=PAR) == ("denied", "debt")
+    assert await town.ride("12:05", "watch", par=PAR) == ("denied", "debt")
+    assert await town.value("SELECT count(DISTINCT medium) FROM deny_entry WHERE kind = 'bank' AND NOT removed") == 3
+
+
+async def test_a_token_whose_par_comes_later_joins_the_account_of_the_par(town):
+    await town.ride("08:00", "phone")
+    await town.ride("08:10", "plastic", par=PAR)
+    await town.work()
+    first = await town.account("phone")
+    town.at("21:30")
+    await town.work()  # what the phone owes under its own account is charged there
+    await town.ride("21:40", "phone", par=PAR)
+    assert (await town.account("phone")).id == (await town.account("plastic")).id != first.id
+
+
+@pytest.mark.parametrize(
+    ("limits", "rides", "reason"),
+    [
+        (RiskLimits(unpaid_minor_max=2400), 3, "unpaid_limit"),
+        (RiskLimits(taps_per_hour_max=2), 2, "too_many_taps"),
+        (RiskLimits(unverified_rides_max=0), 0, "awaits_verification"),
+    ],
+)
+async def test_limits_of_risk(database, limits, rides, reason):
+    async with bank_town(database, KYIV, limits) as town:
+        town.at("08:00")
+        said = []
+        for _ in range(rides + 1):
+            said.append(await town.ride())
+            await town.charging.once()  # verified, and not rated: nothing is charged
+        assert said == [("accepted", None)] * rides + [("denied", reason)]
+
+
+async def test_hours_pass_and_what_was_charged_counts_no_more(database):
+    async with bank_town(database, KYIV, RiskLimits(unpaid_minor_max=1600, taps_per_hour_max=2)) as town:
+        for clock in ("08:00", "08:10"):
+            await town.ride(clock)
+            await town.work()
+        assert await town.ride("08:20") == ("denied", "too_many_taps")
+        assert await town.ride("09:01") == ("accepted", None)
+
+
+async def test_passback_is_for_one_medium_on_one_vehicle(database):
+    async with bank_town(database, KYIV, RiskLimits(unverified_rides_max=9), passback_minutes=5) as town:
+        assert await town.ride("08:00") == ("accepted", None)
+        assert await town.ride("08:02") == ("passback", None)
+        assert await town.ride("08:02", vehicle="8") == ("accepted", None)
+        assert await town.ride("08:02", "card-2") == ("accepted", None)
+        assert await town.ride("08:08", vehicle="8") == ("accepted", None)
+
+
+async def test_what_was_ridden_offline_is_owed_whatever_we_would_have_said(town):
+    await town.ride("08:00")
+    await town.work()
+    town.acquirer.mood = Mood(decline_tokens=["card-1"])
+    await town.ride("09:00")
+    await town.work()
+    (answer,) = await town.judge(town.tap(offline="accepted", ts=town.now_s + 60))
+    assert (answer.verdict, answer.reason) == ("accepted", "debt")
+    assert await town.value("SELECT count(*) FROM tap WHERE conflict AND verdict = 'accepted'") == 1
+    assert (await town.judge(town.tap(offline="denied")))[0].verdict == "denied"
+    town.acquirer.mood = Mood()
+    town.at("21:30")
+    await town.api.recover((await town.account()).id)
+    await town.work()
+    assert sum(await town.debits()) == 2400
+
+
+async def test_the_same_tap_again_has_the_same_answer_and_another_under_its_id_none(town):
+    tap = town.tap()
+    first = await town.judge(tap)
+    assert await town.judge(tap) == first
+    other = town.tap("card-2", id=tap.id, seq=tap.seq)
+    assert [(a.verdict, a.reason) for a in await town.judge(other)] == [("malformed", "id_reused")]
+    await town.work()
+    assert await town.value("SELECT count(*) FROM tap") == 1
+
+
+async def test_a_batch_is_answered_in_order_with_its_receipt(town):
+    taps = [town.tap("card-1"), town.tap("card-2", oda="none")]
+    taps += [town.tap("4111111111111111"), town.tap("card-1", vehicle="8")]
+    answers = await town.judge(*taps)
+    assert [(a.verdict.value, a.reason) for a in answers] == [
+        ("accepted", None),
+        ("denied", "not_verified"),
+        ("malformed", "card_number"),
+        ("denied", "awaits_verification"),
+    ]
+    assert {answer.seq_through for answer in answers} >= {4}
+
+
+# --- money back ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cashier_gives_money_back_and_no_more_than_was_paid(town):
+    for clock in ("08:00", "09:00"):
+        await town.ride(clock)
+        await town.work()
+    account = await town.account()
+    charge = account.charges[0]
+    back = MoneyBack(charge.id, "the bus broke down", 600)
+    for _ in range(2):  # a retry under the same key is harmless
+        account = await town.api.refund(account.id, body=back, subject="desk1", idempotency_key="r1")
+    assert list(town.acquirer.charged.values()) == [1000]
+    with pytest.raises(Problem, match="1000 minor units"):
+        await town.api.refund(account.id, body=MoneyBack(charge.id, "x", 1001), subject="desk1", idempotency_key=None)
+    await town.api.refund(account.id, body=MoneyBack(charge.id, "x"), subject="desk1", idempotency_key=None)
+    assert list(town.acquirer.charged.values()) == [0]
+    await town.work()
+    assert await town.debits() == [1600]  # given back is not charged again
+
+
+async def test_a_day_that_becomes_cheaper_is_given_back(town):
+    for clock in ("08:00", "09:00"):
+        await town.ride(clock)
+        await town.work()
+    await make_cheaper(town)
+    await town.work()
+    assert list(town.acquirer.charged.values()) == [1100]
+    assert [charge.amount_minor for charge in (await town.account()).charges] == [-500, 1600]
+
+
+async def test_a_debt_that_becomes_cheaper_is_asked_for_at_its_new_amount(town):
+    await town.ride("08:00")
+    await town.work()
+    town.acquirer.mood = Mood(decline_tokens=["card-1"])
+    await town.ride("09:00")
+    await town.work()
+    await make_cheaper(town)
+    town.acquirer.mood = Mood()
+    await town.work()
+    assert await town.debits() == [1100]
+    assert (await town.account()).state == "good"
+
+
+async def make_cheaper(town: BankTown) -> None:
+    """Rate the day's second trip at 3.00, as a late tap or a corrected tariff would."""
+    await town.pool.execute(
+        """UPDATE day_rating SET version = version + 1, rating = jsonb_set(
+               jsonb_set(rating, '{lines,1,charge_minor}', '300'), '{lines,1,explanation}', '[]')"""
+    )

@@ -1,0 +1,82 @@
+"""Judges what readers of bank cards send: whose card it is, whether it may ride now; what it costs comes later.
+
+A token is a medium; media share an account by their PAR, which is the card behind a phone and its plastic. A new
+account is verified at the acquirer meanwhile and rides a little before that is answered, where its reader found it
+genuine (first-ride risk). docs/bank-cards.md has the rules, migration 0008_payments the statements.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sql import query
+from ticketing.masking import mask_text
+from ticketing.payment import in_letters, medium_key
+from ticketing.reading import Reading
+from ticketing.seams import Row
+
+_JUDGE = query("bank.judge")
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """How far a card is trusted; amounts in minor units."""
+
+    unpaid_minor_max: int = 20_000
+    taps_per_hour_max: int = 30
+    unverified_rides_max: int = 1
+
+
+class BankCards:
+    """The judge of bank cards; fare_minor is what an unrated ride is taken to cost, for the limit of what is unpaid."""
+
+    def __init__(self, fare_minor: int, passback_minutes: int, limits: RiskLimits | None = None) -> None:
+        limits = limits or RiskLimits()
+        self._terms = (
+            fare_minor,
+            timedelta(minutes=passback_minutes),
+            limits.unpaid_minor_max,
+            limits.taps_per_hour_max,
+            limits.unverified_rides_max,
+        )
+
+    async def judge(self, connection: Any, readings: Sequence[Reading]) -> list[Row]:
+        """A row for each tap, in order, within the caller's transaction; see ticketing.seams.BankJudge."""
+        given = [_given(ord_, reading) for ord_, reading in enumerate(readings)]
+        records = await connection.fetch(_JUDGE, given, *self._terms)
+        rows: dict[int, Row] = {ord_: Row(*said) for ord_, *said in records}
+        return [rows[ord_] for ord_ in range(len(readings))]
+
+
+def _given(ord_: int, reading: Reading) -> tuple[object, ...]:
+    """A tap as the database's type bank_tap_given."""
+    tap, offline = reading.tap, reading.tap.offline
+    par = tap.bank.par if tap.bank else None
+    return (
+        ord_,
+        tap.operator,
+        tap.device,
+        tap.id,
+        mask_text(tap.boot),
+        tap.seq,
+        tap.ts,
+        tap.received_s,
+        reading.at_s,
+        medium_key(tap.token),
+        in_letters(tap.token),
+        hashlib.sha256(par.encode()).digest() if par else None,
+        tap.bank.oda if tap.bank else "none",
+        tap.vehicle and mask_text(tap.vehicle),
+        tap.stop_id and mask_text(tap.stop_id),
+        reading.lat,
+        reading.lon,
+        reading.route_id,
+        reading.direction_id,
+        offline.verdict if offline else None,
+        offline.rules_version if offline else None,
+        reading.content_hash,
+    )
