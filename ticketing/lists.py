@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,6 +25,8 @@ LIFE_S = 3600
 """A list that could not be fetched again is of no use after so long."""
 ENTRIES_MAX = 10_000
 _CACHED_MAX = 64
+ANNOUNCED_MAX = 64
+VERSION_DIGITS = 16
 _STATUS = {"revoked": INVALID, "suspended": SUSPENDED}
 
 
@@ -102,6 +105,32 @@ class Lists:
                     self._made.clear()
                 self._made[number] = made
             return made
+
+    async def versions(self) -> dict[str, Any]:
+        """What validators are told of all lists: names that change when what they name does, and where it is."""
+        keys = hashlib.sha256(b"".join(sorted(key.kid for key in self._keys.key_set.keys))).hexdigest()
+        async with self._books.reading() as connection:
+            denied = await connection.fetchval(query("lists.deny_last"))
+        statuses = []
+        for number in range(1, ANNOUNCED_MAX + 1):
+            try:
+                made = await self._list(number)
+            except Problem as problem:
+                if problem.status == 404:
+                    break
+                raise
+            version = hashlib.sha256(made.array).hexdigest()[:VERSION_DIGITS]
+            statuses.append({"id": number, "version": version, "uri": f"{self._lists_uri}/{number}"})
+        base = self._lists_uri.rpartition("/")[0]
+        return {
+            "keys": {
+                "version": keys[:VERSION_DIGITS],
+                "cose": f"{base}/.well-known/cose-keys",
+                "jwks": f"{base}/.well-known/jwks.json",
+            },
+            "status_lists": statuses,
+            "deny_list": {"sequence": denied, "uri": f"{base}/deny-list"},
+        }
 
     async def deny_list(self, after: int) -> DenyList:
         """The changes of the deny list after a number, at most ENTRIES_MAX at once."""

@@ -133,6 +133,26 @@ def test_a_revoked_ticket_is_revoked_even_when_used(demo, validator):
     assert validator.tap(ticket["token"])["verdict"] == "revoked"
 
 
+def test_validators_are_told_at_once_what_lists_there_are_and_when_one_changes(demo, validator):
+    ticket = sold(demo)
+    validator.client.subscribe("validator/v1/town/all/lists", 1)
+
+    def told(holds):
+        while True:
+            topic, message = validator.inbox.get(timeout=60)
+            if topic.endswith("/all/lists") and holds(message):
+                return message
+
+    first = told(lambda message: message["status_lists"])
+    assert first["keys"]["version"]
+    assert first["deny_list"]["uri"].endswith("/deny-list")
+    demo.http(f"/api/v1/tickets/{ticket['id']}/revoke", {"reason": "lost"}, role="cashier")
+    before = {row["id"]: row["version"] for row in first["status_lists"]}
+    changed = told(lambda message: any(before.get(row["id"]) != row["version"] for row in message["status_lists"]))
+    assert changed["ts"] >= first["ts"]
+    assert time.time() - changed["ts"] < 60
+
+
 def test_one_flipped_bit_is_a_bad_signature(demo, validator):
     head, payload, signature = sold(demo)["jwt"].split(".")
     flipped = signature[:-4] + ("A" if signature[-4] != "A" else "B") + signature[-3:]
