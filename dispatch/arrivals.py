@@ -12,12 +12,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from dispatch.fleet import Fleet
-from dispatch.network import Floats, Ints, Network
+from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
 from dispatch.running import Outlook
+from dispatch.scatter import DRIVEN, FOLLOWS
 
 TURN_S = 60.0  # the least time between the last stop of a trip and the first of the next
-BY_TRIP = ("vehicle", "trip", "zero_s", "ts_s", "delay_s")  # the columns of Predictions with one row a trip
+BY_TRIP = ("vehicle", "trip", "zero_s", "ts_s", "delay_s", "follows")  # the columns of Predictions with one row a trip
 NEXT_TRIP_WITHIN_S = 3600.0  # trips that start later are the timetable's business
 
 
@@ -33,11 +34,13 @@ class Predictions:
     zero_s: Floats
     ts_s: Floats  # the fix it was computed from
     delay_s: Floats  # expected at the first of the stops
+    follows: Flags  # the trip comes after the one that the vehicle drives
     start: Ints  # [n + 1]
     stop: Ints  # position in the pattern
     scheduled_s: Floats  # arrival in the timetable (the first stop's departure)
     arrival_s: Floats
     departure_s: Floats
+    uncertainty_s: Floats  # half width of the band in which two of three such arrivals fall (see scatter)
 
     def __len__(self) -> int:
         return len(self.vehicle)
@@ -54,6 +57,7 @@ class _Ways:
     delay_s: Floats
     from_stop: Ints
     left: Floats
+    follows: bool
 
 
 def predict(
@@ -63,7 +67,7 @@ def predict(
     trip, zero_s, ts_s = fleet.trip[rows], fleet.zero_s[rows], fleet.ts_s[rows]
     next_stop = fleet.next_stop[rows]
     left = _left_of_leg(network, network.trip_pattern[trip], next_stop, fleet.along_m[rows])
-    own = _spread(network, outlook, _Ways(rows, trip, zero_s, ts_s, deviation_s, next_stop, left), now_s)
+    own = _spread(network, outlook, _Ways(rows, trip, zero_s, ts_s, deviation_s, next_stop, left, False), now_s)
     follows, next_zero_s = fleet.next_trip[rows], fleet.next_zero_s[rows]
     begins_s = network.departure_s[network.trip_time_start[np.maximum(follows, 0)]] + next_zero_s
     ends_s = ts_s.copy()
@@ -81,6 +85,7 @@ def predict(
         late_s,
         np.zeros(size, dtype=np.int32),
         np.ones(size),
+        True,
     )
     return _join(own, _spread(network, outlook, after, now_s))
 
@@ -124,11 +129,13 @@ def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Pr
         ways.zero_s,
         ways.ts_s,
         ways.delay_s,
+        np.full(len(count), ways.follows),
         start,
         stop,
         scheduled_s,
         arrival_s,
         departure_s,
+        outlook.scatter.uncertainty_s(FOLLOWS if ways.follows else DRIVEN, outlook.line[known], arrival_s - now_s),
     )
 
 

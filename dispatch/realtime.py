@@ -277,4 +277,7 @@ def _add_stops(trip: Any, update: TripUpdate, *, loose: bool) -> None:
         predicted.stop_id = stop.stop_id
         predicted.arrival.time = arrival_s
         predicted.departure.time = departure_s
+        # Seconds to either side; 0 would say that the time is certain.
+        uncertainty_s = max(1, round(stop.uncertainty_s))
+        predicted.arrival.uncertainty = predicted.departure.uncertainty = uncertainty_s
         predicted.schedule_relationship = relationship

@@ -6,6 +6,9 @@ took. Every step is a mean by group that is drawn to 0 as far as the groups have
 other than single vehicles do (empirical Bayes: the weight of the prior is the variance within groups over the variance
 between them, both measured as observations come). So a step that explains nothing in a city says nothing there.
 
+What lies far out weighs less the further out it lies (Huber's weights), so a breakdown is not what a road is like,
+but nothing that was believed before keeps the means from coming to what vehicles really take.
+
 A road is a pair of stops, whatever trip, pattern or route goes from the one to the other.
 """
 
@@ -17,16 +20,19 @@ import numpy as np
 
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.passages import Passages
+from dispatch.scatter import Scatter
 
 HOURS = 24
 NOW_S = 2400.0  # half-life of "now": some vehicles of a frequent line
 USUAL_S = 14 * 86_400.0  # half-life of "always"
-OUTLIER = 3.0  # what lies further out than so many mean deviations counts as that far
+OUTLIER = 3.0  # what lies further out than so many mean deviations loses weight
+STOP_S = 60.0  # legs vary as if they were that much longer: part of what they take has nothing to do with their length
 FIRST_SURPRISE_S = (20.0, 10.0)  # mean size of what is not explained: of a run, of a dwell
 LEG_S_MAX = 1800.0  # a longer leg is a break or a lost vehicle
-SURE = 50.0  # observations that it takes to believe the measured variances as much as the first guess:
-FIRST_SHARE = 0.8  # that four fifths of the variance lie within groups
+SURE = 1000.0  # observations that it takes to believe the measured variances as much as the first guess:
+FIRST_SHARE = 0.9  # that nine tenths of the variance lie within groups
 SURPRISE_KEPT = 500.0
+FIRST_SURPRISES = 30.0  # observations that the first guess of a surprise is worth
 MOMENTS_KEPT = 50_000.0  # observations after which the variances are half forgotten
 
 
@@ -77,6 +83,18 @@ class Step:
         return fade
 
 
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """N observations for a step, which holds a mean per unit of size: the group of each, its size, its weight.
+
+    The weight is one over the variance that a value of that size has.
+    """
+
+    group: Ints
+    size: Floats
+    weight: Floats
+
+
 class Roads:
     """The roads of a network: pairs of stops, and the road into each stop of each pattern."""
 
@@ -101,6 +119,8 @@ class Outlook:
     rate: Floats  # of the scheduled time of the leg that ends here: seconds a second
     run_s: Floats  # of this leg, on top of the rate
     dwell_s: Floats  # between arrival and departure
+    line: Ints  # whose it is
+    scatter: Scatter
 
 
 class RunningTimes:
@@ -115,6 +135,8 @@ class RunningTimes:
         self.dwell = (Step(lines, USUAL_S), Step(roads, USUAL_S), Step(roads, NOW_S))
         self.zero_s = network.day_start_s(network.first_date)
         self.surprise_s = np.array(FIRST_SURPRISE_S)
+        self.surprises = np.full(2, FIRST_SURPRISES)  # observations behind them
+        self.scatter = Scatter(lines)
         self._last = np.zeros((4, 0))  # of each vehicle: trip, zero, stop, departure
         self.legs_learnt = 0
 
@@ -135,6 +157,8 @@ class RunningTimes:
             rate.estimate(everywhere, now_s)[self.line],
             np.where(self.roads.is_first, 0.0, run_s[into]),
             np.where(self.roads.is_first, 0.0, by_line.estimate(everywhere, now_s)[self.line] + dwell_s[into]),
+            self.line,
+            self.scatter,
         )
 
     def learn(self, passages: Passages, now_s: float) -> None:
@@ -159,13 +183,39 @@ class RunningTimes:
     def _learn_runs(self, row: Ints, scheduled_s: Floats, beyond_s: Floats, now_s: float) -> None:
         road, one = self.roads.into[row], np.ones(len(row))
         hour = (road + self.hour(now_s) * len(self.roads)).astype(np.int32)
-        groups = ((self.line[row], scheduled_s), (road, one), (hour, one), (road, one))
-        _explain(self.run, groups, beyond_s, self.surprise_s[:1], now_s)
+        line = Groups(self.line[row], scheduled_s, 1.0 / (scheduled_s + STOP_S))
+        groups = (line, Groups(road, one, one), Groups(hour, one, one), Groups(road, one, one))
+        self._explain(self.run, groups, beyond_s, 0, now_s)
         self.legs_learnt += len(row)
 
     def _learn_dwells(self, row: Ints, beyond_s: Floats, now_s: float) -> None:
         road, one = self.roads.into[row], np.ones(len(row))
-        _explain(self.dwell, ((self.line[row], one), (road, one), (road, one)), beyond_s, self.surprise_s[1:], now_s)
+        groups = (Groups(self.line[row], one, one), Groups(road, one, one), Groups(road, one, one))
+        self._explain(self.dwell, groups, beyond_s, 1, now_s)
+
+    def _explain(
+        self, steps: tuple[Step, ...], groups: tuple[Groups, ...], value: Floats, which: int, now_s: float
+    ) -> None:
+        """Let each step see what the ones before it, with this observation in them, leave of `value`.
+
+        Were it what they left before, all steps would learn the first observations of a road at once, and their sum
+        too much. `which` surprise says what is far out.
+        """
+        size = len(value)
+        if not size:
+            return
+        expected = sum(step.estimate(of.group, now_s) * of.size for step, of in zip(steps, groups, strict=True))
+        odd = np.abs(value - expected)
+        bound = OUTLIER * self.surprise_s[which]
+        trust = bound / np.maximum(odd, bound)
+        self.surprises[which] += size
+        share = max(size / self.surprises[which], 1 - 0.5 ** (size / SURPRISE_KEPT))
+        self.surprise_s[which] += share * (np.minimum(odd, bound).mean() - self.surprise_s[which])
+        left = value
+        for step, of in zip(steps, groups, strict=True):
+            weight = of.size * of.weight * trust
+            step.add(of.group, left * weight, of.size * weight, now_s)
+            left = left - step.estimate(of.group, now_s) * of.size
 
     def _left_before(self, passages: Passages) -> Floats:
         """When each vehicle left the stop before; nan where that was not seen on the same trip."""
@@ -189,26 +239,3 @@ class RunningTimes:
         if vehicles > room:
             wanted = max(vehicles, 2 * room)
             self._last = np.pad(self._last, ((0, 0), (0, wanted - room)), constant_values=np.nan)
-
-
-def _explain(
-    steps: tuple[Step, ...],
-    groups: tuple[tuple[Ints, Floats], ...],
-    value: Floats,
-    surprise: Floats,
-    now_s: float,
-) -> None:
-    """Let each step see what the ones before it leave of `value`; `surprise` is the mean size of what all leave.
-
-    Outliers are brought in first: one breakdown is not what a road is like.
-    """
-    if not len(value):
-        return
-    expected = [step.estimate(group, now_s) * exposure for step, (group, exposure) in zip(steps, groups, strict=True)]
-    explained = np.sum(expected, axis=0)
-    odd = np.clip(value - explained, -OUTLIER * surprise, OUTLIER * surprise)
-    surprise += (1 - 0.5 ** (len(value) / SURPRISE_KEPT)) * (np.abs(odd).mean() - surprise)
-    left = explained + odd
-    for step, (group, exposure), taken in zip(steps, groups, expected, strict=True):
-        step.add(group, left, exposure, now_s)
-        left = left - taken

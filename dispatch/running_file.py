@@ -1,4 +1,7 @@
-"""Running times as bytes, by the ids of the feed: what was learnt outlives a restart, and a change of the feed."""
+"""Running times as bytes, by the ids of the feed: what was learnt outlives a restart, and a change of the feed.
+
+The format has a version: files of an older one are read as far as they go, others are refused.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 
 from dispatch.running import RunningTimes, Step
 
-FORMAT = "takt-running-1"
+FORMAT = "takt-running-2"
+BEFORE = "takt-running-1"  # knew nothing of the scatter of predictions
+EVERY_LINE = ""  # stands for all lines together
 COLUMNS = ("total", "weight", "at_s")
 MOMENTS = 5
 
@@ -23,6 +28,8 @@ def to_bytes(running: RunningTimes) -> bytes:
     columns["lines"], columns["roads"] = _line_names(running), _road_names(running)
     for name, step, _ in _steps(running):
         columns |= {f"{name}.{column}": getattr(step, column) for column in (*COLUMNS, "moments")}
+    columns["surprises"], columns["scatter"] = running.surprises, running.scatter.counts
+    columns["scatter_at_s"] = np.array(running.scatter.at_s)
     file = io.BytesIO()
     np.savez_compressed(file, **columns)  # type: ignore[arg-type]
     return file.getvalue()
@@ -48,13 +55,41 @@ def restore(running: RunningTimes, data: bytes) -> int:
                 found.append((held, mine, values[:, theirs]))
             found.append((step.moments.reshape(1, -1), np.arange(MOMENTS), columns[f"{name}.moments"].reshape(1, -1)))
         found.append((running.surprise_s.reshape(1, -1), np.arange(2), columns["surprise_s"].reshape(1, -1)))
+        counts = None if str(columns["format"]) == BEFORE else _scatter(running, columns)
+        if counts is not None:
+            found.append((running.surprises.reshape(1, -1), np.arange(2), columns["surprises"].reshape(1, -1)))
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"running times: not whole: {error}") from error
     if not all(values.shape == (len(held), len(mine)) and np.isfinite(values).all() for held, mine, values in found):
         raise ValueError("running times: a column is damaged")
     for held, mine, values in found:
         held[:, mine] = values
+    if counts is not None:
+        running.scatter.recall(counts, float(columns["scatter_at_s"]))
     return len(common["roads"][0])
+
+
+def _scatter(running: RunningTimes, columns: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """The counts of errors, of the lines that this network has.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    held = running.scatter.counts
+    theirs = columns["scatter"].astype(np.float64)
+    names, their_names = _with_all(_line_names(running)), _with_all(columns["lines"])
+    if theirs.shape != (held.shape[0], len(their_names), *held.shape[2:]) or columns["scatter_at_s"].shape:
+        raise ValueError("scatter: of another shape")
+    if not np.isfinite(theirs).all() or theirs.min() < 0 or not np.isfinite(columns["scatter_at_s"]):
+        raise ValueError("scatter: a count that is none")
+    mine, at = _common(names, their_names)
+    counts = np.zeros_like(held)
+    counts[:, mine] = theirs[:, at]
+    return counts
+
+
+def _with_all(lines: NDArray[Any]) -> NDArray[Any]:
+    return np.append(lines, EVERY_LINE)
 
 
 def _read(data: bytes) -> dict[str, NDArray[Any]]:
@@ -63,7 +98,7 @@ def _read(data: bytes) -> dict[str, NDArray[Any]]:
             columns = {name: file[name] for name in file.files}
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"running times: not to be read: {error}") from error
-    if str(columns.get("format")) != FORMAT:
+    if str(columns.get("format")) not in (FORMAT, BEFORE):
         raise ValueError(f"running times: the format is {columns.get('format')}, not {FORMAT}")
     return columns
 

@@ -90,7 +90,10 @@ class LineReply(msgspec.Struct, frozen=True):
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A vehicle on its way to a stop; `deviation_s` above 0 is late."""
+    """A vehicle on its way to a stop; `deviation_s` above 0 is late.
+
+    Of predictions like this one, two of three were within `uncertainty_s` of the arrival, on either side.
+    """
 
     route_id: str
     short_name: str
@@ -100,6 +103,7 @@ class Arrival(msgspec.Struct, frozen=True):
     scheduled_at: float
     predicted_at: float
     deviation_s: float
+    uncertainty_s: float
 
 
 class ArrivalsReply(msgspec.Struct, frozen=True):

@@ -77,6 +77,7 @@ class StopPrediction(msgspec.Struct, gc=False, frozen=True):
     arrival_at: float
     departure_at: float
     delay_s: float
+    uncertainty_s: float  # two of three such predictions were that near, or nearer
 
 
 class TripUpdate(msgspec.Struct, gc=False, frozen=True):
@@ -290,6 +291,7 @@ def list_trip_updates(snapshot: Snapshot) -> list[TripUpdate]:
             np.round(made.arrival_s, 1).tolist(),
             np.round(made.departure_s, 1).tolist(),
             np.round(made.arrival_s - made.scheduled_s, 1).tolist(),
+            np.round(made.uncertainty_s, 1).tolist(),
             strict=True,
         )
     ]

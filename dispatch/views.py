@@ -302,6 +302,7 @@ def _arrivals_of(view: View) -> dict[str, list[Arrival]]:
                         stop.scheduled_at,
                         stop.arrival_at,
                         stop.delay_s,
+                        stop.uncertainty_s,
                     )
                 )
     for rows in found.values():

@@ -111,7 +111,7 @@ def update_of(
         vehicle_id=vehicle.vehicle_id,
         operator_id=vehicle.operator_id,
         ts=vehicle.ts,
-        stops=[StopPrediction(stop, nth, arrive, arrive, leave, 12.0) for stop, nth, arrive, leave in stops],
+        stops=[StopPrediction(stop, nth, arrive, arrive, leave, 12.0, 31.4) for stop, nth, arrive, leave in stops],
     )
 
 

@@ -1,5 +1,7 @@
 """Running times: slow roads are learnt from who has driven them, and what was learnt survives as bytes."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,34 @@ def test_one_breakdown_is_not_what_a_road_is_like(line):
     assert np.abs(outlook.run_s + outlook.rate * 50.0).max() < 1200.0 / 20
 
 
+def test_what_was_believed_wrongly_is_given_up(line):
+    """A rate that has run away (a timetable in steps once made it so) comes back to what vehicles take."""
+    running = times_of(line)
+    running.run[0].total[:], running.run[0].weight[:] = 800.0, 100.0
+    for trip in TRIPS:
+        now_s = drive(line, running, trip, 0.0)
+    outlook = running.outlook(now_s + 7200.0)
+    assert np.abs(outlook.run_s + outlook.rate * 50.0).max() < 25.0
+
+
+def test_a_timetable_in_steps_does_not_run_away(road, pattern):
+    """Legs of 0 s and then one of 400 s, driven evenly: together they take what they take."""
+    stops = tuple(range(0, 5500, 500))
+    steps = road(pattern(((0, 0), (5000, 0)), stops, {f"t{i}": 3600 + 600 * i for i in range(40)}))
+    network = steps.network
+    for column in (network.arrival_s, network.departure_s):
+        late = (column - column[network.trip_time_start[:-1]].repeat(len(stops))) >= 250
+        column[:] = column[network.trip_time_start[:-1]].repeat(len(stops)) + np.where(late, 500, 0)
+    running = times_of(steps)
+    each, stop = np.zeros(len(stops), dtype=np.int32), np.arange(len(stops), dtype=np.int32)
+    for trip in range(40):
+        at_s = steps.zero_s + 3600.0 + 600 * trip + 50.0 * stop
+        running.learn(Passages(each, each + trip, np.full(len(stops), steps.zero_s), stop, at_s, at_s), float(at_s[-1]))
+    outlook = running.outlook(float(at_s[-1]))
+    leg_s = np.diff(network.arrival_s[: len(stops)], prepend=network.arrival_s[0])
+    assert leg_s + outlook.rate * leg_s + outlook.run_s == pytest.approx(np.r_[0, np.full(10, 50.0)], abs=25.0)
+
+
 def test_a_leg_is_known_only_where_both_its_ends_were_seen(line):
     running = times_of(line)
     at_s = np.array([line.zero_s + 3600.0, line.zero_s + 3700.0])
@@ -75,11 +105,11 @@ def test_a_leg_may_end_in_a_later_batch(line):
 
 def test_groups_that_are_alike_are_drawn_together_and_others_are_not():
     rng = np.random.default_rng(3)
-    group = np.tile(np.arange(50, dtype=np.int32), 6)
+    group = np.tile(np.arange(50, dtype=np.int32), 24)
     one = np.ones(50)
     alike, unlike = Step(50, 1e9), Step(50, 1e9)
     centre = rng.normal(0.0, 30.0, 50)
-    for part in np.split(group, 6):
+    for part in np.split(group, 24):
         alike.add(part, rng.normal(0.0, 10.0, 50), one, 0.0)
         unlike.add(part, centre[part] + rng.normal(0.0, 10.0, 50), one, 0.0)
     everywhere = np.arange(50, dtype=np.int32)
@@ -98,6 +128,30 @@ def test_what_was_learnt_survives_a_restart_and_a_change_of_the_feed(line, road,
     changed = times_of(road(pattern(STRAIGHT, STOPS[:4], {"x": 3600}, stops=stops)))
     assert restore(changed, to_bytes(running)) == 2
     assert changed.outlook(now_s).run_s[1] == running.outlook(now_s).run_s[2]
+
+
+def test_the_scatter_of_predictions_survives_by_line_and_older_files_are_read_without_it(line, road, pattern):
+    running = times_of(line)
+    drive(line, running, "t0", 40.0)
+    one = np.zeros(500, dtype=np.int32)
+    running.scatter.add(one, one, np.full(500, 100.0), np.full(500, 300.0), line.zero_s + 4000.0)
+    again, old = times_of(line), times_of(line)
+    restore(again, to_bytes(running))
+    at = (0, np.zeros(1, dtype=np.int32), np.full(1, 100.0))
+    assert again.scatter.uncertainty_s(*at) == running.scatter.uncertainty_s(*at)
+    restore(old, as_before(to_bytes(running)))
+    assert old.legs_learnt == 0
+    assert old.scatter.counts.sum() == 0
+    assert np.array_equal(old.run[1].total, running.run[1].total)
+
+
+def as_before(data):
+    """The same file as the version before would have written it."""
+    with np.load(io.BytesIO(data)) as file:
+        columns = {name: file[name] for name in file.files if not name.startswith(("scatter", "surprises"))}
+    out = io.BytesIO()
+    np.savez_compressed(out, **columns | {"format": np.array("takt-running-1")})
+    return out.getvalue()
 
 
 @pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: data[:-40], lambda data: b"x" * 100])
