@@ -31,7 +31,10 @@ _STATUS = {"revoked": INVALID, "suspended": SUSPENDED}
 
 
 class DenyEntry(msgspec.Struct, frozen=True):
-    """One change of the deny list: a ticket's id, or the SHA-256 (hex) of a card's UID; removed: allowed again."""
+    """One change of the deny list: a ticket's id, or the SHA-256 (hex) of a card's UID or a bank card's token.
+
+    removed: allowed again.
+    """
 
     seq: int
     kind: str
@@ -165,5 +168,14 @@ def _sign(statuses: list[tuple[int, int]], signer: Signer, uri: str, now_s: floa
 
 
 def _public(kind: str, medium: bytes) -> str:
-    """How a medium stands in a public list: a ticket's id says nothing about anyone, a card's UID might."""
-    return str(UUID(bytes=medium)) if kind == "ticket" else hashlib.sha256(medium).hexdigest()
+    """How a medium stands in a public list: a ticket's id says nothing about anyone, a card's UID might.
+
+    Of a bank card's token we keep no more than the hash that the list tells.
+    """
+    match kind:
+        case "ticket":
+            return str(UUID(bytes=medium))
+        case "bank":
+            return medium.hex()
+        case _:
+            return hashlib.sha256(medium).hexdigest()
