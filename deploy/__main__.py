@@ -25,6 +25,7 @@ COMMANDS = (
     "user",
     "ticket",
     "card",
+    "receipt",
     "key",
     "shift",
     "audit",

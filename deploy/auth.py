@@ -41,6 +41,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "tickets:sell": frozenset({"cashier", "vendor"}),
     "tickets:read": frozenset({"cashier", "inspector", "vendor"}),
     "tickets:change": frozenset({"cashier"}),
+    "accounts:read": frozenset({"cashier"}),  # a rider's day, trip by trip
     "cards:manage": frozenset(),  # an admin's alone: enrolment shows a card's keys
     "validations:create": frozenset({"validator"}),
     "inspections:create": frozenset({"inspector"}),

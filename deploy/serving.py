@@ -27,6 +27,8 @@ from deploy.errors import UserError
 from deploy.instance import Instance, Runtime, write_private
 from deploy.kept import Kept
 from deploy.links import Links, linked
+from deploy.tariffs import check_tariff
+from deploy.wiring_rating import Rating
 
 Say = Callable[[str], None]
 START_S_MAX = 120.0
@@ -47,6 +49,7 @@ class Grounds:
     broker: Broker | None = None  # the embedded one
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     checks: list[Callable[[], list[str]]] = field(default_factory=list)
+    rating: Rating | None = None  # once ticketing has been entered
 
 
 class Stop:
@@ -90,6 +93,7 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
     if settings.feed is None:
         raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml, or try: takt demo')
     wiring.check_feed(settings.feed)  # before there is a folder
+    check_tariff(settings)
     instance = Instance.open(settings.data_dir)
     logs.configure(settings.log_level, instance.logs_dir / "takt.log", service="takt")
     with instance.locked():

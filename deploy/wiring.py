@@ -35,6 +35,7 @@ from deploy.links import (
 from deploy.listening import tls_context
 from deploy.numbers import counted, gauged
 from deploy.whereabouts import hear_places
+from deploy.wiring_rating import open_rating
 from dispatch.board import Publication
 from dispatch.network import Network
 from gateway import wire
@@ -127,42 +128,39 @@ async def read_feed_network(feed: str, settings: Settings, instance: Instance) -
 async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     """The judge of taps, with its pool; what it counts as boardings goes to dispatch."""
     from sql.pool import open_pool
-    from ticketing.config import DEFAULT_TARIFF, TicketingSettings
+    from ticketing.config import TicketingSettings
     from ticketing.credential import ProofLimits
     from ticketing.errors import TicketingError
     from ticketing.keys import ensure_card_keys, load_card_keys, load_issuer_keys
     from ticketing.service import Ticketing
-    from ticketing.tariff import parse_tariff
 
     settings, instance = grounds.settings, grounds.instance
-    tariff_file = settings.ticketing.tariff or DEFAULT_TARIFF
     try:
-        tariff = parse_tariff(tariff_file.read_text(encoding="utf-8"), str(tariff_file))
         keys = load_issuer_keys(instance.issuer_keys_dir, settings.ticketing.issuer)
         card_keys = ensure_card_keys(instance.card_keys_path)
-    except OSError as error:
-        raise UserError(f"{tariff_file}: cannot be read ({error.strerror}); name a tariff in [ticketing]") from None
     except TicketingError as error:
         raise UserError(str(error)) from None
     boardings = Outgoing(links, BOARDINGS, size=1000)
     sender = asyncio.create_task(boardings.run(), name="link boardings")
     pool = await open_pool(grounds.dsn)
+    rating = await open_rating(grounds, pool)
     proof = ProofLimits(settings.ticketing.proof_window_s)
     options = TicketingSettings(issuer=settings.ticketing.issuer, public_url=public_url(settings), proof=proof)
     service = Ticketing(
         pool,
         keys,
-        tariff,
+        rating.editions.sold.tariff,
         options,
         card_keys=card_keys,
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
         on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
+        pricing=None if rating.pricing.flat else rating.pricing,
         whereabouts=await hear_places(links),
     )
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)
     try:
-        async with service:
+        async with rating.accounts, service:
             yield service
     finally:
         sender.cancel()

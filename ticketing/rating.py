@@ -69,8 +69,8 @@ class Line(msgspec.Struct, frozen=True):
 class HeldPass(msgspec.Struct, frozen=True):
     """A pass, or trips bought ahead (product "trips"), that an account holds: valid in [from_s, until_s).
 
-    rides_left None: as many as one likes. networks: where it holds (empty: everywhere) when the tariff does not sell the
-    product any more.
+    rides_left None: as many as one likes. networks: where it holds (empty: everywhere) when the tariff does not sell
+    the product any more.
     """
 
     id: str

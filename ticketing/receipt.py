@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing import Literal
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 
+from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import PlannedDebit
 from ticketing.money import currency_digits
@@ -141,18 +142,18 @@ def receipt(rating: DayRating, tariff: CityTariff, language: Language, debits: S
     total = f"{_TEXT[language]['total']}: {money(rating.total_minor, rating.currency, language)}"
     return Receipt(
         title,
-        tuple(_line(line, tariff, rating.currency, language) for line in rating.lines),
+        tuple(_line(line, rating, tariff, language) for line in rating.lines),
         total,
         tuple(_debit(debit, tariff, rating.currency, language) for debit in debits),
     )
 
 
-def explain_step(step: Step, tariff: CityTariff, language: Language) -> str:
-    """One rule in words."""
+def explain_step(step: Step, tariff: CityTariff, language: Language, names: Mapping[str, Name] | None = None) -> str:
+    """One rule in words; names are those of the time when it was at work, else the tariff's."""
     texts = _TEXT[language]
     facts = {
-        "name": _name(step.rule, tariff, language),
-        "other": _name(step.other or "", tariff, language),
+        "name": _name(step.rule, names or {}, tariff, language),
+        "other": _name(step.other or "", names or {}, tariff, language),
         "limit": money(step.limit_minor or 0, tariff.currency, language),
         "spent": money(step.spent_minor or 0, tariff.currency, language),
         "since": _clock(step.since_s, tariff, language),
@@ -195,12 +196,13 @@ def _which(step: Step) -> str:
             return kind
 
 
-def _line(line: Line, tariff: CityTariff, currency: str, language: Language) -> ReceiptLine:
-    network = tariff.network_names.get(line.network or "")
+def _line(line: Line, rating: DayRating, tariff: CityTariff, language: Language) -> ReceiptLine:
+    currency = rating.currency
+    network = rating.names.get(f"network {line.network}") or tariff.network_names.get(line.network or "")
     place = " ".join(part for part in (_in(language, network.uk, network.en) if network else "", line.route_id) if part)
     reasons = tuple(
         Reason(
-            explain_step(step, tariff, language),
+            explain_step(step, tariff, language, rating.names),
             money(step.amount_minor, currency, language) if step.amount_minor else "",
         )
         for step in line.explanation
@@ -209,6 +211,11 @@ def _line(line: Line, tariff: CityTariff, currency: str, language: Language) -> 
     if all(step.kind in ("entered", "continued") for step in line.explanation):
         amount = ""  # not free: charged by a tap that follows
     return ReceiptLine(_clock(line.at_s, tariff, language), place, reasons, amount)
+
+
+def explain_debit(debit: PlannedDebit, tariff: CityTariff, language: Language) -> str:
+    """One debit of a bank card in words."""
+    return _debit(debit, tariff, tariff.currency, language)
 
 
 def _debit(debit: PlannedDebit, tariff: CityTariff, currency: str, language: Language) -> str:
@@ -220,8 +227,8 @@ def _debit(debit: PlannedDebit, tariff: CityTariff, currency: str, language: Lan
     )
 
 
-def _name(rule: str, tariff: CityTariff, language: Language) -> str:
-    name = tariff.names.get(rule)
+def _name(rule: str, names: Mapping[str, Name], tariff: CityTariff, language: Language) -> str:
+    name = names.get(rule) or tariff.names.get(rule)
     return _in(language, name.uk, name.en) if name else rule
 
 

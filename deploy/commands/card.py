@@ -31,6 +31,8 @@ def register(app: typer.Typer) -> None:
     card.command("enrol", epilog="Example: takt card enrol 04DE5F1EACC040 --product month --json")(enrol)
     card.command("show", epilog="Example: takt card show 04DE5F1EACC040")(show)
     card.command("top-up", epilog="Example: takt card top-up 04DE5F1EACC040 10000   (100.00 UAH)")(top_up)
+    card.command("trips", epilog="Example: takt card trips 04DE5F1EACC040 10")(trips)
+    card.command("category", epilog="Example: takt card category 04DE5F1EACC040 student")(category)
     card.command("block", epilog='Example: takt card block 04DE5F1EACC040 --reason "lost"')(block)
     card.command("unblock", epilog='Example: takt card unblock 04DE5F1EACC040 --reason "found"')(unblock)
     key = typer.Typer(
@@ -88,6 +90,42 @@ def top_up(
 ) -> None:
     """Put money on a card, taken in cash at this desk."""
     _post(uid, "top-up", {"amount_minor": amount_minor}, data_dir, config, as_json)
+
+
+def trips(
+    uid: Uid,
+    number: Annotated[int, typer.Argument(min=1, metavar="TRIPS", help="How many trips are bought at once.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sell trips ahead onto a card, for cash at this desk: the more at once, the cheaper each."""
+    from deploy.client import Client
+    from ticketing.money import Money
+
+    sold = Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/trips", {"trips": number})
+    if as_json:
+        _print_json(sold)
+    else:
+        typer.echo(f"{number} trips on card {uid.lower()}: {Money(sold['price_minor'], sold['currency'])}")
+
+
+def category(
+    uid: Uid,
+    name: Annotated[str, typer.Argument(metavar="CATEGORY", help="A category of the tariff, or none.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which concession a card's holder has: rides from now on are priced by it."""
+    from deploy.client import Client
+
+    body = {"category": None if name == "none" else name}
+    answer = Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/category", body)
+    if as_json:
+        _print_json(answer)
+    else:
+        typer.echo(f"card {answer['uid']}: {answer['category'] or 'no category'}")
 
 
 def block(

@@ -177,12 +177,12 @@ WHERE c.debt_minor <> coalesce(s.sum, 0) LIMIT 100;
 
 -- name: day
 -- A rated day with the id of its receipt.
-SELECT account, service_date, version, rating, receipt_id, extract(epoch FROM rated_at)::float8 AS rated_at_s
+SELECT account, service_date, version, tariff_id, rating, receipt_id, extract(epoch FROM rated_at)::float8 AS rated_at_s
 FROM day_rating WHERE account = $1 AND service_date = $2;
 
 -- name: day_of_receipt
 -- The rated day whose receipt has this id.
-SELECT account, service_date, version, rating, receipt_id, extract(epoch FROM rated_at)::float8 AS rated_at_s
+SELECT account, service_date, version, tariff_id, rating, receipt_id, extract(epoch FROM rated_at)::float8 AS rated_at_s
 FROM day_rating WHERE receipt_id = $1;
 
 -- name: taps_of_day

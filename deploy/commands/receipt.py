@@ -1,0 +1,49 @@
+"""`takt receipt`: what an account's day cost and why, in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import typer
+
+_RECEIPT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `takt`."""
+    app.command("receipt", epilog="Example: takt receipt 04DE5F1EACC040 2026-03-04 --lang en")(receipt)
+
+
+def receipt(
+    account: Annotated[
+        str,
+        typer.Argument(metavar="ACCOUNT", help="A card's UID (14 hex digits), card:UID, bank:ID, or a receipt's id."),
+    ],
+    day: Annotated[str, typer.Argument(metavar="[DAY]", help="The service day, such as 2026-03-04.")] = "today",
+    lang: Annotated[Literal["uk", "en"], typer.Option("--lang", help="The language of the words.")] = "uk",
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Print the receipt of a day: every tap, which rules made its amount, and what is debited when."""
+    from deploy.client import Client
+
+    client = Client(data_dir, config)
+    if _RECEIPT_ID.fullmatch(account):
+        answer = client.get(f"/api/v1/receipts/{account}")
+    else:
+        answer = client.get(f"/api/v1/accounts/{quote(account, safe=':')}/days/{quote(day, safe='')}")
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        return
+    typer.echo(answer["text"][lang])
+    if answer["receipt_id"]:
+        typer.echo(f"\n/api/v1/receipts/{answer['receipt_id']}/text?lang={lang}")

@@ -1,0 +1,369 @@
+"""An account's day over HTTP: which rule, which fact, when and how much, for the desk and for the rider.
+
+A rider needs no login: who has the receipt's id may read that receipt, and who holds the card may read its days.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sql import query
+from ticketing.account_rows import CARD, card_account, fare_tap, rating_of, uid_of
+from ticketing.accounts import Accounts
+from ticketing.ahead import TripsDesk
+from ticketing.books import Books, audit
+from ticketing.city_schema import Name
+from ticketing.city_tariff import CityTariff
+from ticketing.days import day_bounds_s, service_day
+from ticketing.debits import PlannedDebit, plan_debits
+from ticketing.desk import SoldTicket, parse_card_uid
+from ticketing.editions import Editions
+from ticketing.errors import Problem
+from ticketing.rating import Account, DayRating, Line, Step, named, rate_day
+from ticketing.reading import Readers, read_tap
+from ticketing.receipt import Language, explain_debit, explain_step, receipt
+from ticketing.store import AWAY, RETRIED, Store
+from ticketing.tariff_file import media_of
+from ticketing.verdict import Tap
+
+_BANK = re.compile(r"bank:[A-Za-z0-9_-]{1,64}")
+_LOOK_BACK_DAYS = 8
+
+ReceiptId = Annotated[str, Meta(min_length=32, max_length=36)]
+Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Reason(Struct, frozen=True):
+    """One rule at work: the facts it used (Unix seconds, minor units), what it did to the amount, and both in words."""
+
+    kind: str
+    rule: str
+    amount_minor: int
+    since: float | None
+    until: float | None
+    limit_minor: int | None
+    spent_minor: int | None
+    number: int | None
+    percent: int | None
+    text: Name
+
+
+class ReceiptTap(Struct, frozen=True):
+    """One tap: when, on what, what it costs and why; time by the city's clock."""
+
+    tap_id: str
+    at: float
+    time: str
+    place: Name
+    network: str | None
+    route_id: str | None
+    stop_id: str | None
+    charge_minor: int
+    amount: Name
+    reasons: list[Reason]
+
+
+class Debit(Struct, frozen=True):
+    """What is taken from a bank card, at `at` at the earliest."""
+
+    at: float
+    amount_minor: int
+    tap_ids: list[str]
+    reason: str
+    text: Name
+
+
+class DayReceipt(Struct, frozen=True):
+    """An account's service day. receipt_id opens it without a login; null where nothing was rated: each ride had the
+    tariff's one price. text is all of it in words."""
+
+    account: str
+    date: str
+    receipt_id: str | None
+    version: int
+    tariff_version: int
+    currency: str
+    total_minor: int
+    total: Name
+    taps: list[ReceiptTap]
+    debits: list[Debit]
+    text: Name
+
+
+class CardProof(Struct, forbid_unknown_fields=True):
+    """A message that the card has just made (`p=...&c=...`, as a phone reads it), and the day that is asked for."""
+
+    token: Annotated[str, Meta(max_length=256)]
+    date: Day | None = None
+
+
+class TripsSale(Struct, forbid_unknown_fields=True):
+    """How many trips are bought at once."""
+
+    trips: Annotated[int, Meta(gt=0, le=10_000)]
+
+
+class CategoryChange(Struct, forbid_unknown_fields=True):
+    """The holder's category by its id in the tariff; null: none."""
+
+    category: Annotated[str, Meta(min_length=1, max_length=32)] | None
+
+
+class CardCategory(Struct, frozen=True):
+    """A card and its holder's category."""
+
+    uid: str
+    category: str | None
+
+
+class ReceiptsApi:
+    """Receipts, trips bought ahead and categories: what the rating needs people for."""
+
+    def __init__(
+        self,
+        store: Store,
+        editions: Editions,
+        accounts: Accounts,
+        trips: TripsDesk,
+        readers: Callable[[], Readers],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._books = Books(store)
+        self._editions = editions
+        self._accounts = accounts
+        self._trips = trips
+        self._readers = readers
+        self._clock = clock
+
+    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
+        """Method, path, permission, handler and, where it is not 200, the status."""
+        return [
+            ("GET", "/api/v1/accounts/{account}/days/{day}", "accounts:read", self.day),
+            ("GET", "/api/v1/receipts/{receipt_id}", "public", self.by_id),
+            ("GET", "/api/v1/receipts/{receipt_id}/text", "public", self.text),
+            ("POST", "/api/v1/receipts", "public", self.by_card),
+            ("POST", "/api/v1/cards/{uid}/trips", "tickets:sell", self.sell_trips, 201),
+            ("POST", "/api/v1/cards/{uid}/category", "tickets:change", self.set_category),
+        ]
+
+    async def day(self, account: str, day: str) -> DayReceipt:
+        """The receipt of an account's service day (or "today"); account is card:<uid>, bank:<id> or a card's UID."""
+        return await self._receipt(_account(account), self._date(day))
+
+    async def by_id(self, receipt_id: str) -> DayReceipt:
+        """A receipt by its id, which nobody can guess."""
+        return await self._by_id(receipt_id)
+
+    async def text(
+        self, receipt_id: str, *, lang: Literal["uk", "en"] = "uk"
+    ) -> Annotated[str, "text/plain; charset=utf-8", "no-store"]:
+        """A receipt by its id, in words."""
+        words = (await self._by_id(receipt_id)).text
+        return words.uk if lang == "uk" else words.en
+
+    async def by_card(self, *, body: CardProof) -> DayReceipt:
+        """The receipt of a card's day (today's where none is named) for whoever holds the card to a phone now."""
+        now_s = self._clock()
+        tap = Tap(
+            str(uuid.uuid4()), "", 0, now_s, "card", body.token, None, None, None, None, None, None, "", "", now_s
+        )
+        reading = read_tap(tap, self._readers())
+        if reading.card_uid is None:
+            raise Problem(422, "No card message", "token is what a card of this city gives a phone: p=...&c=...")
+        proof = (reading.card_uid, reading.counter, uuid.UUID(tap.id), reading.key_version)
+        async with self._books.writing() as connection:
+            if not await connection.fetchval(query("cards.see"), *proof):
+                raise Problem(403, "Read before", "this message of the card was used before: hold the card there again")
+        return await self._receipt(card_account(reading.card_uid), self._date(body.date or "today"))
+
+    async def sell_trips(self, uid: str, *, body: TripsSale, subject: str, idempotency_key: str | None) -> SoldTicket:
+        """Sell trips ahead onto a city card, priced by how many are bought at once."""
+        return await self._trips.sell(uid, body.trips, subject=subject, idempotency_key=idempotency_key)
+
+    async def set_category(self, uid: str, *, body: CategoryChange, subject: str) -> CardCategory:
+        """Say which concession a card's holder has; rides from now on are priced by it."""
+        tariff = self._editions.current.tariff
+        known = {*tariff.categories, *(row.category for t in tariff.tables for p in t.products.values() for row in p)}
+        if body.category is not None and body.category not in known:
+            names = ", ".join(sorted(word for word in known if word)) or "none"
+            raise Problem(422, "No such category", f"category: the tariff has {names}")
+        card = parse_card_uid(uid)
+        async with self._books.writing() as connection:
+            if await connection.fetchval(query("rating.set_category"), card, body.category) is None:
+                raise Problem(404, "No such card", f"no card {card.hex()} is enrolled here")
+            await audit(connection, subject, "category", f"card:{card.hex()}", category=body.category)
+        return CardCategory(card.hex(), body.category)
+
+    def _date(self, text: str) -> date:
+        """A service day; Problem 422 for a text that is none."""
+        if text == "today":
+            tariff = self._editions.current.tariff
+            return service_day(self._clock(), tariff.day_start, tariff.zone)
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise Problem(422, "No date", f"day: {text[:20]!r} is no date such as 2026-03-04") from None
+
+    async def _by_id(self, receipt_id: str) -> DayReceipt:
+        try:
+            wanted = uuid.UUID(receipt_id)
+        except ValueError:
+            raise _no_receipt() from None
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("rating.day_of_receipt"), wanted)
+        if row is None:
+            raise _no_receipt()
+        return await self._receipt(row["account"], row["service_date"])
+
+    async def _receipt(self, account: str, day: date) -> DayReceipt:
+        uid = uid_of(account)
+        async with self._books.reading() as connection:
+            card = await connection.fetchrow(query("rating.account_exists"), uid) if uid is not None else None
+        if uid is not None and card is None:
+            raise Problem(404, "No such account", f"no card {uid.hex()} is enrolled here")
+        await self._rate(account)
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("rating.day"), account, day)
+            if row is None:
+                rating = await self._as_charged(connection, account, day, card["category"] if card else None)
+                return _shown(account, rating, self._editions.current.tariff, None, 0, ())
+            rating = rating_of(row["rating"])
+            debits = () if uid is not None else await self._debits(connection, account, day, rating)
+        tariff = self._editions.of_day(day, row["tariff_id"]).tariff
+        return _shown(account, rating, tariff, str(row["receipt_id"]), row["version"], debits)
+
+    async def _rate(self, account: str) -> None:
+        """What is due of the account is rated first; where another process is at it, what stands is shown."""
+        try:
+            await self._accounts.rate(account)
+        except AWAY:
+            raise Problem(503, "Database away", "the database cannot be asked now: try again in a moment") from None
+        except RETRIED:
+            return
+
+    async def _as_charged(self, connection: Any, account: str, day: date, category: str | None) -> DayRating:
+        """A day that was not rated, since every ride had one price: its taps with what each was told."""
+        tariff = self._editions.current.tariff
+        from_s, until_s = day_bounds_s(day, tariff.day_start, tariff.zone)
+        rows = await connection.fetch(query("rating.taps_of_day"), account, float(from_s), float(until_s))
+        taps = [
+            fare_tap(tariff, str(row["id"]), row["at_s"], row["operator"], None, row["stop_id"], row["route_id"], None)
+            for row in rows
+        ]
+        payer = Account(media_of(tariff, "card"), category)
+        lines = []
+        for row, tap in zip(rows, taps, strict=True):
+            line = rate_day([tap], tariff, payer).lines[0]
+            if row["product_id"] is not None:
+                line = msgspec.structs.replace(line, charge_minor=0, explanation=(Step("pass", 0, row["product_id"]),))
+            elif line.charge_minor != row["charged_minor"]:
+                steps = (Step("fare", row["charged_minor"], line.explanation[0].rule),)
+                line = msgspec.structs.replace(line, charge_minor=row["charged_minor"], explanation=steps)
+            lines.append(line)
+        empty = rate_day((), tariff, payer, day=day)
+        return named(msgspec.structs.replace(empty, lines=tuple(lines)), tariff)
+
+    async def _debits(self, connection: Any, account: str, day: date, rating: DayRating) -> tuple[PlannedDebit, ...]:
+        """The debits of a bank card's day; an odd trip of the evening before may wait for one of this day."""
+        media = media_of(self._editions.current.tariff, "bank")
+        since = day - timedelta(days=_LOOK_BACK_DAYS)
+        rows = {row["service_date"]: row for row in await connection.fetch(query("rating.days"), [account], [since])}
+        waiting: tuple[Any, ...] = ()
+        for back in range(_LOOK_BACK_DAYS, 0, -1):
+            before = rows.get(day - timedelta(days=back))
+            if before is None:
+                waiting = ()
+                continue
+            tariff = self._editions.of_day(before["service_date"], before["tariff_id"]).tariff
+            waiting = plan_debits(rating_of(before["rating"]), tariff, media, waiting).waiting
+        edition = self._editions.of_day(day, rows[day]["tariff_id"] if day in rows else None)
+        return plan_debits(rating, edition.tariff, media, waiting).debits
+
+
+def _account(text: str) -> str:
+    """The account that is meant; Problem 422 for a text that names none."""
+    if _BANK.fullmatch(text):
+        return text
+    return card_account(parse_card_uid(text.removeprefix(CARD)))
+
+
+def _no_receipt() -> Problem:
+    return Problem(404, "No such receipt", "no receipt has this id")
+
+
+def _shown(
+    account: str,
+    rating: DayRating,
+    tariff: CityTariff,
+    receipt_id: str | None,
+    version: int,
+    debits: tuple[PlannedDebit, ...],
+) -> DayReceipt:
+    languages: tuple[Language, Language] = ("uk", "en")
+    uk, en = (receipt(rating, tariff, language, debits) for language in languages)
+    taps = []
+    for line, in_uk, in_en in zip(rating.lines, uk.lines, en.lines, strict=True):
+        place, amount = Name(in_uk.place, in_en.place), Name(in_uk.amount, in_en.amount)
+        reasons = [_reason(step, tariff, rating) for step in line.explanation]
+        taps.append(_tap(line, in_uk.time, place, amount, reasons))
+    planned = [
+        Debit(
+            debit.at_s,
+            debit.minor,
+            list(debit.tap_ids),
+            debit.reason,
+            Name(explain_debit(debit, tariff, "uk"), explain_debit(debit, tariff, "en")),
+        )
+        for debit in debits
+    ]
+    return DayReceipt(
+        account,
+        rating.day,
+        receipt_id,
+        version,
+        rating.tariff_version,
+        rating.currency,
+        rating.total_minor,
+        Name(uk.total, en.total),
+        taps,
+        planned,
+        Name(uk.text(), en.text()),
+    )
+
+
+def _tap(line: Line, clock: str, place: Name, amount: Name, reasons: list[Reason]) -> ReceiptTap:
+    return ReceiptTap(
+        line.tap_id,
+        line.at_s,
+        clock,
+        place,
+        line.network,
+        line.route_id,
+        line.stop_id,
+        line.charge_minor,
+        amount,
+        reasons,
+    )
+
+
+def _reason(step: Step, tariff: CityTariff, rating: DayRating) -> Reason:
+    return Reason(
+        step.kind,
+        step.rule,
+        step.amount_minor,
+        step.since_s,
+        step.until_s,
+        step.limit_minor,
+        step.spent_minor,
+        step.number,
+        step.percent,
+        Name(explain_step(step, tariff, "uk", rating.names), explain_step(step, tariff, "en", rating.names)),
+    )
