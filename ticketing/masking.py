@@ -3,6 +3,7 @@
 import re
 
 _DIGITS = re.compile(rb"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+_ALONE = re.compile(rb"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])")
 
 
 def luhn(digits: bytes) -> bool:
@@ -27,5 +28,9 @@ def mask_text(text: str) -> str:
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether something in a text could be a card number."""
-    return len(text) >= 13 and mask_text(text) != text
+    """Whether a number that stands by itself in a text could be a card's.
+
+    Digits amid letters are a hash's: of 64 hexadecimal digits one in two hundred would do for a card number.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    return any(luhn(re.sub(rb"\D", b"", match[0])) for match in _ALONE.finditer(data))
