@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from ticketing.reading import Reading
+from ticketing.reading import Quote, Reading
 from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff import Tariff
@@ -25,6 +25,8 @@ QUOTES_MAX = 3
 """So often a stale quote is asked for again; then the tap is booked at the purse's fare and rated with its day."""
 PLACES_S_MAX = 0.1
 """Where a vehicle was is good to know; a tap does not wait for it."""
+SPECIAL_MAX = 65_536
+"""So many cards that are not simple are remembered, and then none: it saves a question, and decides nothing."""
 UNSTORABLE = Row(Verdict.MALFORMED, "unstorable", None, None, None, False, 0)
 
 Judged = tuple[list[Row], list[int | None]]
@@ -61,6 +63,7 @@ class Judge:
         self._pricing = pricing
         self._bank = bank
         self._whereabouts = whereabouts
+        self._special: set[bytes] = set()
 
     async def judge(self, readings: Sequence[Reading]) -> Outcome:
         """What is said to each tap, committed.
@@ -76,14 +79,51 @@ class Judge:
                 await self._book(readings, banks, outcome, self._judge_bank)
                 taken = set(banks)
                 everything = [at for at in everything if at not in taken]
-        if self._pricing is None:
+        if self._pricing is None or self._pricing.flat:
             await self._book(readings, everything, outcome, self._judge_all)
         else:
             await self._book_quoted(self._pricing, readings, everything, outcome)
         return outcome
 
     async def _judge_all(self, readings: Sequence[Reading]) -> Judged:
-        return await self._store.judge(readings, self._tariff)
+        """Most taps are of cards that pay from their purse: those in one simple statement, what is left in another."""
+        simple = self._simple(readings)
+        if not simple:
+            return await self._store.judge(readings, self._tariff)
+        rows: list[Row | None] = [None] * len(readings)
+        through: list[int | None] = [None] * len(readings)
+        said, receipts = await self._store.judge_cards([readings[at] for at in simple], self._tariff)
+        for at, row, receipt in zip(simple, said, receipts, strict=True):
+            rows[at], through[at] = row, receipt
+            if row is None:
+                self._remember(readings[at])
+        left = [at for at, row in enumerate(rows) if row is None]
+        if left:
+            others, receipts = await self._store.judge([readings[at] for at in left], self._tariff)
+            for at, row, receipt in zip(left, others, receipts, strict=True):
+                rows[at], through[at] = row, receipt
+        return [row for row in rows if row is not None], through
+
+    def _simple(self, readings: Sequence[Reading]) -> list[int]:
+        """Online taps of cards that may pay from their purse, one a card; a card's taps are not judged out of order."""
+        cards = Counter(reading.card_uid for reading in readings)
+        return [
+            at
+            for at, reading in enumerate(readings)
+            if reading.card_uid is not None
+            and reading.preset is None
+            and reading.tap.offline is None
+            and cards[reading.card_uid] == 1
+            and _for_the_purse(reading.quote)
+            and reading.card_uid not in self._special
+        ]
+
+    def _remember(self, reading: Reading) -> None:
+        """A card that was left over has a ticket, no money, or is not welcome: asked about it at once the next time."""
+        if len(self._special) >= SPECIAL_MAX:
+            self._special.clear()
+        if reading.card_uid is not None:
+            self._special.add(reading.card_uid)
 
     async def _judge_bank(self, readings: Sequence[Reading]) -> Judged:
         assert self._bank is not None
@@ -103,7 +143,7 @@ class Judge:
         for reading, place in zip(readings, places, strict=False):
             if place is not None:
                 reading.lat, reading.lon = place.lat, place.lon
-                reading.route_id, reading.direction_id = place.route_id, place.direction_id
+                reading.route_id, reading.direction_id = (place.route_id, place.direction_id)
         for reading in readings:
             tap = reading.tap
             if tap.lat is not None and tap.lon is not None and _possible(tap.lat, tap.lon):
@@ -124,7 +164,7 @@ class Judge:
                 break
         else:
             for at in places:
-                readings[at].quote, readings[at].rating_due = None, readings[at].card_uid is not None
+                readings[at].quote, readings[at].rating_due = (None, readings[at].card_uid is not None)
             self._counters["unquoted"] += len(places)
             await self._book(readings, places, outcome, self._judge_all)
         for at in places if outcome.failure is not None else ():
@@ -133,8 +173,6 @@ class Judge:
     async def _quote(self, pricing: Pricing, readings: Sequence[Reading]) -> None:
         """Set prices; a fault of the pricing books the purse's fare, which the day's rating puts right."""
         asked = [reading for reading in readings if reading.card_uid is not None and reading.preset is None]
-        for reading in asked:
-            reading.rating_due = reading.tap.offline is not None
         if not asked:
             return
         try:
@@ -201,6 +239,11 @@ def _one_live_tap_a_card(readings: Sequence[Reading], places: list[int]) -> tupl
         else:
             later.append(at)
     return now, later
+
+
+def _for_the_purse(quote: Quote | None) -> bool:
+    """Whether the price is the purse's alone, and good only while nothing else is booked."""
+    return quote is None or (quote.ticket_id is None and quote.taps_seen is not None)
 
 
 def _possible(lat: float, lon: float) -> bool:

@@ -27,12 +27,17 @@ class Row(NamedTuple):
 class Pricing(Protocol):
     """What city cards' taps cost, where the taps before them decide."""
 
+    @property
+    def flat(self) -> bool:
+        """Whether no tap before ever does: then nothing is asked."""
+
     async def quotes(self, readings: Sequence[Reading]) -> list[Quote | None]:
         """A price for each of these taps of city cards, in order; None: the purse's fare, whatever came before.
 
         The taps are genuine messages, judged next. Of those taken online there is one of a card: when its taps_seen is
         no longer the card's number of booked taps (card.taps), it is quoted again. Of those decided offline there may
-        be several: each is priced by its own time, with taps_seen None, and rated again with its day.
+        be several: each is priced by its own time, with taps_seen None. rating_due is set on those whose day has to be
+        rated.
         """
 
 

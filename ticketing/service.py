@@ -19,7 +19,7 @@ from ticketing.config import TicketingSettings
 from ticketing.errors import KeyFileError, Problem
 from ticketing.judging import Judge, Outcome
 from ticketing.keys import IssuerKeys
-from ticketing.reading import Readers, Reading, read_tap
+from ticketing.reading import Readers, Reading, read_taps
 from ticketing.seams import BankJudge, Pricing, Whereabouts
 from ticketing.store import AWAY, Store
 from ticketing.tariff import Tariff
@@ -30,7 +30,7 @@ PROBE_S = 2.0
 TIDY_S = 3600.0
 READING_INLINE_S_MAX = 0.002
 """Reading tokens for longer than this is done off the loop, which has others to serve."""
-_QR_S, _CARD_S = 0.00014, 0.00002
+_QR_S, _CARD_S = 0.00014, 0.000008
 
 Boardings = Callable[[list[tuple[str, float, int]]], None]
 
@@ -348,7 +348,7 @@ def _by_vehicle(boardings: list[tuple[Tap, int]]) -> list[tuple[str, float, int]
 
 
 def _read_all(taps: Sequence[Tap], readers: Readers) -> list[Reading]:
-    return [read_tap(tap, readers) for tap in taps]
+    return read_taps(taps, readers)
 
 
 def _sentence(error: BaseException) -> str:

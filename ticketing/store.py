@@ -33,6 +33,7 @@ AWAY = (
 """The database cannot be asked now: nothing was decided, and trying again may help."""
 
 _JUDGE = query("taps.judge")
+_JUDGE_CARDS = query("taps.judge_cards")
 _MARK = query("taps.mark")
 _NO_QUOTE = (None, None, None)
 Boot = tuple[str, str, str]
@@ -92,18 +93,7 @@ class Store:
 
         A row of no verdict is a tap given back: its quote was stale, and nothing was decided.
         """
-        boots = _answered(readings)
-        passback = timedelta(minutes=tariff.purse.passback_minutes)
-        arguments = (
-            _rows(readings, tariff),
-            *_columns(boots),
-            tariff.purse.fare_minor,
-            tariff.currency,
-            passback,
-            self._elsewhere_kmh,
-        )
-        async with self.connection() as connection:
-            records = await connection.fetch(_JUDGE, *arguments, timeout=self._statement_s_max)
+        records = await self._ask(_JUDGE, _rows(readings, tariff), readings, tariff)
         rows: list[Row | None] = [None] * len(readings)
         through: dict[Boot, int | None] = {}
         for ord_, *said, operator, device, boot, seq_through in records:
@@ -112,6 +102,38 @@ class Store:
             else:
                 rows[ord_] = Row(*said)
         return [row for row in rows if row is not None], _receipts(readings, through)
+
+    async def judge_cards(
+        self, readings: Sequence[Reading], tariff: Tariff
+    ) -> tuple[list[Row | None], list[int | None]]:
+        """The same for online taps of city cards, one a card, for half the work; None: to be judged as any other."""
+        records = await self._ask(_JUDGE_CARDS, _card_rows(readings), readings, tariff)
+        fare_minor, currency = tariff.purse.fare_minor, tariff.currency
+        usual = Row("accepted", None, None, fare_minor, currency, False)
+        rows: list[Row | None] = [
+            usual if (quote := reading.quote) is None else usual._replace(charged_minor=quote.amount_minor)
+            for reading in readings
+        ]
+        for at in records[0][0]:
+            rows[at] = None
+        return rows, _receipts(readings, {(record[1], record[2], record[3]): record[4] for record in records[1:]})
+
+    async def warm(self, connection: Any, tariff: Tariff) -> None:
+        """Let a new connection make its plans and learn our types, so that no rider waits for that."""
+        for statement in (_JUDGE, _JUDGE_CARDS):
+            await connection.fetch(statement, [], [], [], [], [], *self._terms(tariff), timeout=self._statement_s_max)
+
+    def _terms(self, tariff: Tariff) -> tuple[int, str, timedelta, float]:
+        purse = tariff.purse
+        return (purse.fare_minor, tariff.currency, timedelta(minutes=purse.passback_minutes), self._elsewhere_kmh)
+
+    async def _ask(
+        self, statement: str, rows: list[tuple[object, ...]], readings: Sequence[Reading], tariff: Tariff
+    ) -> list[Any]:
+        arguments = (rows, *_columns(_answered(readings)), *self._terms(tariff))
+        async with self.connection() as connection:
+            records: list[Any] = await connection.fetch(statement, *arguments, timeout=self._statement_s_max)
+            return records
 
     async def judge_bank(self, bank: BankJudge, readings: Sequence[Reading]) -> tuple[list[Row], list[int | None]]:
         """The same for taps of bank cards, which have a judge of their own; its transaction marks the receipts."""
@@ -138,15 +160,30 @@ class Store:
 
 def _boot(reading: Reading) -> Boot:
     tap = reading.tap
-    return tap.operator, tap.device, mask_text(tap.boot)
+    boot = tap.boot
+    return tap.operator, tap.device, boot if len(boot) < 13 else mask_text(boot)
 
 
 def _answered(readings: Sequence[Reading]) -> dict[Boot, str]:
     """The numbers that are answered by this batch, as a literal of type int8multirange, by boot."""
-    numbers: defaultdict[Boot, list[str]] = defaultdict(list)
+    numbers: defaultdict[Boot, list[int]] = defaultdict(list)
     for reading in readings:
-        numbers[_boot(reading)].append(f"[{reading.tap.seq},{reading.tap.seq}]")
-    return {boot: "{" + ",".join(ranges) + "}" for boot, ranges in numbers.items()}
+        numbers[_boot(reading)].append(reading.tap.seq)
+    return {boot: _multirange(seqs) for boot, seqs in numbers.items()}
+
+
+def _multirange(numbers: list[int]) -> str:
+    """A literal of type int8multirange; neighbours become one range, which the database need not join again."""
+    numbers.sort()
+    ranges: list[str] = []
+    first = last = numbers[0]
+    for number in numbers:
+        if number > last + 1:
+            ranges.append(f"[{first},{last}]")
+            first = number
+        last = number
+    ranges.append(f"[{first},{last}]")
+    return "{" + ",".join(ranges) + "}"
 
 
 def _columns(answered: dict[Boot, str]) -> tuple[list[str], ...]:
@@ -197,6 +234,43 @@ def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...
                 reading.content_hash,
                 networks[tap.operator],
                 *(reading.quote or _NO_QUOTE),
+                reading.rating_due,
+                reading.route_id,
+                reading.direction_id,
+                reading.lat,
+                reading.lon,
+            )
+        )
+    return rows
+
+
+def _card_rows(readings: Sequence[Reading]) -> list[tuple[object, ...]]:
+    """The batch as rows of the database's type card_tap_given, in the order in which cards are locked."""
+    rows: list[tuple[object, ...]] = []
+    for ord_ in sorted(range(len(readings)), key=lambda at: readings[at].card_uid or b""):
+        reading = readings[ord_]
+        tap, quote, vehicle = reading.tap, reading.quote, reading.tap.vehicle
+        operator, device, boot = _boot(reading)
+        rows.append(
+            (
+                ord_,
+                operator,
+                device,
+                tap.id,
+                boot,
+                tap.seq,
+                tap.ts,
+                tap.received_s,
+                reading.card_uid,
+                reading.counter,
+                reading.key_version,
+                vehicle if vehicle is None or len(vehicle) < 13 else mask_text(vehicle),
+                tap.stop_id and mask_text(tap.stop_id),
+                tap.lat,
+                tap.lon,
+                reading.content_hash,
+                quote and quote.amount_minor,
+                quote and quote.taps_seen,
                 reading.rating_due,
                 reading.route_id,
                 reading.direction_id,
