@@ -8,8 +8,12 @@ import { getState, setState } from './store'
 import { loadTickets } from './tickets'
 import type { Attempt, Product, Receipt, Ticket } from './types'
 
-const WAITS_S = [1, 1, 2, 2, 4, 4, 8, 8, 15, 15]
-/** After so long an attempt without any answer may be given up by hand. */
+/** Between one request and the next; the last one for ever, while the page is open. */
+const WAITS_S = [1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 30]
+const SEND_EVERY = 4
+/** So many requests without an answer, and the page says that it does not know. */
+const UNSURE_AFTER = 5
+/** After so long (s) an attempt without any answer may be given up by hand. */
 export const GIVE_UP_S = 600
 
 /** What the server answers: how the payment stands, and the ticket once it is paid. */
@@ -70,6 +74,7 @@ export async function resume(): Promise<void> {
   if (driving) return
   driving = true
   try {
+    setState({ attempt: await next() }) // shown here as well while another tab is at it
     if (!navigator.locks) await drive()
     else await navigator.locks.request('takt-wallet-purchase', { ifAvailable: true }, async (lock) => lock && drive())
   } finally {
@@ -80,38 +85,35 @@ export async function resume(): Promise<void> {
 async function drive(): Promise<void> {
   for (let attempt = await next(); attempt; attempt = await next()) {
     setState({ attempt, progress: attempt.purchaseId ? 'pending' : 'sending' })
-    if (!(await settle(attempt))) {
-      setState({ progress: 'unsure' })
-      return
-    }
+    await settle(attempt)
   }
 }
 
 const next = async (): Promise<Attempt | null> => (await readAttempts())[0] ?? null
 
-/** Sends an attempt until it is decided; false when the tries are used up. */
-async function settle(attempt: Attempt): Promise<boolean> {
-  for (const wait of WAITS_S) {
+/** Sends an attempt until it is decided, or given up by hand. */
+async function settle(attempt: Attempt): Promise<void> {
+  let unanswered = 0
+  for (let tries = 0; (await next())?.key === attempt.key; tries++) {
     try {
-      const { body } = await ask(attempt)
-      if (paid(body)) {
-        await finish(attempt, body)
-        return true
-      }
+      const { body } = await ask(attempt, tries)
+      if (paid(body)) return await finish(attempt, body)
       if (body.payment !== 'pending') throw new RequestError(402, body.reason ?? '')
       await noteId(attempt, body)
+      unanswered = 0
       setState({ progress: 'pending', online: true })
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
-      if (await decided(attempt, error)) return true
+      if (await decided(attempt, error)) return
+      if (++unanswered >= UNSURE_AFTER) setState({ progress: 'unsure' })
     }
-    await pause(wait)
+    await pause(WAITS_S[Math.min(tries, WAITS_S.length - 1)]!)
   }
-  return false
 }
 
-const ask = (attempt: Attempt) =>
-  attempt.purchaseId
+/** A payment under way is looked at; now and then it is sent again, which has the server ask the bank once more. */
+const ask = (attempt: Attempt, tries: number) =>
+  attempt.purchaseId && tries % SEND_EVERY !== 0
     ? get<Purchase>(`purchases/${encodeURIComponent(attempt.purchaseId)}`)
     : post<Purchase>(
         'purchases',
@@ -171,18 +173,27 @@ export async function giveUp(): Promise<void> {
   await dropAttempt(attempt.key)
   others?.postMessage('changed')
   setState({ attempt: null, outcome: null })
+  wake()
 }
 
-/** Waits, but not longer than until the network is back. */
+let wake: () => void = () => undefined
+
+/** Asks now instead of after the pause, or takes the purchase up where nobody does. */
+export function askNow(): void {
+  wake()
+  void resume()
+}
+
+/** Waits, but not longer than until the network is back or somebody asks. */
 function pause(seconds: number): Promise<void> {
   return new Promise((resolve) => {
-    const done = () => {
+    wake = () => {
       clearTimeout(timer)
-      window.removeEventListener('online', done)
+      window.removeEventListener('online', wake)
       resolve()
     }
-    const timer = setTimeout(done, seconds * 1000)
-    window.addEventListener('online', done)
+    const timer = setTimeout(wake, seconds * 1000)
+    window.addEventListener('online', wake)
   })
 }
 

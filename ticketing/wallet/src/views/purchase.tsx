@@ -1,6 +1,6 @@
 // A purchase under way, and how one ended that brought no ticket.
 import { useState } from 'preact/hooks'
-import { GIVE_UP_S, giveUp, resume } from '../data/purchase'
+import { askNow, GIVE_UP_S, giveUp } from '../data/purchase'
 import { setState, useStore, type Outcome as Ended } from '../data/store'
 import type { Attempt } from '../data/types'
 import { useMessages } from '../i18n'
@@ -22,7 +22,7 @@ export function Waiting({ attempt }: { attempt: Attempt }) {
         <p class="waiting__hint">{hint}</p>
         {progress === 'unsure' && (
           <div class="buttons">
-            <button type="button" class="button" onClick={() => void resume()}>
+            <button type="button" class="button" onClick={askNow}>
               {text.checkNow}
             </button>
             {now - attempt.startedAt > GIVE_UP_S && !sure && (

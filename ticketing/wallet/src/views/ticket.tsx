@@ -14,7 +14,9 @@ const ASK_S = 3
 /** After so long without news the page asks less often. */
 const PATIENT_AFTER_S = 120
 const ASK_PATIENTLY_S = 15
-const ACCEPTED_SHOWN_S = 8
+const ACCEPTED_SHOWN_S = 6
+/** A use that was heard of later than this is history, not news. */
+const NEWS_S = 90
 
 export function TicketView({ id }: { id: string }) {
   const text = useMessages()
@@ -175,13 +177,14 @@ function useAccepted(ticket: Ticket, now: number): string | null {
   const format = useFormat()
   const text = useMessages()
   const at = ticket.standing?.last_used_at ?? null
-  const first = useRef(ticket.heardAt === null ? null : at)
   const seenAt = useRef<number | null>(null)
-  const told = useRef<number | null>(first.current)
+  const told = useRef(at)
   if (at !== null && at !== told.current) {
     told.current = at
-    seenAt.current = now
-    navigator.vibrate?.(80)
+    if (now - at < NEWS_S) {
+      seenAt.current = now
+      navigator.vibrate?.(80)
+    }
   }
   if (at === null || seenAt.current === null || now - seenAt.current > ACCEPTED_SHOWN_S) return null
   return text.acceptedAt(format.time(at), ticket.standing?.last_place?.split('/').pop() ?? '')
