@@ -25,6 +25,11 @@ _LABELS = {
     "gateway_taps_answered": "verdict",
     "gateway_vehicle_events": "event",
     "ticketing_taps": "verdict",
+    **{
+        f"{part}_{what}": "outcome"
+        for part in ("charging", "sale", "payments_charging", "payments_sale")
+        for what in ("charges", "refunds", "verifications")
+    },
     "dispatch_alerts": "what",
     "dispatch_history_written": "table",
     "dispatch_history_refused": "table",

@@ -35,6 +35,7 @@ from deploy.links import (
 from deploy.listening import tls_context
 from deploy.numbers import counted, gauged
 from deploy.whereabouts import hear_places
+from deploy.wiring_payments import bank_judge, charging
 from deploy.wiring_rating import open_rating
 from dispatch.board import Publication
 from dispatch.network import Network
@@ -155,12 +156,13 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
         on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
         pricing=None if rating.pricing.flat else rating.pricing,
+        bank=bank_judge(settings, rating.editions.sold.tariff),
         whereabouts=await hear_places(links),
     )
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)
     try:
-        async with rating.accounts, service:
+        async with rating.accounts, service, charging(grounds, service):
             yield service
     finally:
         sender.cancel()

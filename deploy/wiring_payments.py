@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -16,10 +16,13 @@ from deploy.limits import Rate, TokenBuckets
 
 if TYPE_CHECKING:
     from deploy.serving import Grounds
+    from ticketing.bank import BankCards
+    from ticketing.collecting import Collecting
     from ticketing.operations import Operations
     from ticketing.payment import Payments
     from ticketing.purchases import Purchases
     from ticketing.service import Ticketing
+    from ticketing.tariff import Tariff
 
 PER_ADDRESS = Rate(per_s=2.0, burst=60)  # a whole town may come through one proxy
 PER_CARD = Rate(per_s=1 / 30, burst=10)
@@ -71,6 +74,8 @@ def read_secret(settings: Settings) -> str:
 @asynccontextmanager
 async def selling(grounds: Grounds, service: Ticketing) -> AsyncIterator[list[Any]]:
     """The APIs that take money, for the web server; without an acquirer they say that they are off."""
+    from ticketing.bank_api import BankApi
+    from ticketing.books import Books
     from ticketing.purchases import PurchaseApi
 
     per_address, per_card = TokenBuckets(PER_ADDRESS), TokenBuckets(PER_CARD)
@@ -78,19 +83,57 @@ async def selling(grounds: Grounds, service: Ticketing) -> AsyncIterator[list[An
     def may_ask(caller: str) -> float:
         return (per_card if caller.startswith("card ") else per_address).take(caller, time.monotonic())
 
+    books, currency = Books(service.store), service.tariff.currency
     async with payments(grounds, "sale") as acquirer:
         if acquirer is None:
-            log.warning("bank cards and the online sale are off: payments.url is not set")
-            yield [PurchaseApi(None, may_ask)]
+            yield [PurchaseApi(None, may_ask), BankApi(books, None, None, currency)]
             return
-        operations, purchases = operations_of(grounds.settings, service, acquirer)
-        metrics.expose(grounds.registry, "sale", lambda: operations.counters)
-        yield [PurchaseApi(purchases, may_ask)]
+        till = _till(grounds.settings, service, acquirer)
+        metrics.expose(grounds.registry, "sale", lambda: till.operations.counters)
+        bank = BankApi(books, till.operations, till.collecting, currency)
+        yield [PurchaseApi(till.purchases, may_ask), bank]
 
 
-def operations_of(settings: Settings, service: Ticketing, acquirer: Payments) -> tuple[Operations, Purchases]:
-    """What asks the acquirer and books its answers."""
+def bank_judge(settings: Settings, tariff: Tariff) -> BankCards | None:
+    """The judge of bank cards; None where nobody could charge them."""
+    from ticketing.bank import BankCards, RiskLimits
+
+    chosen = settings.payments
+    if chosen.url is None:
+        log.warning("bank cards and the online sale are off: payments.url is not set")
+        return None
+    limits = RiskLimits(chosen.unpaid_minor_max, chosen.taps_per_hour_max, chosen.unverified_rides_max)
+    return BankCards(tariff.purse.fare_minor, tariff.purse.passback_minutes, limits)
+
+
+@asynccontextmanager
+async def charging(grounds: Grounds, service: Ticketing) -> AsyncIterator[None]:
+    """The worker that charges bank cards and asks the acquirer again; nothing where none is set."""
+    from ticketing.charging import Charging
+
+    rating = grounds.rating
+    async with payments(grounds, "charging") as acquirer:
+        if acquirer is None or rating is None:
+            yield
+            return
+        till = _till(grounds.settings, service, acquirer)
+        worker = Charging(till.operations, till.collecting, rating.editions)
+        metrics.expose(grounds.registry, "charging", lambda: worker.counters, worker.gauges)
+        async with worker:
+            yield
+
+
+class _Till(NamedTuple):
+    """What asks the acquirer, and what books its answers."""
+
+    operations: Operations
+    purchases: Purchases
+    collecting: Collecting
+
+
+def _till(settings: Settings, service: Ticketing, acquirer: Payments) -> _Till:
     from ticketing.books import Books
+    from ticketing.collecting import Collecting
     from ticketing.desk import Desk
     from ticketing.operations import Operations
     from ticketing.purchases import Purchases
@@ -98,4 +141,5 @@ def operations_of(settings: Settings, service: Ticketing, acquirer: Payments) ->
     books = Books(service.store)
     desk = Desk(books, service.keys, service.tariff, service.settings, service.clock)
     operations = Operations(service.store, acquirer, service.clock, settings.payments.statement)
-    return operations, Purchases(books, desk, operations)
+    purchases = Purchases(books, desk, operations)
+    return _Till(operations, purchases, Collecting(operations, service.tariff.purse.fare_minor))

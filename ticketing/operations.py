@@ -26,6 +26,7 @@ IN_HAND_S = 60.0
 AGAIN_S_FIRST, AGAIN_S_MAX = 5.0, 3600.0
 ASKS_MAX = 32
 """Some 24 hours; after that a person has to look (state unclear)."""
+_COUNTED = {"verify": "verifications", "charge": "charges", "refund": "refunds"}
 ONLINE = "online"
 """Who has sold what nobody sold at a desk, in the books."""
 
@@ -114,7 +115,7 @@ class Operations:
                 again_s = min(AGAIN_S_MAX, AGAIN_S_FIRST * 2.0 ** min(row["asks"] - 1, 20))
                 state = "asked" if row["asks"] < ASKS_MAX else "unclear"
                 await connection.execute(query("payments.postpone"), key, state, now_s + again_s, outcome.reason)
-                self.counters[f"{row['kind']}s.unknown"] += 1
+                self.counters[f"{_COUNTED[row['kind']]}.unknown"] += 1
                 return False
             amount = Money(row["amount_minor"], row["currency"]) if row["amount_minor"] else None
             operation = Operation(key, row["kind"], row["account_id"], row["charge_id"], row["purchase_id"], amount)
@@ -126,7 +127,7 @@ class Operations:
             word, acquirer_id, reason = _said(outcome)
             await connection.execute(query("payments.settle"), key, word, now_s, acquirer_id, reason)
             await effects.settle(connection, operation, outcome)
-        self.counters[f"{operation.kind}s.{word}"] += 1
+        self.counters[f"{_COUNTED[operation.kind]}.{word}"] += 1
         return True
 
 
