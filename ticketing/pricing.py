@@ -106,9 +106,6 @@ class _Known:
         if tap.id in known:  # sent again: the judge gives the answer that it had
             return Quote(0, None)
         minor, held = price_of(self._holder, tap, editions.of_day)
-        if held in {one.id for one in self._holder.tickets if not one.usable}:
-            usable = tuple(one for one in self._holder.tickets if one.usable)
-            minor, held = price_of(self._holder._replace(tickets=usable), tap, editions.of_day)
         self._add(tap, minor, held)
         return Quote(minor, self._taps_seen if given.offline is None else None, UUID(held) if held else None)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ticketing.city_schema import EVERYWHERE
 from ticketing.city_tariff import CityTariff
 from ticketing.days import service_day
 from ticketing.journeys import FareTap, by_service_day, list_rides
@@ -106,9 +107,10 @@ def rerate(holder: Holder, edition_of: EditionOf, as_of_s: float) -> list[Rerate
         made = _rated(day, taps.get(day, ()), edition, account, as_of_s, before)
         account = after_day(account, made.rating)
         done.append(made)
-        same = before is not None and made.rating.carried == before.rating.carried
-        if day >= last_changed and same and before and made.rating.rides_used == before.rating.rides_used:
-            break  # what comes later is as it was
+        if day >= last_changed and before is not None and made.rating.carried == before.rating.carried:
+            later = [one for one in stored.values() if one.day > day]
+            if account.passes == _passes(holder, later):
+                break  # what comes later finds everything as it was
     return [one for one in done if one.before is None or _differs(one, one.before)]
 
 
@@ -116,18 +118,22 @@ def opening(holder: Holder, stored: Mapping[date, StoredDay], day: date) -> Acco
     """The account as a day finds it: what the day before handed on, and the rides that its tickets still held."""
     earlier = [one for one in stored if one < day]
     carried = stored[max(earlier)].rating.carried if earlier else Carried()
-    later = [one.rating.rides_used for one in stored.values() if one.day >= day]
+    passes = _passes(holder, [one for one in stored.values() if one.day >= day])
+    return Account(holder.media, holder.category, passes, carried)
+
+
+def _passes(holder: Holder, later: Sequence[StoredDay]) -> tuple[HeldPass, ...]:
+    """The tickets as they stood before these days and before all that is due."""
     passes = []
     for ticket in holder.tickets:
         left = None
         if ticket.uses_allowed is not None:
-            since = sum(used.get(ticket.id, 0) for used in later) + sum(
-                due.ticket_id == ticket.id for due in holder.due
-            )
+            since = sum(one.rating.rides_used.get(ticket.id, 0) for one in later)
+            since += sum(due.ticket_id == ticket.id for due in holder.due)
             left = max(0, ticket.uses_allowed - ticket.uses + since)
-        networks = tuple(network for network in ticket.networks if network != "*")
+        networks = tuple(network for network in ticket.networks if network != EVERYWHERE)
         passes.append(HeldPass(ticket.id, ticket.product, ticket.from_s, ticket.until_s, left, networks))
-    return Account(holder.media, holder.category, tuple(passes), carried)
+    return tuple(passes)
 
 
 def owed(holder: Holder, rerated: Sequence[Rerated]) -> list[tuple[Rerated, str, int]]:
@@ -165,8 +171,20 @@ def price_of(holder: Holder, tap: FareTap, edition_of: EditionOf) -> tuple[int, 
     """What one more tap costs on top of the account's day, and the ticket that its ride is taken from.
 
     The account needs to be known from the day before the tap's on; what is due of earlier days is left to be rated
-    with them.
+    with them. A tap that comes late may be entitled to a ride that a later one has used, or to a ticket that was taken
+    back since: it is let in without, and the rating puts that right.
     """
+    minor, held = _line_of(holder, tap, edition_of)
+    if held is None or any(one.id == held and _lets_in(one) for one in holder.tickets):
+        return minor, held
+    return _line_of(holder._replace(tickets=tuple(filter(_lets_in, holder.tickets))), tap, edition_of)
+
+
+def _lets_in(ticket: HeldTicket) -> bool:
+    return ticket.usable and (ticket.uses_allowed is None or ticket.uses < ticket.uses_allowed)
+
+
+def _line_of(holder: Holder, tap: FareTap, edition_of: EditionOf) -> tuple[int, str | None]:
     more = holder._replace(due=(*holder.due, DueTap(tap, 0)))
     for one in rerate(more, edition_of, tap.at_s):
         for line in one.rating.lines:
