@@ -31,6 +31,10 @@ _LABELS = {
         for what in ("charges", "refunds", "verifications")
     },
     "dispatch_alerts": "what",
+    "dispatch_advice": "what",
+    "dispatch_control_lines": "mode",
+    "dispatch_instructions": "state",
+    "dispatch_instructions_listed": "state",
     "dispatch_history_written": "table",
     "dispatch_history_refused": "table",
     "dispatch_history_dropped": "table",

@@ -22,6 +22,7 @@ from dispatch.situations import Case, Visit
 
 AdviceState = Literal["open", "applied", "declined", "expired", "withdrawn"]
 DEFAULT_LAW: Final = "optimal"
+HEADWAY_SHARE_MAX = 1.0
 CHANGE_S_MIN = 20.0  # a smaller change of an open advice is no news
 LISTED_S = 600.0
 DECIDED_S = 2 * 3600.0  # a run takes no longer from one control stop to where it ends
@@ -76,8 +77,13 @@ class Advice(msgspec.Struct):
 
 
 def hold_of(case: Case, law: str, limits: Limits) -> float:
-    """What a law asks of a case, within what a driver can be asked for; 0: nothing."""
-    return held_s(LAWS[law](case.situation, case.gains), limits, terminal=case.is_terminal)
+    """What a law asks of a case, within what a driver can be asked for; 0: nothing.
+
+    Nobody is held until the headway ahead is longer than the timetable has it: laws that look at a hole in the line far
+    behind would slow down all who are ahead of it, and the riders of this hour would pay for those of the next.
+    """
+    room_s = HEADWAY_SHARE_MAX * case.situation.scheduled_headway_s - case.ahead_s
+    return held_s(min(LAWS[law](case.situation, case.gains), room_s), limits, terminal=case.is_terminal)
 
 
 def effect_of(case: Case, hold_s: float) -> Effect:

@@ -25,7 +25,7 @@ Mode = Literal["off", "advise", "automatic"]
 OFFERED: Final = [name for name in LAWS if name != "none"]
 WINDOW_S = 1200.0
 PASSAGES_MAX = 100_000  # of which the measures are taken: bounds what a tick spends on them
-PAIRS_MIN = 10  # fewer headways say nothing
+PAIRS_MIN = 30  # fewer headways say nothing
 FILE_VERSION = 1
 
 
