@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, timedelta
 
 import pytest
 
-from tests.integration.rated_city import DAY, UID, RatedCity, rated_city, shipped
+from tests.integration.rated_city import DAY, KEYS, OTHER, UID, RatedCity, rated_city, shipped
+from ticketing.accounts import Accounts
+from ticketing.ahead import TripsDesk
+from ticketing.books import Books
+from ticketing.card import sun_message
+from ticketing.editions import TariffSource, open_editions
+from ticketing.errors import Problem
+from ticketing.receipts_api import CardProof, ReceiptsApi
 
 
 async def test_lviv_by_leocard_three_taps_within_forty_minutes(database):
@@ -239,3 +247,230 @@ async def test_london_by_tube_is_charged_at_the_exit_and_without_one_when_time_i
         assert await london.charges() == [0, 290, 580]
         assert await london.balance() == 10_000 - 870
         assert (await london.day(DAY)).lines[2].explanation[-1].kind == "no_exit"
+
+
+async def test_trips_bought_ahead_are_taken_one_by_one_and_held_within_limits(database):
+    async with rated_city(database, shipped("kyiv")) as kyiv:
+        kyiv.now_s = kyiv.at("07:00")
+        desk = TripsDesk(Books(kyiv.service.store), kyiv.api.desk, kyiv.editions.sold.tariff, lambda: kyiv.now_s)
+        sold = await desk.sell(UID.hex(), 10, subject="desk1", idempotency_key="k1")
+        assert await desk.sell(UID.hex(), 10, subject="desk1", idempotency_key="k1") == sold
+        assert sold.price_minor == 7700
+        for clock in ("08:00", "09:00"):
+            assert (await kyiv.ride(clock)).charged_minor == 0
+        assert (await kyiv.ride("10:00", operator="city_train")).verdict == "insufficient_funds"  # trips are not for it
+        await kyiv.settle()
+        assert await uses(kyiv) == 2
+        steps = [line.explanation[-1] for line in (await kyiv.day()).lines]
+        assert [(step.kind, step.number) for step in steps] == [("trip", 9), ("trip", 8)]
+        await desk.sell(UID.hex(), 50, subject="desk1")
+        with pytest.raises(Problem, match="holds 58 trips"):
+            await desk.sell(UID.hex(), 50, subject="desk1")
+        with pytest.raises(Problem, match="1 to 50"):
+            await desk.sell(UID.hex(), 51, subject="desk1")
+
+
+async def feed_bank_taps(kyiv: RatedCity, account: str, clocks: list[str]) -> None:
+    """Taps as the judge of bank cards stores them."""
+    await kyiv.pool.executemany(
+        "INSERT INTO tap (operator, device, id, boot, seq, taken_at, received_at, medium, content_hash, verdict,"
+        " account, rating_due) VALUES ('bus', 'door', gen_random_uuid(), 'a', $1, to_timestamp($2), to_timestamp($2),"
+        " 'bank', '', 'accepted', $3, true)",
+        [(number, kyiv.at(clock), account) for number, clock in enumerate(clocks)],
+    )
+
+
+async def test_kyiv_by_bank_card_four_trips_and_two_debits(database):
+    async with rated_city(database, shipped("kyiv")) as kyiv:
+        await feed_bank_taps(kyiv, "bank:rider", ["08:00", "09:00", "17:00", "18:00"])
+        kyiv.now_s = kyiv.at("18:01")
+        await kyiv.settle()
+        shown = await receipts(kyiv).day("bank:rider", DAY)
+        assert [tap.charge_minor for tap in shown.taps] == [800] * 4
+        assert [(debit.amount_minor, debit.at) for debit in shown.debits] == [
+            (1600, kyiv.at("09:00")),
+            (1600, kyiv.at("18:00")),
+        ]
+        assert "16,00\u00a0₴ списано після другої поїздки о 09:00" in shown.text.uk
+        assert "debited after the second trip at 18:00" in shown.text.en
+        assert await kyiv.pool.fetchval("SELECT count(*) FROM transfer") == 0  # charging is another's part
+        await kyiv.pool.execute("DELETE FROM day_rating")
+
+
+def receipts(city: RatedCity) -> ReceiptsApi:
+    books = Books(city.service.store)
+    trips = TripsDesk(books, city.api.desk, city.editions.sold.tariff, lambda: city.now_s)
+    store = city.service.store
+    return ReceiptsApi(store, city.editions, city.accounts, trips, lambda: city.service.readers, lambda: city.now_s)
+
+
+async def test_a_receipt_says_which_rule_which_fact_and_how_much(database):
+    async with rated_city(database, shipped("lviv"), money=10_000) as lviv:
+        told = [await lviv.ride(clock) for clock in ("08:00", "08:25", "08:39", "08:40")]
+        api = receipts(lviv)
+        shown = await api.day(UID.hex(), DAY)  # rated by being asked for
+        assert [tap.tap_id for tap in shown.taps] == [answer.id for answer in told]
+        assert (
+            [tap.charge_minor for tap in shown.taps] == [answer.charged_minor for answer in told] == [1700, 0, 0, 1700]
+        )
+        change = shown.taps[1].reasons[1]
+        assert (change.kind, change.rule, change.amount_minor) == ("transfer", "forty", -1700)
+        assert (change.since, change.until) == (lviv.at("08:00"), lviv.at("08:40"))
+        assert change.text.uk == "Пересадка «40 хвилин»: перша поїздка о 08:00, діє до 08:40"
+        assert "Total: UAH\u00a034.00" in shown.text.en
+        assert shown.receipt_id
+        assert await api.by_id(shown.receipt_id) == shown
+        assert "Разом: 34,00" in await api.text(shown.receipt_id)
+        for nobodys in ("00000000-0000-4000-8000-000000000000", "x" * 32):
+            with pytest.raises(Problem) as problem:
+                await api.by_id(nobodys)
+            assert problem.value.status == 404
+        for text, day in (("04de5f1eacc049", DAY), ("bank?", DAY), (UID.hex(), "2026-02-30")):
+            with pytest.raises(Problem):
+                await api.day(text, day)
+
+
+async def test_a_rider_reads_the_day_by_holding_the_card_to_a_phone(database):
+    async with rated_city(database, shipped("lviv"), money=10_000) as lviv:
+        await lviv.ride("08:00")
+        api = receipts(lviv)
+        proof = CardProof(sun_message(KEYS, UID, 50, b"12345678"), DAY)
+        assert (await api.by_card(body=proof)).total_minor == 1700
+        with pytest.raises(Problem, match="used before"):
+            await api.by_card(body=proof)
+        with pytest.raises(Problem, match="p="):
+            await api.by_card(body=CardProof("p=00&c=00"))
+
+
+async def test_a_day_under_a_flat_tariff_has_its_receipt_too(database):
+    flat = BUSES_OF_2008.partition("[[cap]]")[0]
+    async with rated_city(database, flat, money=1000) as city:
+        told = [(await city.ride(f"{hour:02d}:00")).charged_minor for hour in (8, 9)]
+        shown = await receipts(city).day(UID.hex(), DAY)
+        assert [tap.charge_minor for tap in shown.taps] == told == [90, 90]
+        assert shown.receipt_id is None
+        assert "Fare “Bus”: £0.90" in shown.text.en
+
+
+async def test_another_tariff_rates_new_days_and_leaves_old_ones_theirs(database):
+    async with rated_city(database, shipped("lviv"), money=10_000) as lviv:
+        await lviv.ride("08:00")
+        await lviv.settle()
+        dear = shipped("lviv").replace("price_minor = 1700", "price_minor = 2500")
+        async with lviv.service.store.connection() as connection:
+            editions = await open_editions(connection, TariffSource("dear.toml", dear))
+        await lviv.pool.execute(
+            "UPDATE tariff_edition SET used_from"
+            " = to_timestamp($1::float8 + CASE WHEN file = 'dear.toml' THEN 0 ELSE -1e6 END)",
+            lviv.at("06:00", "2026-03-05"),
+        )  # the test's days lie in the past
+        async with lviv.service.store.connection() as connection:
+            editions = await open_editions(connection, TariffSource("dear.toml", dear))
+        late = (await lviv.judge(lviv.tap(lviv.at("10:00"), late_s=90_000)))[0]
+        assert late.verdict == "accepted"
+        accounts = Accounts(lviv.service.store, editions, lambda: lviv.now_s)
+        await lviv.judge(lviv.tap(lviv.at("12:00", "2026-03-05")))  # judged under the old, rated by the new one
+        while await accounts.rate_due():
+            pass
+        assert await lviv.charges() == [1700, 1700]
+        assert await lviv.charges("2026-03-05") == [2500]
+
+
+async def test_two_workers_at_once_post_each_difference_once(database):
+    async with rated_city(database, shipped("lviv"), money=100_000) as lviv:
+        uids = [bytes.fromhex(f"04de5f1eacc1{number:02x}") for number in range(24)]
+        await lviv.api.cards.enrol([uid.hex() for uid in uids], KEYS, subject="admin")
+        for uid in uids:
+            await lviv.api.cards.top_up(uid.hex(), 10_000, subject="desk1")
+            await lviv.judge(lviv.tap(lviv.at("08:30"), uid))
+        await lviv.settle()
+        for uid in uids:
+            await lviv.judge(lviv.tap(lviv.at("08:00"), uid, late_s=5000))
+        workers = [
+            Accounts(lviv.service.store, lviv.editions, lambda: lviv.now_s, batch_max=size) for size in (3, 5, 7)
+        ]
+
+        async def work(worker: Accounts) -> None:
+            while await worker.rate_due():
+                pass
+
+        await asyncio.gather(*(work(worker) for worker in workers))
+        await lviv.settle()
+        assert [await lviv.balance(uid) for uid in uids] == [8300] * 24
+        assert await lviv.pool.fetchval("SELECT count(*) FROM transfer WHERE rated IS NOT NULL") == 24
+
+
+class CutError(Exception):
+    """The worker is gone."""
+
+
+class CutConnection:
+    """A connection that is gone after so many statements."""
+
+    def __init__(self, connection: object, statements: int) -> None:
+        self._connection, self._left = connection, statements
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("execute", "fetch", "fetchval", "fetchrow"):
+            self._left -= 1
+            if self._left < 0:
+                raise CutError
+        return getattr(self._connection, name)
+
+
+async def test_a_worker_that_dies_between_any_two_statements_loses_and_doubles_nothing(database):
+    async with rated_city(database, TEN_RIDES, money=2000) as lviv:
+        lviv.now_s = lviv.at("07:00")
+        await lviv.api.desk.sell("ten", subject="desk1", card_uid=UID.hex(), valid_from=lviv.at("09:00"))
+        await lviv.ride("08:30")
+        await lviv.ride("09:30")
+        await lviv.settle()
+        await lviv.judge(lviv.tap(lviv.at("08:00"), late_s=9000), lviv.tap(lviv.at("07:00"), late_s=9000))
+        before = await state(lviv)
+        statements = 0
+        while True:
+            try:
+                async with lviv.service.store.transaction() as connection:
+                    await lviv.accounts._rate_in(CutConnection(connection, statements), [f"card:{UID.hex()}"])
+            except CutError:
+                assert await state(lviv) == before
+                statements += 1
+            else:
+                break
+        assert statements >= 9
+        assert await lviv.charges() == [1700, 1700, 0, 0]
+        after = await state(lviv)
+        await lviv.settle()
+        assert await state(lviv) == after
+
+
+async def state(city: RatedCity) -> list[object]:
+    rows = []
+    for statement in (
+        "SELECT id, kind, debit, credit, amount_minor FROM transfer ORDER BY id",
+        "SELECT uid, balance_minor, debt_minor FROM card ORDER BY uid",
+        "SELECT id, uses FROM ticket",
+        "SELECT account, service_date, version, total_minor FROM day_rating ORDER BY 1, 2",
+        "SELECT id, rating_due FROM tap ORDER BY id",
+    ):
+        rows.append([tuple(row) for row in await city.pool.fetch(statement)])
+    return rows
+
+
+async def test_an_account_that_cannot_be_rated_holds_up_nobody(database):
+    async with rated_city(database, shipped("lviv"), money=10_000) as lviv:
+        await lviv.ride("08:00")
+        await lviv.judge(lviv.tap(lviv.at("08:00"), OTHER))
+        await lviv.pool.execute(
+            "INSERT INTO day_rating (account, service_date, version, tariff_id, total_minor, rating, taps)"
+            " SELECT $1, '2026-03-04', 1, id, 0, '{}', '[]' FROM tariff_edition",
+            f"card:{UID.hex()}",
+        )  # no rating at all
+        assert await lviv.accounts.rate_due() == 2
+        assert await lviv.charges(uid=OTHER) == [1700]
+        assert lviv.accounts.counters["set_aside"] == 1
+        assert lviv.accounts.gauges()["accounts_set_aside"] == 1
+        assert await lviv.accounts.rate_due() == 0  # not before its time
+        await lviv.pool.execute("DELETE FROM day_rating WHERE rating = '{}'")
+        assert await lviv.accounts.rate(f"card:{UID.hex()}")
+        assert await lviv.charges() == [1700]
