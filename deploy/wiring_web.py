@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,10 +14,12 @@ import msgspec
 import structlog
 
 from deploy import metrics
+from deploy.announcer import Announcer
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
 from deploy.control import RemoteControl, control_board
 from deploy.desk import RemoteDesk
+from deploy.devices import Registry
 from deploy.feeds import Feeds
 from deploy.instance import takt_version
 from deploy.links import (
@@ -31,6 +34,7 @@ from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
 from deploy.wiring_dispatch import board_from
 from deploy.wiring_payments import selling
+from deploy.wiring_rating import receipts
 from dispatch.board import Board
 from dispatch.network import Network
 from gateway import wire
@@ -56,7 +60,8 @@ async def web(
     """The web server beside everything else."""
     feeds = Feeds(grounds.settings, grounds.instance, links, network)
     feeds.followers.append(lambda changed: gateway.use_bounds(bounds_of(changed)))
-    async with _web(grounds, links, board, feeds, service, gateway.send_instruction) as server:
+    tell = Announcer(Registry(grounds.instance), gateway.publish_lists)
+    async with _web(grounds, links, board, feeds, service, gateway.send_instruction, tell) as server:
         yield server
 
 
@@ -91,6 +96,7 @@ async def _web(
     feeds: Feeds,
     service: Ticketing,
     send: Callable[[str, wire.Instruction], bool],
+    announcer: Announcer | None = None,
 ) -> AsyncIterator[WebServer]:
     from dispatch.api import DispatchApi
     from dispatch.control_api import ControlApi
@@ -130,16 +136,28 @@ async def _web(
         tile_url=settings.tile_url,
     )
     metrics.expose(grounds.registry, "links", lambda: links.counters)
+    tickets = TicketingApi(service)
     try:
         async with (
             feeds,
             selling(grounds, service) as sale,
             WebServer(
-                [status, fleet, decided, feeds, playback, TicketingApi(service), WalletApi(service), *sale],
+                [
+                    status,
+                    fleet,
+                    decided,
+                    feeds,
+                    playback,
+                    tickets,
+                    WalletApi(service),
+                    *sale,
+                    *receipts(grounds, service),
+                ],
                 options,
                 Access(BearerGate(tokens, time.time), sessions),
                 grounds.registry,
             ) as server,
+            announcer.announcing(tickets.lists) if announcer else contextlib.nullcontext(),
         ):
             yield server
     finally:
