@@ -41,18 +41,6 @@ class BucketScore(msgspec.Struct, frozen=True):
     within: float | None
 
 
-class HorizonScore(msgspec.Struct, frozen=True):
-    """Ours and the baseline on the same samples: mean absolute error, and the share that is accurate."""
-
-    from_s: float
-    to_s: float
-    n: int
-    mae_s: float | None
-    within: float | None
-    baseline_mae_s: float | None
-    baseline_within: float | None
-
-
 def accurate(left_s: Floats, error_s: Floats) -> Flags:
     """Which predictions are accurate: `left_s` until the actual arrival, `error_s` = actual minus predicted."""
     good = np.zeros(len(left_s), dtype=np.bool_)
@@ -71,26 +59,6 @@ def score_buckets(left_s: Floats, error_s: Floats) -> tuple[list[BucketScore], f
         scores.append(BucketScore(bucket.from_s, bucket.to_s, int(inside.sum()), _mean(good[inside], 4)))
     shares = [score.within for score in scores if score.within is not None]
     return scores, round(float(np.mean(shares)), 4) if shares else None
-
-
-def score_horizons(left_s: Floats, error_s: Floats, baseline_error_s: Floats) -> list[HorizonScore]:
-    """Mean absolute errors and accurate shares by horizon, ours beside the baseline."""
-    good, baseline_good = accurate(left_s, error_s), accurate(left_s, baseline_error_s)
-    scores = []
-    for from_s, to_s in HORIZONS_S:
-        inside = (left_s >= from_s) & (left_s < to_s)
-        scores.append(
-            HorizonScore(
-                from_s,
-                to_s,
-                int(inside.sum()),
-                _mean(np.abs(error_s[inside]), 2),
-                _mean(good[inside], 4),
-                _mean(np.abs(baseline_error_s[inside]), 2),
-                _mean(baseline_good[inside], 4),
-            )
-        )
-    return scores
 
 
 def _mean(values: Floats | Flags, digits: int) -> float | None:

@@ -15,6 +15,7 @@ from dispatch.arrivals import leave_out, predict
 from dispatch.assignment import Inference, assign, end_trips, finish_inferred, is_wrong
 from dispatch.claims import Claim, Timetable
 from dispatch.config import DispatchSettings
+from dispatch.eta_watch import EtaWatch
 from dispatch.fleet import GIVEN, INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.headway import Headways, MarkMemory, find_headways
 from dispatch.late import LateFixes, put_state, state_of
@@ -30,7 +31,7 @@ from dispatch.measures import (
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Descriptor, Observations, Rows, in_rounds, join, newest_rows
 from dispatch.orders import ORDERS_MAX, Assignment, Cancellation, Departure, Orders, describe, find_run
-from dispatch.passages import TRACK_END, PassageLog, Passages, zone_stops
+from dispatch.passages import TRACK_END, PassageLog, Passages, join_passages, zone_stops
 from dispatch.reassignment import Reassignment
 from dispatch.running import RunningTimes
 from dispatch.running_file import restore, to_bytes
@@ -82,6 +83,7 @@ class Engine:
         )
         self.timetable = Timetable(network)
         self.running = RunningTimes(network, lines.pattern_line)
+        self.eta = EtaWatch()
         self.fleet = Fleet()
         self.inference = Inference()
         self.reassignment = Reassignment()
@@ -105,6 +107,7 @@ class Engine:
         self._missing_s = -np.inf
         self._signed_on: dict[str, Descriptor] = {}
         self._fixes = self._passages = 0
+        self._unlearnt: list[Passages] = []
 
     # -- doors -----------------------------------------------------------------------------------------------------
 
@@ -190,6 +193,7 @@ class Engine:
         if not len(network.trip_id):
             raise ValueError("a network without trips cannot be driven; the one in use stays")
         try:
+            self._learn()
             fresh = Engine(network, self.settings)
             crossing = cross(self.network, network)
             restore(fresh.running, to_bytes(self.running))
@@ -245,6 +249,7 @@ class Engine:
             "trips_inferred": self.trips_inferred,
             "trips_exchanged": self.trips_exchanged,
             "tracks_told_anew": self.refolded,
+            **self.eta.counters,
             **{f"fix_refused.{reason}": count for reason, count in (self.refused + self.late.refused).items()},
             **{f"claim_refused.{reason}": count for reason, count in self.claims.items()},
             **{f"passage_refused.{reason}": count for reason, count in self.tracks.refused.items()},
@@ -266,6 +271,7 @@ class Engine:
             parts, self._inbox, self._waiting = self._inbox, [], 0
         rounds = self._fold(join(parts), now_s) if parts else []
         self._tell_anew(now_s)
+        self._learn()
         return _join_folded(rounds)
 
     def look(self, now_s: float) -> Snapshot:
@@ -285,6 +291,7 @@ class Engine:
             fleet, network, self.running.outlook(now_s), listed[predictable], late_s[predictable], now_s
         )
         predictions = leave_out(predictions, set(self.orders.cancelled))
+        self.eta.look(predictions, fleet, self.running, now_s)
         self._watch(headways, listed, state, now_s)
         return Snapshot(
             now_s,
@@ -403,7 +410,17 @@ class Engine:
         self.passage_log.add(passages)
         self._passages += len(passages)
         if len(passages):
-            self.running.learn(passages, float(self.fleet.ts_s[passages.vehicle].max()))
+            self._unlearnt.append(passages)
+            self.eta.note(passages)
+
+    def _learn(self) -> None:
+        """Let running times see the passages of one tick, those of each vehicle in their order."""
+        if not self._unlearnt:
+            return
+        passages = join_passages(self._unlearnt)
+        self._unlearnt = []
+        passages = _take(passages, np.argsort(passages.vehicle, kind="stable"))
+        self.running.learn(passages, float(self.fleet.ts_s[passages.vehicle].max()))
 
     def _settle_departures(self, rows: Rows) -> None:
         """Say which departure of their trip loose vehicles drive, as soon as they have a place on it."""
@@ -543,7 +560,7 @@ def _descriptor_of(event: dict[str, Any]) -> Descriptor:
     )
 
 
-def _take(passages: Passages, rows: Flags) -> Passages:
+def _take(passages: Passages, rows: Flags | Rows) -> Passages:
     return Passages(
         passages.vehicle[rows],
         passages.trip[rows],

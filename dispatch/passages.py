@@ -11,7 +11,8 @@ counted, and so are those before the first fix and after the last fix of a trip 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -158,6 +159,14 @@ def _note_entry(
     now_s = from_s + (enter_m - from_m) * pace
     earlier_s = np.where(left == fleet.next_stop[rows], fleet.enter_s[rows], np.nan)
     fleet.enter_s[rows] = np.where(enter_m > to_m, np.nan, np.where(enter_m >= from_m, now_s, earlier_s))
+
+
+def join_passages(parts: Iterable[Passages]) -> Passages:
+    """Passages of several batches, of which there is at least one, one behind the other."""
+    held = list(parts)
+    if len(held) == 1:
+        return held[0]
+    return Passages(*(np.concatenate([getattr(part, column.name) for part in held]) for column in fields(Passages)))
 
 
 class PassageLog:

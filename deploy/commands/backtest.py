@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from dispatch.engine import Engine, Folded
     from dispatch.network import Network
     from dispatch.observations import Descriptor, Observations
-    from dispatch.passages import Passages
 
     Floats = NDArray[np.float64]
 
 EXAMPLE = "Example: takt backtest --gtfs gtfs.zip --positions positions.csv --json"
+SAMPLES_MAX = 20_000_000  # predictions that wait to be scored: here no vehicle is left out
 STEP_S = 30.0  # of the recording's clock: a tick, and a sample of the predictions
 
 
@@ -69,6 +69,7 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
         UserError: the feed or the recording cannot be read.
     """
     from dispatch.engine import Engine
+    from dispatch.eta_watch import EtaWatch
     from dispatch.feed import read_feed
     from dispatch.feed_problems import FeedError
     from gateway.admission import Limits, Memory, admit
@@ -87,10 +88,11 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
     admitted = fixes.take(admission.mask.nonzero()[0])
     hidden = replace(admitted, descriptor=[None] * len(admitted)) if ignore_trips else admitted
     engine = Engine(network)
-    journal = _play(engine, hidden)
+    engine.eta = EtaWatch(SAMPLES_MAX)
+    folded = _play(engine, hidden)
     return {
         "positions": {"read": len(fixes), "admitted": len(admitted), "rejected": rejected},
-        **_describe(engine, journal, admitted if ignore_trips else None),
+        **_describe(engine, folded, admitted if ignore_trips else None),
         "elapsed_s": round(time.perf_counter() - began, 3),
     }
 
@@ -100,19 +102,14 @@ def _bounds(network: Network) -> tuple[float, float, float, float]:
     return float(lat_deg.min()), float(lon_deg.min()), float(lat_deg.max()), float(lon_deg.max())
 
 
-@dataclass(slots=True)
-class _Journal:
-    """What was seen on the way: what became of each fix, and what was predicted when."""
+def _play(engine: Engine, fixes: Observations) -> list[Folded]:
+    """Tick every 30 s of the recording, each time with the fixes up to that instant and none after.
 
-    folded: list[Folded] = field(default_factory=list)
-    samples: list[tuple[Any, ...]] = field(default_factory=list)
-
-
-def _play(engine: Engine, fixes: Observations) -> _Journal:
-    """Tick every 30 s of the recording, each time with the fixes up to that instant and none after."""
+    Returns what became of the fixes, tick by tick; what was predicted when, the engine itself keeps watch over.
+    """
     import numpy as np
 
-    journal = _Journal()
+    folded: list[Folded] = []
     first_s, last_s = float(fixes.ts_s[0]), float(fixes.ts_s[-1])
     instants = np.arange(np.ceil(first_s / STEP_S), np.ceil(last_s / STEP_S) + 1) * STEP_S
     until = np.searchsorted(fixes.ts_s, instants, side="right")
@@ -121,31 +118,15 @@ def _play(engine: Engine, fixes: Observations) -> _Journal:
         if end > done:
             engine.ingest(fixes.take(np.arange(done, end)))
             done = end
-        journal.folded.append(engine.advance(now_s))
-        journal.samples.append(_sample(engine, now_s))
-    return journal
+        folded.append(engine.advance(now_s))
+        engine.look(now_s)
+    return folded
 
 
-def _sample(engine: Engine, now_s: float) -> tuple[Any, ...]:
-    """Predictions of the trips that vehicles drive now and have passed a stop of, beside the baseline's."""
-    import numpy as np
-
-    made, fleet = engine.look(now_s).predictions, engine.fleet
-    current = (fleet.trip[made.vehicle] == made.trip) & (fleet.zero_s[made.vehicle] == made.zero_s)
-    current &= ~np.isnan(fleet.delay_s[made.vehicle])
-    row = np.repeat(np.arange(len(made)), np.diff(made.start))
-    kept = current[row]
-    row = row[kept]
-    baseline_s = made.scheduled_s[kept] + fleet.delay_s[made.vehicle[row]]
-    key = (made.vehicle[row], made.trip[row], made.zero_s[row], made.stop[kept])
-    return *key, np.full(len(row), now_s), made.arrival_s[kept], baseline_s
-
-
-def _describe(engine: Engine, journal: _Journal, hidden: Observations | None) -> dict[str, Any]:
+def _describe(engine: Engine, folded: list[Folded], hidden: Observations | None) -> dict[str, Any]:
     """Everything of the report that the run itself tells."""
     import numpy as np
 
-    folded = journal.folded
     offset_m = np.concatenate([part.offset_m for part in folded])
     on_route = np.concatenate([part.on_route for part in folded])
     matched = int(on_route.sum())
@@ -164,7 +145,7 @@ def _describe(engine: Engine, journal: _Journal, hidden: Observations | None) ->
         "passages": {"observed": len(passages), "refused": _refused(engine)},
         "headway": msgspec.to_builtins(headway),
         "punctuality": msgspec.to_builtins(punctuality),
-        "eta": _score(engine, journal.samples, passages),
+        "eta": _score(engine),
     }
 
 
@@ -214,41 +195,16 @@ def _assignment(engine: Engine, folded: list[Folded], hidden: Observations | Non
     }
 
 
-def _score(engine: Engine, samples: list[tuple[Any, ...]], passages: Passages) -> dict[str, Any]:
-    """The pinned scoring of definitions.md section 2, ours and the baseline on the same samples."""
-    import numpy as np
+def _score(engine: Engine) -> dict[str, Any]:
+    """The pinned scoring of definitions.md section 2, as the engine's own watch over its predictions has kept it."""
+    from dispatch.eta_score import horizons_of, scores_of
 
-    from dispatch.accuracy import HORIZONS_S, score_buckets, score_horizons
-
-    columns = [np.concatenate(column) for column in zip(*samples, strict=True)]
-    vehicle, trip, zero_s, stop, made_s, predicted_s, baseline_s = columns
-    trips, stops = len(engine.network.trip_id), int(np.diff(engine.network.pattern_stop_start).max())
-
-    def number(vehicle: Any, trip: Any, zero_s: Floats, stop: Any) -> NDArray[np.int64]:
-        quarter = ((zero_s - first_s) // 900).astype(np.int64)
-        key: NDArray[np.int64] = ((quarter * trips + trip) * len(engine.fleet) + vehicle) * stops + stop
-        return key
-
-    first_s = float(min(zero_s.min(initial=np.inf), passages.zero_s.min(initial=np.inf), 1e12))
-    seen = ~np.isnan(passages.arrival_s)
-    known = number(passages.vehicle[seen], passages.trip[seen], passages.zero_s[seen], passages.stop[seen])
-    order = np.argsort(known)
-    known, arrival_s = known[order], passages.arrival_s[seen][order]
-    wanted = number(vehicle, trip, zero_s, stop)
-    at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
-    found = known[at] == wanted if len(known) else np.zeros(len(wanted), dtype=np.bool_)
-    actual_s = np.where(found, arrival_s[at] if len(known) else np.nan, np.nan)
-    left_s = actual_s - made_s
-    scored = (left_s >= 0) & (left_s < HORIZONS_S[-1][1])
-    left_s, error_s, baseline_error_s = (
-        left_s[scored],
-        (actual_s - predicted_s)[scored],
-        (actual_s - baseline_s)[scored],
-    )
+    sums = engine.eta.score.total.sum(axis=0)
+    score, baseline_score = scores_of(sums)
     return {
-        "horizons": msgspec.to_builtins(score_horizons(left_s, error_s, baseline_error_s)),
-        "score": score_buckets(left_s, error_s)[1],
-        "baseline_score": score_buckets(left_s, baseline_error_s)[1],
+        "horizons": msgspec.to_builtins(horizons_of(sums)),
+        "score": score,
+        "baseline_score": baseline_score,
     }
 
 

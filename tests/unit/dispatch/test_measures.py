@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from dispatch.accuracy import accurate, score_buckets, score_horizons
+from dispatch.accuracy import accurate, score_buckets
 from dispatch.measures import (
     LOS_BOUNDS,
     headway_adherence,
@@ -88,10 +88,3 @@ def test_the_score_is_the_plain_mean_of_the_buckets():
     scores, total = score_buckets(left, error)
     assert [score.within for score in scores] == [0.5, 1, 1, 0]
     assert total == 0.625
-
-
-def test_ours_and_the_baseline_are_scored_on_the_same_samples():
-    rows = score_horizons(np.array([30, 90.0]), np.array([5, -7.0]), np.array([50, 70.0]))
-    assert [(row.n, row.mae_s, row.baseline_mae_s) for row in rows[:2]] == [(1, 5, 50), (1, 7, 70)]
-    assert rows[2].n == 0
-    assert rows[2].mae_s is None
