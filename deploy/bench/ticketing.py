@@ -27,6 +27,7 @@ import asyncpg
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deploy.bench import rating
 from deploy.bench.doors import Done, HttpWork, MqttWork, run_child
 from deploy.errors import UserError
 from sql.pool import open_pool
@@ -100,6 +101,7 @@ def run(gtfs: Path | None, seconds: float) -> dict[str, Any]:  # noqa: ARG001  #
                     document = await measure(bench, seconds)
                     async with embedded_broker(instance, BrokerSettings(mqtt_port=0)) as broker:
                         document["figures"] |= await measure_mqtt(bench, broker, seconds)
+                    document["figures"]["rate_day_20_taps_ms"] = rating.figures(seconds)["rate_day_20_taps_ms"]
                     await bench.pool.close()
                     return document
 

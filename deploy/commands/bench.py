@@ -12,7 +12,7 @@ import typer
 
 from deploy.errors import UsageError
 
-NAMES = ("feed", "ingest", "dispatch", "ticketing", "latency", "hostile")
+NAMES = ("feed", "ingest", "dispatch", "ticketing", "rating", "latency", "hostile")
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="feed, ingest, dispatch, ticketing, latency, hostile or all.")],
+    name: Annotated[str, typer.Argument(help="feed, ingest, dispatch, ticketing, rating, latency, hostile or all.")],
     gtfs: Annotated[Path | None, typer.Option(help="A feed to measure with; default: the made-up city.")] = None,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long each figure is measured.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
