@@ -128,14 +128,19 @@ class BankTown:
 
 @asynccontextmanager
 async def bank_town(
-    url: str, tariff: str = KYIV, limits: RiskLimits | None = None, passback_minutes: int = 0
+    url: str,
+    tariff: str = KYIV,
+    limits: RiskLimits | None = None,
+    *,
+    passback_minutes: int = 0,
+    acquirer: Acquirer | None = None,
 ) -> AsyncIterator[BankTown]:
     """A town on a migrated database."""
     pool = await open_pool(url)
     async with pool.acquire() as connection:
         editions = await open_editions(connection, TariffSource("tariff.toml", tariff))
     sold = editions.sold.tariff
-    acquirer = Acquirer("secret")
+    acquirer = acquirer or Acquirer("secret")
 
     def clock() -> float:
         return town.now_s
