@@ -441,6 +441,9 @@ def test_every_view_fits_the_screen(phone, locale, width):
     page.locator('a[href^="#/receipt"]').click()
     expect(page.locator(".receipt")).to_be_visible()
     assert page.evaluate(fits)
+    page.goto(mine.url + "#/")
+    expect(page.locator(".stub")).to_be_visible()
+    assert page.evaluate(fits)
     assert mine.complaints == []
     page.locator("#language").click()
     expect(page.locator("html")).to_have_attribute("lang", "en" if locale == "uk-UA" else "uk")

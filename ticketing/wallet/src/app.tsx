@@ -39,7 +39,7 @@ function Head({ view }: { view: View }) {
           <BackIcon /> {text.back}
         </a>
       )}
-      {demo && <span class="head__demo">Demo</span>}
+      {demo && online && <span class="head__demo">Demo</span>}
       {!online && (
         <span class="offline" role="status">
           <CloudOffIcon /> {text.offline}

@@ -32,6 +32,7 @@ export interface Reply<T> {
 }
 
 async function request<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply<T>> {
+  if (!navigator.onLine) throw new RequestError(0, 'no network')
   const sentMs = Date.now()
   try {
     const response = await fetch(address(path), {

@@ -28,7 +28,7 @@ export function Shop() {
       {products === null && !failed && <p class="empty">{text.loading}</p>}
       {failed && (
         <div class="empty">
-          <p>{text.productsFailed}</p>
+          {online && <p>{text.productsFailed}</p>}
           <button type="button" class="button" onClick={() => void loadShop()}>
             {text.again}
           </button>

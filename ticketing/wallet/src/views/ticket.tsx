@@ -37,6 +37,7 @@ function Opened({ ticket }: { ticket: Ticket }) {
   const text = useMessages()
   const format = useFormat()
   const language = useStore((state) => state.language)
+  const online = useStore((state) => state.online)
   const [shown, setShown] = useState(false)
   const now = useNow()
   const state = condition(ticket, now)
@@ -55,11 +56,13 @@ function Opened({ ticket }: { ticket: Ticket }) {
       </header>
       {open ? <CodePanel ticket={ticket} accepted={accepted} /> : <Closed state={state} onShow={() => setShown(true)} />}
       <Facts ticket={ticket} now={now} />
-      <p class="ticket__heard">
-        {ticket.heardAt === null ? text.notHeard : text.heard(format.time(ticket.heardAt))}
-        <Offline />
-      </p>
-      {open && (
+      <p class="ticket__heard">{ticket.heardAt === null ? text.notHeard : text.heard(format.time(ticket.heardAt))}</p>
+      {!online && (
+        <p class="note note--offline">
+          <CloudOffIcon /> <span>{text.offlineTickets}</span>
+        </p>
+      )}
+      {open && online && (
         <p class="note">
           <SunIcon /> <span>{text.bright}</span>
         </p>
@@ -83,9 +86,11 @@ function Closed({ state, onShow }: { state: Condition; onShow: () => void }) {
   return (
     <section class="closed">
       <p>{text.statusHint[state]}</p>
-      <button type="button" class="button" onClick={onShow}>
-        {text.showAnyway}
-      </button>
+      {(state === 'used' || state === 'expired') && (
+        <button type="button" class="button" onClick={onShow}>
+          {text.showAnyway}
+        </button>
+      )}
     </section>
   )
 }
@@ -119,17 +124,6 @@ function Facts({ ticket, now }: { ticket: Ticket; now: number }) {
         <dd class="mono">{shortId(ticket.id)}</dd>
       </div>
     </dl>
-  )
-}
-
-function Offline() {
-  const text = useMessages()
-  const online = useStore((state) => state.online)
-  if (online) return null
-  return (
-    <span class="offline">
-      <CloudOffIcon /> {text.offline}
-    </span>
   )
 }
 
