@@ -27,6 +27,14 @@ CHROMIUM_ARGS = [
 PATIENCE_MS = 20_000  # a machine busy with other tests draws slowly
 expect.set_options(timeout=PATIENCE_MS)
 
+# Drawing the map without a graphics card takes most of a test's time; without WebGL the page does all the rest.
+NO_WEBGL = """
+const getContext = HTMLCanvasElement.prototype.getContext
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind.startsWith('webgl') ? null : getContext.call(this, kind, ...rest)
+}
+"""
+
 MARKS = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium"),
@@ -51,9 +59,20 @@ def city() -> Iterator[Server]:
 class Visit:
     """An open page with everything it complained about and every address it asked."""
 
-    def __init__(self, browser: Browser, url: str, *, width: int = 1280, height: int = 800, **context: object) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        map_drawn: bool = True,
+        **context: object,
+    ) -> None:
         settings = {"locale": "en-GB", "color_scheme": "light", **context}
         self.context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        if not map_drawn:
+            self.context.add_init_script(NO_WEBGL)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []

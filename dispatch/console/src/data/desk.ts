@@ -2,13 +2,15 @@
 import { get, post, put, RequestError } from './api'
 import type { Advice, AdviceMessage, ControlMessage, ControlMode, Decision, Instruction, InstructionsMessage, LineControl } from './deskTypes'
 import { noteRefusal } from './session'
+import { streamCarries } from './stream'
 import { applyAdvice, applyInstructions, getState, setState } from './store'
 import { applyControl } from './trend'
 
 type DeskFeed = 'advice' | 'instructions' | 'control'
 
 const ASK_MS = 2_000
-const QUIET_MS = 4_000 // a stream that brings these feeds says them each second
+const QUIET_MS = 4_000
+const CARRIED_MS = 60_000 // what the stream brings as it changes is asked for seldom, in case a change was lost
 const ABSENT_MS = 60_000 // a server that has none is asked again after so long, for it may have been replaced
 
 const APPLY: Record<DeskFeed, (message: never) => void> = {
@@ -46,7 +48,7 @@ export function loadDesk(): void {
   if (!session || document.hidden) return
   const now = performance.now()
   for (const feed of FEEDS) {
-    const quiet = now - Math.max(freshAt[feed], askedAt[feed]) >= QUIET_MS
+    const quiet = streamCarries(feed) ? now - askedAt[feed] >= CARRIED_MS : now - Math.max(freshAt[feed], askedAt[feed]) >= QUIET_MS
     if (quiet && now >= absentUntil[feed] && !busy.has(feed)) void ask(feed)
   }
 }
@@ -78,8 +80,8 @@ async function decide(advice: Advice, what: 'apply' | 'decline', body: object): 
   }
 }
 
-/** Sends the advice to its vehicle, with other seconds where given; throws a RequestError (409: it is no longer open). */
-export const applyAdviceTo = (advice: Advice, holdS: number): Promise<void> => decide(advice, 'apply', holdS === advice.hold_s ? {} : { hold_s: holdS })
+/** Sends the seconds that the dispatcher has seen, for advice follows what is known while it is open; throws a RequestError (409: it is no longer open). */
+export const applyAdviceTo = (advice: Advice, holdS: number): Promise<void> => decide(advice, 'apply', { hold_s: holdS })
 
 export const declineAdvice = (advice: Advice, reason = ''): Promise<void> => decide(advice, 'decline', reason ? { reason } : {})
 

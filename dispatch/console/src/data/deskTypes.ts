@@ -30,7 +30,9 @@ export interface Advice {
     headway_after_s: number | null
     behind_s: number | null
     behind_after_s: number | null
+    /** Of all who will come to the stops ahead, and of all on board; each together. */
     riders_wait_saved_s: number | null
+    riders_held_s?: number | null
   } | null
   decided_by: string | null
   decided_at: number | null
@@ -61,6 +63,7 @@ export interface Instruction {
   read_at: number | null
   done_at: number | null
   expired_at: number | null
+  depart_at?: number | null
   by: string | null
   advice_id: string | null
   law: string | null

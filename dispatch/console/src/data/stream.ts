@@ -1,7 +1,7 @@
 // The live connection: server-sent events, plain requests where they do not come through, nothing while nobody looks.
 import { address, get } from './api'
 import type { AdviceMessage, ControlMessage, InstructionsMessage } from './deskTypes'
-import { applyAdvice, applyAlerts, applyHeadways, applyInstructions, applyVehicles, getState, setState } from './store'
+import { applyAdvice, applyAlerts, applyHeadways, applyInstructions, applyVehicles, getState, setState, type Feed } from './store'
 import { applyControl } from './trend'
 import type { AlertsMessage, HeadwaysMessage, VehiclesMessage } from './types'
 
@@ -14,10 +14,23 @@ let polling = false
 let lastEventAt = 0
 let streamOpenedAt = 0
 
+// The desk's feeds come when they change. Once one has come, the stream's own beat says that there is nothing newer.
+const carried = new Set<Feed>()
+
+/** Whether the open stream brings a feed whenever it changes. */
+export const streamCarries = (feed: Feed): boolean => getState().connection === 'live' && carried.has(feed)
+
+function beat(): void {
+  if (carried.size === 0 || !getState().session) return
+  const now = performance.now()
+  setState({ freshAt: { ...getState().freshAt, ...Object.fromEntries([...carried].map((feed) => [feed, now])) } })
+}
+
 const parsed = <T>(event: MessageEvent<string>): T => JSON.parse(event.data) as T
 
 function openStream(): void {
   closeStream()
+  carried.clear()
   streamOpenedAt = performance.now()
   const stream = new EventSource(address('stream'), { withCredentials: true })
   source = stream
@@ -27,13 +40,22 @@ function openStream(): void {
       if (getState().connection !== 'live') setState({ connection: 'live' })
       apply(parsed<T>(event as MessageEvent<string>))
     })
-  on<VehiclesMessage>('vehicles', applyVehicles)
+  on<VehiclesMessage>('vehicles', (message) => {
+    applyVehicles(message)
+    beat()
+  })
   on<HeadwaysMessage>('headways', applyHeadways)
   on<AlertsMessage>('alerts', applyAlerts)
   // A stream that was opened signed in may bring a last one of these after signing out.
-  on<AdviceMessage>('advice', (message) => getState().session && applyAdvice(message))
-  on<InstructionsMessage>('instructions', (message) => getState().session && applyInstructions(message))
-  on<ControlMessage>('control', (message) => getState().session && applyControl(message))
+  const onDesk = <T>(name: Feed, apply: (message: T) => void) =>
+    on<T>(name, (message) => {
+      if (!getState().session) return
+      carried.add(name)
+      apply(message)
+    })
+  onDesk<AdviceMessage>('advice', applyAdvice)
+  onDesk<InstructionsMessage>('instructions', applyInstructions)
+  onDesk<ControlMessage>('control', applyControl)
   stream.onerror = () => {
     // The browser tries again by itself unless the answer was final (readyState CLOSED).
     if (source === stream && getState().connection === 'live') setState({ connection: 'connecting' })

@@ -15,6 +15,7 @@ export const desk = {
     ahead: 'ahead',
     behind: 'behind',
     saved: (minutes: string) => `Riders wait ${minutes} min less in all`,
+    held: (minutes: string) => `on board ${minutes} min more`,
     left: (time: string) => `${time} left`,
     over: 'too late',
     apply: 'Apply',
@@ -95,6 +96,11 @@ export const desk = {
     counts: (advised: string, applied: string, declined: string) => `${advised} advised, ${applied} applied, ${declined} declined`,
     columns: { at: 'Time', vehicle: 'Vehicle', what: 'What', law: 'Law', by: 'By', state: 'State' },
     known: 'What was known',
+    outcomes: {
+      applied: 'Applied', changed: 'Changed', declined: 'Declined', expired: 'Ran out', withdrawn: 'No longer needed',
+      automatic: 'Automatic', by_hand: 'By hand', off: 'Off', advise: 'Advise',
+    } as Record<string, string>,
+    kinds: { mode: 'Control', message: 'Message', hold: 'Hold', depart: 'Departure' } as Record<string, string>,
   },
   alerts: {
     more: 'Put aside or close',

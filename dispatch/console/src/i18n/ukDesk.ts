@@ -20,6 +20,7 @@ export const desk: DeskMessages = {
     ahead: 'попереду',
     behind: 'позаду',
     saved: (minutes) => `Пасажири чекатимуть разом на ${minutes} хв менше`,
+    held: (minutes) => `у салоні на ${minutes} хв більше`,
     left: (time) => `ще ${time}`,
     over: 'запізно',
     apply: 'Застосувати',
@@ -100,6 +101,11 @@ export const desk: DeskMessages = {
     counts: (advised, applied, declined) => `порад ${advised}, застосовано ${applied}, відхилено ${declined}`,
     columns: { at: 'Час', vehicle: 'Машина', what: 'Що', law: 'Правило', by: 'Хто', state: 'Стан' },
     known: 'Що було відомо',
+    outcomes: {
+      applied: 'Застосовано', changed: 'Змінено', declined: 'Відхилено', expired: 'Минув час', withdrawn: 'Більше не потрібно',
+      automatic: 'Автоматично', by_hand: 'Вручну', off: 'Вимкнено', advise: 'Поради',
+    },
+    kinds: { mode: 'Керування', message: 'Повідомлення', hold: 'Затримка', depart: 'Відправлення' },
   },
   alerts: {
     more: 'Відкласти чи закрити',

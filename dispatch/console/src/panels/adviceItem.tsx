@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks'
 import { selectRoute, selectVehicle } from '../data/actions'
 import { shortId, vehicleKey } from '../data/derive'
 import { applyAdviceTo, declineAdvice } from '../data/desk'
-import type { Advice } from '../data/deskTypes'
+import type { Advice, Instruction } from '../data/deskTypes'
 import { returnToLive } from '../data/playback'
 import { getState, setState, useStore } from '../data/store'
 import { duration, useFormat, useMessages } from '../i18n'
@@ -31,11 +31,13 @@ function Effect({ advice }: { advice: Advice }) {
   const { effect } = advice
   if (!effect) return null
   const minutes = Math.round((effect.riders_wait_saved_s ?? 0) / 60)
+  const held = Math.round((effect.riders_held_s ?? 0) / 60)
   return (
     <span class="advice__effect">
       <Change name={text.ahead} before={effect.headway_s} after={effect.headway_after_s} />
       <Change name={text.behind} before={effect.behind_s} after={effect.behind_after_s} />
       {minutes > 0 && <span class="advice__saved">{text.saved(integer(minutes))}</span>}
+      {held > 0 && <span>{text.held(integer(held))}</span>}
     </span>
   )
 }
@@ -64,10 +66,9 @@ function Buttons({ advice, gone, holdS, onHold }: { advice: Advice; gone: boolea
   )
 }
 
-function Outcome({ advice }: { advice: Advice }) {
+function Outcome({ advice, instruction }: { advice: Advice; instruction: Instruction | undefined }) {
   const text = useMessages().desk.advice
   const { clock } = useFormat()
-  const instruction = useStore((state) => state.instructions?.instructions.find((one) => one.id === advice.instruction_id))
   const who = advice.decided_by === 'automatic' ? text.automatic : advice.decided_by ?? ''
   return (
     <span class="advice__act advice__outcome">
@@ -93,10 +94,13 @@ export function AdviceItem({ advice, gone }: { advice: Advice; gone: boolean }) 
   const route = useStore((state) => state.routes.get(advice.route_id))
   const prefix = useStore((state) => state.fleet.prefix)
   const stopName = useStore((state) => (advice.stop_id ? state.stopNames.get(advice.stop_id) : undefined))
-  const [holdS, setHoldS] = useState(advice.hold_s)
+  const instruction = useStore((state) => state.instructions?.instructions.find((one) => one.id === advice.instruction_id))
+  // Until the dispatcher has chosen other seconds, the advised ones follow what is known.
+  const [chosen, setChosen] = useState<number | null>(null)
   const open = advice.state === 'open' && !gone
+  const holdS = open ? chosen ?? advice.hold_s : instruction?.hold_s ?? advice.hold_s
   const stop = stopName ?? advice.stop_name ?? '?'
-  const leaveAt = advice.depart_at === null ? null : advice.depart_at + holdS - advice.hold_s
+  const leaveAt = advice.depart_at === null ? null : advice.depart_at + (open ? holdS - advice.hold_s : 0)
   const what = advice.kind === 'depart' && leaveAt !== null
     ? text.desk.advice.depart(clock(leaveAt), stop)
     : text.desk.advice.hold(integer(holdS), stop)
@@ -118,7 +122,7 @@ export function AdviceItem({ advice, gone }: { advice: Advice; gone: boolean }) 
         <span class="advice__why">{advice.reason[language] || advice.reason.en}</span>
         <Effect advice={advice} />
       </button>
-      {open ? <Buttons advice={advice} gone={gone} holdS={holdS} onHold={setHoldS} /> : <Outcome advice={gone ? { ...advice, state: 'withdrawn' } : advice} />}
+      {open ? <Buttons advice={advice} gone={gone} holdS={holdS} onHold={setChosen} /> : <Outcome advice={gone ? { ...advice, state: 'withdrawn' } : advice} instruction={instruction} />}
     </li>
   )
 }

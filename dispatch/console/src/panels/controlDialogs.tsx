@@ -46,46 +46,66 @@ export function AutomaticDialog({ routeId, law: first }: { routeId: string; law:
   )
 }
 
-const FIGURES_SHOWN = 24
+const FIGURES_SHOWN = 32
+// Said in words beside the figures, or of no use to a person.
+const NOT_FIGURES = new Set(['reason', 'instruction', 'id'])
+
+const rounded = (value: unknown): string => (typeof value === 'number' ? String(Number(value.toPrecision(4))) : typeof value === 'string' ? value : JSON.stringify(value))
 
 /** What was known, as name and value; seconds as a length of time, for nobody reads 213.4 as three and a half minutes. */
 function knownOf(known: Record<string, unknown>): [string, string][] {
   const rows: [string, string][] = []
-  const walk = (prefix: string, value: unknown) => {
-    if (rows.length >= FIGURES_SHOWN || value === null || value === undefined) return
-    if (Array.isArray(value)) rows.push([prefix, value.slice(0, 6).map((one) => (typeof one === 'number' ? String(Math.round(one * 100) / 100) : JSON.stringify(one))).join(', ')])
-    else if (typeof value === 'object') for (const [name, inner] of Object.entries(value)) walk(prefix ? `${prefix}.${name}` : name, inner)
-    else if (typeof value === 'number') rows.push([prefix, prefix.endsWith('_s') ? duration(value) : String(Math.round(value * 1000) / 1000)])
-    else rows.push([prefix, String(value)])
+  const walk = (name: string, value: unknown) => {
+    if (rows.length >= FIGURES_SHOWN || value === null || value === undefined || NOT_FIGURES.has(name)) return
+    if (Array.isArray(value)) rows.push([name, value.slice(0, 6).map(rounded).join(', ')])
+    else if (typeof value === 'object') for (const [inner, one] of Object.entries(value)) walk(name && !name.startsWith('situation') ? `${name}.${inner}` : inner, one)
+    else rows.push([name, typeof value === 'number' && name.endsWith('_s') && !name.endsWith('_per_s') ? duration(value) : rounded(value)])
   }
   walk('', known)
   return rows
 }
 
+/** How far the instruction of a decision had come when it was over. */
+function Came({ instruction }: { instruction: unknown }) {
+  const text = useMessages().desk.steps
+  const { clock } = useFormat()
+  if (typeof instruction !== 'object' || instruction === null) return null
+  const times = instruction as Record<string, unknown>
+  const said = (['delivered', 'read', 'done', 'expired'] as const).flatMap((step) => {
+    const at = times[`${step}_at`]
+    return typeof at === 'number' ? [text.at(text[step], clock(at))] : []
+  })
+  return said.length > 0 ? <p>{said.join(', ')}</p> : null
+}
+
 function Row({ decision }: { decision: Decision }) {
-  const text = useMessages()
+  const messages = useMessages()
+  const text = messages.desk.control
   const { clock, integer } = useFormat()
   const prefix = useStore((state) => state.fleet.prefix)
+  const language = useStore((state) => state.language)
   const [open, setOpen] = useState(false)
-  const states: Record<string, string> = { ...text.desk.advice.states, ...text.desk.steps, ...text.desk.control.modes } as never
-  const id = decision.vehicle_id?.split('/').at(-1) ?? ''
-  const known = decision.known ? knownOf(decision.known) : []
+  const known = decision.known ?? {}
+  const figures = knownOf(known)
+  const reason = (known['reason'] as Record<string, string> | undefined)?.[language]
   return (
     <>
       <tr data-decision={decision.id}>
         <td>{clock(decision.at)}</td>
-        <td><b>{shortId(id, prefix)}</b></td>
-        <td>{decision.hold_s !== null && decision.hold_s !== undefined ? text.desk.steps.hold(integer(decision.hold_s)) : decision.kind}</td>
-        <td>{decision.law ? text.desk.control.laws[decision.law] ?? decision.law : '–'}</td>
-        <td>{decision.by === 'automatic' ? text.desk.advice.automatic : decision.by ?? '–'}</td>
-        <td>{typeof states[decision.state] === 'string' ? states[decision.state] : decision.state}</td>
-        <td>{known.length > 0 && (
-          <button type="button" class="button button--icon button--bare" aria-expanded={open} aria-label={text.desk.control.known} title={text.desk.control.known} onClick={() => setOpen(!open)}>{open ? '▴' : '▾'}</button>
+        <td><b>{shortId(decision.vehicle_id?.split('/').at(-1) ?? '', prefix)}</b></td>
+        <td>{typeof decision.hold_s === 'number' ? messages.desk.steps.hold(integer(decision.hold_s)) : text.kinds[decision.kind] ?? decision.kind}</td>
+        <td>{decision.law ? text.laws[decision.law] ?? decision.law : '–'}</td>
+        <td>{decision.by === 'automatic' ? messages.desk.advice.automatic : decision.by ?? '–'}</td>
+        <td>{text.outcomes[decision.state] ?? decision.state}</td>
+        <td>{figures.length > 0 && (
+          <button type="button" class="button button--icon button--bare" aria-expanded={open} aria-label={text.known} title={text.known} onClick={() => setOpen(!open)}>{open ? '▴' : '▾'}</button>
         )}</td>
       </tr>
       {open && (
         <tr class="decisions__known"><td colSpan={7}>
-          <dl>{known.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
+          {reason && <p><b>{reason}</b></p>}
+          <Came instruction={known['instruction']} />
+          <dl>{figures.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
         </td></tr>
       )}
     </>

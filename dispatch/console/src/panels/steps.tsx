@@ -27,7 +27,7 @@ export function whatIsAsked(instruction: Instruction, text: Messages, format: Fo
   const { steps } = text.desk
   switch (instruction.kind) {
     case 'depart':
-      return instruction.until_ts !== null ? steps.depart(format.clock(instruction.until_ts)) : instruction.text ?? ''
+      return instruction.depart_at ? steps.depart(format.clock(instruction.depart_at)) : instruction.text ?? ''
     case 'hold':
       if (instruction.hold_s !== null) return steps.hold(format.integer(instruction.hold_s))
       return instruction.until_ts !== null ? steps.holdUntil(format.clock(instruction.until_ts)) : instruction.text ?? ''

@@ -49,12 +49,14 @@ function Chart({ line, width, height, axes = false }: ChartProps & { width: numb
   const before = line.mode !== 'off' ? line.ewt_before_s : null
   const top = Math.max(60, before ?? 0, ...points.map((one) => one.ewt_s)) * 1.1
   const x = (at: number) => box.left + ((at - (now - SPAN_S)) / SPAN_S) * (box.right - box.left)
-  const y = (ewt: number) => box.bottom - (Math.max(0, ewt) / top) * (box.bottom - box.top)
+  // Below nothing: riders wait less than the timetable has them wait.
+  const low = Math.min(0, ...points.map((one) => one.ewt_s)) * 1.1
+  const y = (ewt: number) => box.bottom - ((ewt - low) / (top - low)) * (box.bottom - box.top)
   const path = points.map((one, index) => `${index ? 'L' : 'M'}${x(one.at).toFixed(1)} ${y(one.ewt_s).toFixed(1)}`).join('')
   const [first, last] = [points[0], points.at(-1)]
   return (
     <svg class="trend" width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={text.chart(duration(line.ewt_s), duration(before))}>
-      <path class="trend__base" d={`M${box.left} ${box.bottom + 0.5}H${box.right}`} />
+      <path class="trend__base" d={`M${box.left} ${y(0) + 0.5}H${box.right}`} />
       {axes && [0, 0.5, 1].map((share) => (
         <g key={share}>
           {share > 0 && <path class="trend__grid" d={`M${box.left} ${y(top * share / 1.1)}H${box.right}`} />}
@@ -69,7 +71,7 @@ function Chart({ line, width, height, axes = false }: ChartProps & { width: numb
       {before !== null && <path class="trend__before" d={`M${box.left} ${y(before)}H${box.right}`} />}
       {since !== null && <path class="trend__since" d={`M${x(since)} ${box.top}V${box.bottom}`} />}
       {axes && since !== null && <text class="trend__text" x={x(since) + 4} y={box.top + 10}>{text.switchedOn}</text>}
-      {first && last && points.length > 1 && <path class="trend__area" d={`${path}L${x(last.at)} ${box.bottom}L${x(first.at)} ${box.bottom}Z`} />}
+      {first && last && points.length > 1 && <path class="trend__area" d={`${path}L${x(last.at)} ${y(0)}L${x(first.at)} ${y(0)}Z`} />}
       {points.length > 1 && <path class="trend__line" d={path} />}
       {last && <circle class="trend__now" cx={x(last.at)} cy={y(last.ewt_s)} r={axes ? 3.5 : 2.5} />}
     </svg>

@@ -31,10 +31,15 @@ function press(key: string): void {
   itemOf(document.activeElement)?.querySelector<HTMLButtonElement>(`[data-key="${key}"]`)?.click()
 }
 
-function focusOn(selector: string, tab: 'lines' | 'alerts' | 'advice'): void {
+function focusOn(selectors: string[], tab: 'lines' | 'alerts' | 'advice'): void {
   setState(tab === 'lines' ? { tab } : { tab, desk: tab })
   // On a narrow screen the panel is shown by the state just set, so wait for it.
-  requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus())
+  requestAnimationFrame(() => {
+    for (const selector of selectors) {
+      const found = document.querySelector<HTMLElement>(selector)
+      if (found) return found.focus()
+    }
+  })
 }
 
 function back(): void {
@@ -54,9 +59,9 @@ function past(): void {
 const commands: Record<string, () => void> = {
   j: () => move(1),
   k: () => move(-1),
-  '/': () => focusOn('#search', 'lines'),
-  a: () => focusOn('#alerts .alert__what', 'alerts'),
-  v: () => getState().advice && focusOn('#advice .advice__what', 'advice'),
+  '/': () => focusOn(['#search'], 'lines'),
+  a: () => focusOn(['#alerts .alert__what'], 'alerts'),
+  v: () => getState().advice && focusOn(['#advice .advice--open .advice__what', '#advice .advice__what'], 'advice'),
   y: () => press('y'),
   n: () => press('n'),
   '+': () => press('+'),
