@@ -134,6 +134,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     from ticketing.errors import TicketingError
     from ticketing.keys import ensure_card_keys, load_card_keys, load_issuer_keys
     from ticketing.service import Ticketing
+    from ticketing.store import warm
 
     settings, instance = grounds.settings, grounds.instance
     try:
@@ -143,7 +144,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         raise UserError(str(error)) from None
     boardings = Outgoing(links, BOARDINGS, size=1000)
     sender = asyncio.create_task(boardings.run(), name="link boardings")
-    pool = await open_pool(grounds.dsn)
+    pool = await open_pool(grounds.dsn, init=warm)
     rating = await open_rating(grounds, pool)
     proof = ProofLimits(settings.ticketing.proof_window_s)
     options = TicketingSettings(issuer=settings.ticketing.issuer, public_url=public_url(settings), proof=proof)

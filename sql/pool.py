@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -19,9 +20,17 @@ SERVER_SETTINGS = {
 
 
 async def open_pool(
-    dsn: str, *, size_max: int = 8, size_min: int = 2, command_timeout_s: float = 5.0, connect_timeout_s: float = 5.0
+    dsn: str,
+    *,
+    size_max: int = 8,
+    size_min: int = 2,
+    command_timeout_s: float = 5.0,
+    connect_timeout_s: float = 5.0,
+    init: Callable[[Any], Awaitable[None]] | None = None,
 ) -> Any:
     """An asyncpg pool on a database that answers now; OSError or asyncpg's errors where it does not.
+
+    init makes each new connection ready for its work.
 
     command_timeout bounds every statement, also against a server that swallows packets without a word (its default in
     asyncpg is none); connections are renewed so that a fail-over or a changed DNS entry is noticed.
@@ -35,4 +44,5 @@ async def open_pool(
         statement_cache_size=256,
         max_inactive_connection_lifetime=60.0,
         server_settings=SERVER_SETTINGS,
+        init=init,
     )

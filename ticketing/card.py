@@ -127,13 +127,6 @@ def sun_mac(file_read_key: bytes, uid: bytes, counter: int, mac_input: bytes = b
     return cmac(session_mac_key(file_read_key, uid, counter), mac_input)[1::2]
 
 
-def read_picc(plain: bytes) -> tuple[bytes, int] | None:
-    """UID and counter in plain PICC data that mirrors both, None for anything else."""
-    if plain[0] != _PICC_TAG:
-        return None
-    return plain[1:8], int.from_bytes(plain[8:11], "little")
-
-
 def parse_sun(token: str) -> tuple[bytes, bytes]:
     """PICC block and MAC of `p=<32 hex digits>&c=<16 hex digits>`; CredentialError (malformed) otherwise."""
     if len(token) != TOKEN_CHARACTERS or token[:2] != "p=" or token[34:37] != "&c=":

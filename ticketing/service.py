@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -24,13 +23,18 @@ from ticketing.seams import BankJudge, Pricing, Whereabouts
 from ticketing.store import AWAY, Store
 from ticketing.tariff import Tariff
 from ticketing.verdict import SAY, Answer, Tap, Verdict, unavailable
-from ticketing.waiting import WaitingRoom
+from ticketing.waiting import Lane, Turns
 
 PROBE_S = 2.0
 TIDY_S = 3600.0
-READING_INLINE_S_MAX = 0.002
-"""Reading tokens for longer than this is done off the loop, which has others to serve."""
+READING_S_MAX = 0.002
+"""After so long a reading of tokens lets the loop serve others. A thread would not help: whoever verifies a signature
+holds the interpreter, and the loop would wait longer for its turn."""
 _QR_S, _CARD_S = 0.00014, 0.000008
+LATE_BATCH_MAX = 128
+"""A rider who comes next shares the machine with no more late taps than this."""
+LATE_S_MIN = 120.0
+"""A tap that comes so long after it was made has nobody waiting for it."""
 
 Boardings = Callable[[list[tuple[str, float, int]]], None]
 
@@ -103,10 +107,10 @@ class Ticketing:
             self.store, tariff, self.counters, pricing=pricing, bank=bank, whereabouts=whereabouts
         )
         self._read_card_keys = read_card_keys
-        self._pending: WaitingRoom[_Waiting] = WaitingRoom()
-        self._filled = asyncio.Event()
-        # One: a second was measured to cost more in waiting for each other than it brings.
-        self._threads = ThreadPoolExecutor(1, "ticketing-read")
+        self._live: Lane[_Waiting] = Lane()
+        self._late: Lane[_Waiting] = Lane()
+        self._under_way = 0
+        self._filled = [asyncio.Event() for _ in range(self.settings.workers)]
         self._tally = Tally()
         self._retry_at = 0.0
         self._last_success = 0.0
@@ -117,7 +121,7 @@ class Ticketing:
 
     async def __aenter__(self) -> Self:
         for number in range(self.settings.workers):
-            self._workers.append(asyncio.create_task(self._work(), name=f"ticketing-judge-{number}"))
+            self._workers.append(asyncio.create_task(self._work(number), name=f"ticketing-judge-{number}"))
         self._prober = asyncio.create_task(self._probe(), name="ticketing-probe")
         return self
 
@@ -126,14 +130,13 @@ class Ticketing:
     ) -> None:
         """Taps already taken are judged, as long as one statement may take; the rest is told to try again."""
         self._stopping = True
-        self._filled.set()
+        self._wake()
         self._prober.cancel()
         await asyncio.wait(self._workers, timeout=self.settings.statement_s_max)
         for task in self._workers:
             task.cancel()
         await asyncio.gather(*self._workers, self._prober, return_exceptions=True)
-        self._refuse(self._pending.take_all(), "stopping")
-        self._threads.shutdown(wait=False)
+        self._refuse(self._live.take_all() + self._late.take_all(), "stopping")
 
     @property
     def readers(self) -> Readers:
@@ -163,9 +166,16 @@ class Ticketing:
             self.counters[f"unavailable_{reason}"] += len(taps)
             return [unavailable(tap.id, reason) for tap in taps]
         group = _Group(len(taps))
+        late_max = self.settings.pending_max * 3 // 4
         for index, tap in enumerate(taps):
-            self._pending.add(_Waiting(tap, group, index))
-        self._filled.set()
+            if tap.offline is None and tap.received_s - tap.ts <= LATE_S_MIN:
+                self._live.add(_Waiting(tap, group, index))
+            elif len(self._late) < late_max:
+                self._late.add(_Waiting(tap, group, index))
+            else:
+                self.counters["unavailable_busy"] += 1
+                group.answer(index, unavailable(tap.id, "busy"))
+        self._wake()
         return await group.future
 
     def activity(self) -> Activity:
@@ -175,7 +185,8 @@ class Ticketing:
     def gauges(self) -> dict[str, float]:
         """What stands now, for /metrics: taps waiting, keys, and the ages of the lists that validators fetch."""
         found = {
-            "taps_waiting": float(len(self._pending)),
+            "taps_waiting": float(len(self._live) + len(self._late)),
+            "late_taps_waiting": float(len(self._late)),
             "issuer_keys": float(len(self.keys.key_set.keys)),
             "degraded_seconds": 0.0 if self.degraded_since is None else self.clock() - self.degraded_since,
         }
@@ -190,51 +201,73 @@ class Ticketing:
     def _cannot_take(self, count: int) -> str | None:
         if self._stopping:
             return "stopping"
-        if len(self._pending) + count > self.settings.pending_max:
+        if len(self._live) + len(self._late) + count > self.settings.pending_max:
             return "busy"
         # While the database is away, one batch in so many tries it and the others do not wait for the same time-out.
         return "database" if self.degraded_since is not None and time.monotonic() < self._retry_at else None
 
-    async def _work(self) -> None:
-        while True:
-            await self._filled.wait()
-            if self._stopping and (not self._pending or self.degraded_since is not None):
-                return
-            if len(self._pending) < self.settings.batch_max and not self._stopping:
-                await asyncio.sleep(self.settings.linger_s)
-            batch, devices = self._pending.take(self.settings.batch_max)
-            if not self._pending.ready and not (self._stopping and not self._pending):
-                self._filled.clear()
-            try:
-                if batch:
-                    await self._judge(batch)
-            except asyncio.CancelledError:
-                self._refuse(batch, "stopping")
-                raise
-            except Exception as error:  # a fault of ours must not leave callers waiting for ever
-                self.counters["faults"] += 1
-                self._note_failure(f"{type(error).__name__}: {error}")
-                self._refuse(batch, "fault")
-            finally:
-                self._pending.done(devices)
-                if self._pending.ready or self._stopping:
-                    self._filled.set()
+    def _wake(self) -> None:
+        for filled in self._filled:
+            filled.set()
+
+    async def _work(self, number: int) -> None:
+        turns, filled = Turns(number, self.settings.workers), self._filled[number]
+        while not (self._stopping and (self.degraded_since is not None or not self._ready())):
+            await filled.wait()
+            filled.clear()
+            while (late := turns.late(self._live.ready, self._late.ready)) is not None:
+                if self._stopping and self.degraded_since is not None:
+                    return
+                await self._judge_next(self._late if late else self._live)
+
+    def _ready(self) -> bool:
+        return self._live.ready or self._late.ready
+
+    async def _judge_next(self, lane: Lane[_Waiting]) -> None:
+        """Judge a batch of a lane; a first tap goes at once, and while others are judged those that follow gather."""
+        size = LATE_BATCH_MAX if lane is self._late else self.settings.batch_max
+        if self._under_way and len(lane) < size and not self._stopping:
+            await asyncio.sleep(self.settings.linger_s)
+        batch, devices = lane.take(size)
+        if not batch:
+            return
+        self._under_way += 1
+        try:
+            await self._judge(batch)
+        except asyncio.CancelledError:
+            self._refuse(batch, "stopping")
+            raise
+        except Exception as error:  # a fault of ours must not leave callers waiting for ever
+            self.counters["faults"] += 1
+            self._note_failure(f"{type(error).__name__}: {error}")
+            self._refuse(batch, "fault")
+        finally:
+            self._under_way -= 1
+            lane.done(devices)
+            if self._ready() or self._stopping:
+                self._wake()
 
     async def _judge(self, batch: list[_Waiting]) -> None:
-        readers = self._readers
-        taps = [waiting.tap for waiting in batch]
-        cost_s = sum(_QR_S if tap.medium == "qr" else _CARD_S for tap in taps)
-        if cost_s > READING_INLINE_S_MAX:
-            loop = asyncio.get_running_loop()
-            readings = await loop.run_in_executor(self._threads, _read_all, taps, readers)
-        else:
-            readings = _read_all(taps, readers)
+        readings = await self._read([waiting.tap for waiting in batch])
         outcome = await self._judge_of_taps.judge(readings)
         if outcome.failure is not None:
             self._note_failure(_sentence(outcome.failure))
         elif any(row is not None for row in outcome.rows):
             self._note_success()
         self._give(batch, outcome)
+
+    async def _read(self, taps: list[Tap]) -> list[Reading]:
+        """The readings of a batch; the loop serves others every READING_S_MAX."""
+        readers = self._readers
+        readings: list[Reading] = []
+        first, spent_s = 0, 0.0
+        for at, tap in enumerate(taps):
+            spent_s += _QR_S if tap.medium == "qr" else _CARD_S
+            if spent_s > READING_S_MAX:
+                readings += read_taps(taps[first:at], readers)
+                first, spent_s = at, 0.0
+                await asyncio.sleep(0)
+        return readings + read_taps(taps[first:], readers)
 
     def _give(self, batch: list[_Waiting], outcome: Outcome) -> None:
         verdicts: Counter[str] = Counter()
@@ -345,10 +378,6 @@ def _by_vehicle(boardings: list[tuple[Tap, int]]) -> list[tuple[str, float, int]
         riders[key] += count
         at_s[key] = tap.received_s
     return [(key, at_s[key], count) for key, count in riders.items()]
-
-
-def _read_all(taps: Sequence[Tap], readers: Readers) -> list[Reading]:
-    return read_taps(taps, readers)
 
 
 def _sentence(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from ticketing.masking import mask, mask_text
 from ticketing.reading import Reading
 from ticketing.seams import BankJudge, Row
 from ticketing.tariff import Tariff
+from ticketing.verdict import Tap, Verdict
 
 RETRIED = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Two batches met over one tap or medium: judged again, the second sees what the first one booked."""
@@ -50,6 +52,25 @@ class DeadLetter(NamedTuple):
     detail: str
     payload: bytes
     received_s: float
+
+
+async def warm(connection: Any) -> None:
+    """Let a new connection learn our types and make the judge's plans, so that no rider waits for that.
+
+    A tap that nobody made is judged and undone. A database that has not our tables yet is no fault here.
+    """
+    tap = Tap(str(uuid.uuid4()), "", 0, 0.0, "", "", None, None, None, None, None, None, "", "", 0.0)
+    reading = Reading(tap, 0.0, b"", Verdict.MALFORMED)
+    terms: tuple[object, ...] = ([], [], [], [], 0, "UAH", timedelta(0), 0.0)
+    undone = connection.transaction()
+    await undone.start()
+    try:
+        await connection.fetch(_JUDGE_CARDS, [], *terms)
+        await connection.fetch(_JUDGE, [_row(0, 1, reading, "{}")], *terms)
+    except (asyncpg.UndefinedObjectError, asyncpg.UndefinedFunctionError):
+        pass
+    finally:
+        await undone.rollback()
 
 
 class Store:
@@ -117,11 +138,6 @@ class Store:
         for at in records[0][0]:
             rows[at] = None
         return rows, _receipts(readings, {(record[1], record[2], record[3]): record[4] for record in records[1:]})
-
-    async def warm(self, connection: Any, tariff: Tariff) -> None:
-        """Let a new connection make its plans and learn our types, so that no rider waits for that."""
-        for statement in (_JUDGE, _JUDGE_CARDS):
-            await connection.fetch(statement, [], [], [], [], [], *self._terms(tariff), timeout=self._statement_s_max)
 
     def _terms(self, tariff: Tariff) -> tuple[int, str, timedelta, float]:
         purse = tariff.purse
@@ -201,47 +217,51 @@ def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...
     networks: dict[str, str] = {}
     rows: list[tuple[object, ...]] = []
     for ord_, reading in enumerate(readings):
-        tap, medium, offline = reading.tap, reading.medium, reading.tap.offline
+        tap, medium = reading.tap, reading.medium
         if medium is not None:
             seen[medium] += 1
         if tap.operator not in networks:
             networks[tap.operator] = _array_literal(tariff.networks_of(tap.operator))
-        rows.append(
-            (
-                ord_,
-                seen[medium] or 1,
-                tap.operator,
-                tap.device,
-                tap.id,
-                mask_text(tap.boot),
-                tap.seq,
-                tap.ts,
-                tap.received_s,
-                reading.at_s,
-                tap.medium,
-                reading.preset,
-                reading.reason,
-                reading.ticket_id,
-                reading.card_uid,
-                reading.counter,
-                reading.key_version,
-                tap.vehicle and mask_text(tap.vehicle),
-                tap.stop_id and mask_text(tap.stop_id),
-                tap.lat,
-                tap.lon,
-                offline.verdict if offline else None,
-                offline.rules_version if offline else None,
-                reading.content_hash,
-                networks[tap.operator],
-                *(reading.quote or _NO_QUOTE),
-                reading.rating_due,
-                reading.route_id,
-                reading.direction_id,
-                reading.lat,
-                reading.lon,
-            )
-        )
+        rows.append(_row(ord_, seen[medium] or 1, reading, networks[tap.operator]))
     return rows
+
+
+def _row(ord_: int, round_: int, reading: Reading, networks: str) -> tuple[object, ...]:
+    """A row of the database's type tap_given."""
+    tap, offline = reading.tap, reading.tap.offline
+    return (
+        ord_,
+        round_,
+        tap.operator,
+        tap.device,
+        tap.id,
+        mask_text(tap.boot),
+        tap.seq,
+        tap.ts,
+        tap.received_s,
+        reading.at_s,
+        tap.medium,
+        reading.preset,
+        reading.reason,
+        reading.ticket_id,
+        reading.card_uid,
+        reading.counter,
+        reading.key_version,
+        tap.vehicle and mask_text(tap.vehicle),
+        tap.stop_id and mask_text(tap.stop_id),
+        tap.lat,
+        tap.lon,
+        offline.verdict if offline else None,
+        offline.rules_version if offline else None,
+        reading.content_hash,
+        networks,
+        *(reading.quote or _NO_QUOTE),
+        reading.rating_due,
+        reading.route_id,
+        reading.direction_id,
+        reading.lat,
+        reading.lon,
+    )
 
 
 def _card_rows(readings: Sequence[Reading]) -> list[tuple[object, ...]]:

@@ -1,7 +1,10 @@
 """Taps that wait to be judged: by device, in order, each device in turn, and none of one device in two batches at once.
 
 Order matters where one device sends a card's taps one after the other: judged the other way round, the earlier counter
-would look like a replay. Turns matter where a validator comes back with a day's taps: others wait no longer for it.
+would look like a replay. Turns matter where many devices wait: none waits longer for the one that sends most.
+
+There are two lanes. A rider stands at the validator and waits for a live tap; a late one was decided there, some time
+ago, and only has to be booked. Between the lanes there is no order: a late tap may carry a lower counter.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ T = TypeVar("T", bound=Waits)
 Devices = set[tuple[str, str]]
 
 
-class WaitingRoom(Generic[T]):
+class Lane(Generic[T]):
     """Queues by device; `len` is how many wait in all of them."""
 
     def __init__(self) -> None:
@@ -94,3 +97,25 @@ class WaitingRoom(Generic[T]):
         self._ready.clear()
         self._count = 0
         return everybody
+
+
+class Turns:
+    """Which lane a worker serves next.
+
+    The first worker serves riders alone. Any other serves late taps as well, each second time while riders wait, so
+    that a backlog always moves on; a worker that has no others serves both in this way.
+    """
+
+    def __init__(self, number: int, workers: int) -> None:
+        self._riders_only = number == 0 and workers > 1
+        self._late_next = True
+
+    def late(self, live_ready: bool, late_ready: bool) -> bool | None:
+        """True: late taps; False: live ones; None: there is nothing for this worker."""
+        if late_ready and not self._riders_only and (self._late_next or not live_ready):
+            self._late_next = False
+            return True
+        if live_ready:
+            self._late_next = True
+            return False
+        return None

@@ -37,6 +37,7 @@ from ticketing.credential import Claims, issue_qr
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.service import Ticketing
+from ticketing.store import warm
 from ticketing.tariff import Tariff, parse_tariff
 from ticketing.verdict import Tap, Verdict
 
@@ -114,7 +115,7 @@ async def prepare(dsn: str, folder: Path) -> Bench:
     signer, issuer = _issuer()
     keys = CardKeys(1, secrets.token_bytes(16), secrets.token_bytes(16))
     tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
-    pool = await open_pool(dsn)
+    pool = await open_pool(dsn, init=warm)
     uids = [b"\x04" + secrets.token_bytes(6) for _ in range(CARDS)]
     await pool.copy_records_to_table(
         "card",

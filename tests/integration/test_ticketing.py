@@ -31,7 +31,7 @@ from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, b64url, kid_of
 from ticketing.service import Ticketing
-from ticketing.store import DeadLetter
+from ticketing.store import DeadLetter, warm
 from ticketing.tariff import parse_tariff
 from ticketing.verdict import Answer, Offline, Tap, Verdict
 
@@ -100,7 +100,7 @@ class City:
 
 
 async def open_city(url: str, settings: TicketingSettings | None = None) -> AsyncIterator[City]:
-    pool = await open_pool(url)
+    pool = await open_pool(url, init=warm)
     boardings: list[tuple[str, float, int]] = []
     service = Ticketing(
         pool,
@@ -619,7 +619,7 @@ async def test_the_database_stops_and_comes_back(tmp_path):
         assert refused.value.status == 503
         flood = await asyncio.gather(*(city.judge(city.tap(token)) for _ in range(500)))
         assert {answer[0].verdict.value for answer in flood} == {"unavailable"}
-        assert len(city.service._pending) == 0
+        assert city.service.gauges()["taps_waiting"] == 0
         async with embedded_postgres(instance, port) as url:
             async with asyncio.timeout(20):
                 while (answers := await city.judge(*later))[0].retry:

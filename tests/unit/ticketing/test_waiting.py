@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ticketing.waiting import TURN_TAPS, WaitingRoom
+from ticketing.waiting import TURN_TAPS, Lane, Turns
 
 
 class One(NamedTuple):
@@ -14,8 +14,8 @@ class One(NamedTuple):
         return ("op", self.device)
 
 
-def room(*words: str) -> WaitingRoom[One]:
-    waiting: WaitingRoom[One] = WaitingRoom()
+def room(*words: str) -> Lane[One]:
+    waiting: Lane[One] = Lane()
     for word in words:
         waiting.add(One(word[0], word[1:]))
     return waiting
@@ -73,3 +73,25 @@ def test_everybody_can_be_sent_away():
     waiting = room("a1", "b1", "a2")
     assert sorted(names(waiting.take_all())) == ["a1", "a2", "b1"]
     assert (len(waiting), waiting.ready) == (0, False)
+
+
+def lanes_of(turns: Turns, live: bool, late: bool, times: int = 4) -> list[bool | None]:
+    return [turns.late(live, late) for _ in range(times)]
+
+
+def test_the_first_worker_is_there_for_riders_alone():
+    turns = Turns(0, workers=2)
+    assert lanes_of(turns, live=False, late=True) == [None] * 4
+    assert lanes_of(turns, live=True, late=True) == [False] * 4
+
+
+def test_any_other_worker_serves_a_backlog_each_second_time_while_riders_wait():
+    turns = Turns(1, workers=2)
+    assert lanes_of(turns, live=True, late=True) == [True, False, True, False]
+    assert lanes_of(turns, live=False, late=True) == [True] * 4
+    assert lanes_of(turns, live=True, late=False) == [False] * 4
+    assert lanes_of(turns, live=False, late=False) == [None] * 4
+
+
+def test_a_worker_alone_starves_neither_lane():
+    assert lanes_of(Turns(0, workers=1), live=True, late=True) == [True, False, True, False]
