@@ -28,6 +28,8 @@ COMMANDS = (
     "receipt",
     "key",
     "shift",
+    "settle",
+    "rider",
     "audit",
     "backup",
     "restore",

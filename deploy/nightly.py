@@ -1,0 +1,63 @@
+"""What is done once a day after the business day is over: it is settled, some time later, so that stragglers are in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+
+import structlog
+
+from ticketing.errors import Problem
+from ticketing.privacy import Privacy
+from ticketing.settlement import Settlements
+
+LOOK_EVERY_S = 300.0
+AFTER_S = 7200.0  # validators that were away at midnight have come back by then, mostly
+DAYS_BACK = 14  # days in which the instance did not run are settled when it does
+SUBJECT = "nightly"
+
+log = structlog.get_logger("nightly")
+
+
+@asynccontextmanager
+async def nightly(
+    settlements: Settlements, privacy: Privacy, clock: Callable[[], float] = time.time
+) -> AsyncIterator[None]:
+    """Look every few minutes whether a day has to be settled; after each that was, forget what may be forgotten."""
+    task = asyncio.create_task(_run(settlements, privacy, clock), name="nightly")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def settle_due(settlements: Settlements, now_s: float) -> list[date]:
+    """Settle the days that are over and have not been; which those were."""
+    last = settlements.last_day(now_s - AFTER_S)
+    known = {settled.day for settled in await settlements.list_days()}
+    # A first start has no days before it; once there is a settlement, what lies between is made up for.
+    first = last if not known else max(date.fromisoformat(max(known)), last - timedelta(days=DAYS_BACK))
+    due = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    settled = []
+    for day in due:
+        if day.isoformat() not in known:
+            made = await settlements.settle(day, SUBJECT, now_s)
+            log.info("day_settled", day=made.day, version=made.version, hash=made.hash)
+            settled.append(day)
+    return settled
+
+
+async def _run(settlements: Settlements, privacy: Privacy, clock: Callable[[], float]) -> None:
+    while True:
+        try:
+            if await settle_due(settlements, clock()):
+                now_s = clock()
+                gone = await privacy.tidy(now_s, await settlements.settled_until_s(now_s))
+                log.info("tidied", taps_forgotten=gone)
+        except Problem as problem:
+            log.warning("not_settled", reason=problem.detail)
+        await asyncio.sleep(LOOK_EVERY_S)

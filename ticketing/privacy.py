@@ -1,0 +1,159 @@
+"""What is known of one rider: shown to him in one document, forgotten when he asks, and forgotten by itself in time.
+
+A tap is kept with its account for the days that are set, for the rider's receipts and for disputes. Then it is deleted
+and counted: how many rode on a line at an hour stays, who they were does not. Nobody's name was ever here; an account
+is a card's number or a bank card's pseudonym. The ledger is append only and stays, as accounts must: it says what was
+paid, and leads to no trip any more.
+
+A tap is never forgotten before its day has been settled: operators' money hangs on it. A rider's wish to be forgotten
+is therefore kept until the last of his days has been.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from sql import query
+from ticketing.books import Books, audit
+from ticketing.errors import Problem
+
+FORGOTTEN_AT_ONCE = 5_000
+ROUNDS_MAX = 2_000  # in one go: ten million taps
+TRIPS_MAX = 100_000
+LETTERS_DAYS = 30
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """What a wish to be forgotten came to: trips deleted now; done is false while some wait to be settled."""
+
+    account: str
+    trips: int
+    ratings: int
+    done: bool
+
+
+class RiderData(msgspec.Struct, frozen=True):
+    """Everything about one account, for the rider."""
+
+    account: str
+    medium: dict[str, Any]
+    trips: list[dict[str, Any]]
+    tickets: list[dict[str, Any]]
+    ratings: list[dict[str, Any]]
+    transfers: list[dict[str, Any]]
+    charges: list[dict[str, Any]]
+
+
+class Privacy:
+    """Retention, export and erasure."""
+
+    def __init__(self, books: Books, keep_days: int) -> None:
+        self._books = books
+        self._keep_days = keep_days
+
+    async def tidy(self, now_s: float, settled_until_s: float) -> int:
+        """Forget what has been kept long enough and whoever wishes it; how many taps went.
+
+        settled_until_s (Unix seconds): everything received before has been settled.
+        """
+        before_s = min(now_s - self._keep_days * 86_400.0, settled_until_s)
+        gone = await self._forget(None, before_s)
+        async with self._books.writing() as connection:
+            day = datetime.fromtimestamp(before_s, UTC).date()
+            await connection.execute(query("privacy.forget_ratings"), None, day)
+            await connection.execute(query("privacy.forget_places"), before_s)
+            await connection.execute(query("privacy.forget_letters"), now_s - LETTERS_DAYS * 86_400.0)
+            wishes = await connection.fetch(query("privacy.asked"))
+        for wish in wishes:
+            forgotten = await self._meet(wish["id"], wish["account"], settled_until_s)
+            gone += forgotten.trips
+        return gone
+
+    async def export(self, account: str, subject: str) -> RiderData:
+        """Everything about one account; Problem 404 where there is none."""
+        self._check(account)
+        async with self._books.writing() as connection:
+            await self._know(connection, account)
+            kind, _, name = account.partition(":")
+            medium = await connection.fetchrow(query(f"privacy.{kind}"), account)
+            found = RiderData(
+                account,
+                dict(medium),
+                _rows(await connection.fetch(query("privacy.trips"), account, TRIPS_MAX)),
+                _rows(await connection.fetch(query("privacy.tickets"), account)),
+                [
+                    {**row, "rating": msgspec.json.decode(row["rating"])}
+                    for row in _rows(await connection.fetch(query("privacy.ratings"), account))
+                ],
+                _rows(await connection.fetch(query("privacy.transfers"), *_ledger_names(kind, name), TRIPS_MAX)),
+                _rows(await connection.fetch(query("privacy.charges"), account)),
+            )
+            await audit(connection, subject, "export", _pseudonym(account), trips=len(found.trips))
+        return found
+
+    async def erase(self, account: str, subject: str, settled_until_s: float) -> Forgotten:
+        """Forget an account's trips: those that have been settled now, the rest once they are.
+
+        Raises:
+            Problem: 404 where there is no such account, 409 while it still owes something.
+        """
+        self._check(account)
+        async with self._books.writing() as connection:
+            await self._know(connection, account)
+            owed = await connection.fetchval(query("privacy.owes"), account)
+            if owed:
+                raise Problem(
+                    409, "Not paid", f"{owed} minor units are still to be paid: they need the trips they are for"
+                )
+            wish = await connection.fetchval(query("privacy.ask"), account, subject)
+            await audit(connection, subject, "erase", _pseudonym(account))
+        return await self._meet(wish, account, settled_until_s)
+
+    async def _meet(self, wish: int, account: str, settled_until_s: float) -> Forgotten:
+        trips = await self._forget(account, settled_until_s)
+        async with self._books.writing() as connection:
+            day = datetime.fromtimestamp(settled_until_s, UTC).date()
+            ratings = await connection.execute(query("privacy.forget_ratings"), account, day)
+            left = await connection.fetchval(query("privacy.has_trips"), account)
+            if not left:
+                if account.startswith("bank:"):
+                    await connection.execute(query("privacy.cut_bank"), account.partition(":")[2])
+                await connection.execute(query("privacy.done"), wish)
+        return Forgotten(account, trips, int(ratings.rpartition(" ")[2]), not left)
+
+    async def _forget(self, account: str | None, before_s: float) -> int:
+        """In rounds of a transaction each, so that nobody waits long for a lock."""
+        gone = 0
+        for _ in range(ROUNDS_MAX):
+            async with self._books.writing() as connection:
+                some = await connection.fetchval(query("privacy.forget"), account, before_s, FORGOTTEN_AT_ONCE)
+            gone += some
+            if some < FORGOTTEN_AT_ONCE:
+                break
+        return gone
+
+    def _check(self, account: str) -> None:
+        kind, _, name = account.partition(":")
+        well = kind == "card" and len(name) == 14 and all(letter in "0123456789abcdef" for letter in name)
+        if not well and not (kind == "bank" and 0 < len(name) <= 64 and name.isascii() and name.isalnum()):
+            raise Problem(400, "No account", "an account is card:<uid, 14 hex digits> or bank:<id>")
+
+    async def _know(self, connection: Any, account: str) -> None:
+        if not await connection.fetchval(query("privacy.know_account"), account):
+            raise Problem(404, "No such account", f"nothing is known here of {account}")
+
+
+def _ledger_names(kind: str, name: str) -> tuple[str, str]:
+    return (f"purse:{name}", f"debt:{name}") if kind == "card" else (f"bank_debt:{name}", f"bank:{name}")
+
+
+def _pseudonym(account: str) -> str:
+    """What the audit log calls an account: it must not itself remember whom somebody wished forgotten."""
+    return f"account of a {account.partition(':')[0]}"
+
+
+def _rows(records: list[Any]) -> list[dict[str, Any]]:
+    return [dict(record) for record in records]

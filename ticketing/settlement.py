@@ -1,0 +1,305 @@
+"""Settlement of a business day: what it came to by operator, product and route, from taps and the ledger alone.
+
+The same rows give the same document to the byte, whenever it is made, so that any party can make it again and compare
+the hash. A tap belongs to the day in which it was received, a transfer to the day in which it was booked: each stands
+in one settlement, and what comes late stands in the next.
+
+What was paid for rides (fares) is known by operator and route. Tickets are paid before they are used: their sales are
+shared out by the rides that were made with them on the same day, each product by itself, and what rides share out to a
+fraction goes to the largest remainders (Hare quota), so that the parts sum to the whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from sql import query
+from ticketing.books import Books, audit
+from ticketing.days import day_bounds_s, service_day
+from ticketing.errors import Problem
+from ticketing.tariff import Tariff
+
+DAYS_LISTED_MAX = 400
+FORMAT = 1
+
+
+class TapsLine(msgspec.Struct, frozen=True):
+    """Taps of an operator on a route with a product; route_id null where the line was not known."""
+
+    operator: str
+    route_id: str | None
+    product: str
+    medium: str
+    accepted: int
+    riders: int
+    refused: int
+    conflicts: int
+    offline: int
+
+
+class FareLine(msgspec.Struct, frozen=True):
+    """What rides of an operator on a route brought, less what was given back; operator null where no tap is known."""
+
+    operator: str | None
+    route_id: str | None
+    product: str | None
+    currency: str
+    minor: int
+
+
+class SalesLine(msgspec.Struct, frozen=True):
+    """Tickets of a product sold and given back."""
+
+    product: str | None
+    currency: str
+    sold: int
+    sold_minor: int
+    refunded: int
+    refunded_minor: int
+
+
+class ShareLine(msgspec.Struct, frozen=True):
+    """An operator's part of a product's sales on a route, by the rides made; operator null where there were none."""
+
+    operator: str | None
+    route_id: str | None
+    product: str | None
+    currency: str
+    rides: int
+    minor: int
+
+
+class AccountLine(msgspec.Struct, frozen=True):
+    """What moved on the ledger's accounts of a class."""
+
+    account: str
+    currency: str
+    debit_minor: int
+    credit_minor: int
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A settled day: taps received, and transfers booked, from from_ts until until_ts (Unix seconds, half-open)."""
+
+    format: int
+    day: str
+    from_ts: int
+    until_ts: int
+    taps: tuple[TapsLine, ...]
+    fares: tuple[FareLine, ...]
+    sales: tuple[SalesLine, ...]
+    shares: tuple[ShareLine, ...]
+    accounts: tuple[AccountLine, ...]
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """A version of a day's settlement; hash is the SHA-256 (hex) of its document as canonical JSON."""
+
+    day: str
+    version: int
+    made_at: float
+    made_by: str
+    hash: str
+    document: Document
+
+
+class SettledDay(msgspec.Struct, frozen=True):
+    """A day that has been settled, and the hash of its newest version."""
+
+    day: str
+    version: int
+    made_at: float
+    made_by: str
+    hash: str
+
+
+def share_out(whole: int, weights: Sequence[int]) -> list[int]:
+    """`whole` in parts by weight that sum to it; of equal remainders the first. Empty where nothing weighs.
+
+    Hamilton's method of the largest remainders, with the sign of the whole.
+    """
+    total = sum(weights)
+    if total <= 0:
+        return []
+    sign = -1 if whole < 0 else 1
+    parts = [divmod(abs(whole) * weight, total) for weight in weights]
+    shares = [part for part, _ in parts]
+    for index in sorted(range(len(parts)), key=lambda i: -parts[i][1])[: abs(whole) - sum(shares)]:
+        shares[index] += 1
+    return [sign * share for share in shares]
+
+
+def share_sales(sales: Sequence[SalesLine], taps: Sequence[TapsLine]) -> tuple[ShareLine, ...]:
+    """Each product's sales less refunds, by the rides made with it."""
+    rides: defaultdict[str | None, dict[tuple[str, str | None], int]] = defaultdict(dict)
+    for line in taps:
+        if line.riders:
+            place = (line.operator, line.route_id)
+            rides[line.product][place] = rides[line.product].get(place, 0) + line.riders
+    lines = []
+    for sold in sales:
+        minor = sold.sold_minor - sold.refunded_minor
+        places = sorted(rides.get(sold.product, {}).items(), key=lambda item: (item[0][0], item[0][1] or ""))
+        parts = share_out(minor, [number for _, number in places])
+        if not parts:
+            lines.append(ShareLine(None, None, sold.product, sold.currency, 0, minor))
+        for ((operator, route_id), number), part in zip(places, parts, strict=False):
+            lines.append(ShareLine(operator, route_id, sold.product, sold.currency, number, part))
+    return tuple(lines)
+
+
+def canonical(document: Document) -> bytes:
+    """The document as JSON whose keys and rows are in one order."""
+    return msgspec.json.encode(document, order="sorted")
+
+
+def faults(document: Document) -> list[str]:
+    """What does not add up; empty when all does."""
+    found = []
+    debits: defaultdict[str, int] = defaultdict(int)
+    net: dict[tuple[str, str], int] = {}
+    for line in document.accounts:
+        debits[line.currency] += line.debit_minor - line.credit_minor
+        net[line.account, line.currency] = line.credit_minor - line.debit_minor
+    found += [f"debits and credits in {currency} differ by {minor}" for currency, minor in debits.items() if minor]
+    pairs: tuple[tuple[str, Sequence[FareLine | ShareLine]], ...] = (
+        ("fares", document.fares),
+        ("sales", document.shares),
+    )
+    for account, lines in pairs:
+        for currency in debits:
+            minor = sum(line.minor for line in lines if line.currency == currency)
+            booked = net.get((account, currency), 0)
+            if minor != booked:
+                found.append(f"{account} in {currency}: the lines sum to {minor}, the ledger to {booked}")
+    return found
+
+
+class Settlements:
+    """Makes settlements and keeps them."""
+
+    def __init__(self, books: Books, tariff: Tariff) -> None:
+        self._books = books
+        self._tariff = tariff
+
+    def last_day(self, now_s: float) -> date:
+        """The newest business day that is over."""
+        today = service_day(now_s, self._tariff.service_day_start, self._tariff.zone)
+        return date.fromordinal(today.toordinal() - 1)
+
+    async def settled_until_s(self, now_s: float) -> float:
+        """Up to when everything received has been settled; the distant past where nothing has."""
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("settlement.last"))
+        if row["day"] is None:
+            return 0.0
+        end_s = day_bounds_s(row["day"], self._tariff.service_day_start, self._tariff.zone)[1]
+        return float(min(end_s, now_s))
+
+    async def make(self, day: date) -> Document:
+        """A day's settlement from what is booked now, kept nowhere."""
+        from_s, until_s = day_bounds_s(day, self._tariff.service_day_start, self._tariff.zone)
+        async with (
+            self._books.reading() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            rows = [
+                msgspec.convert([dict(row) for row in await self._rows(connection, name, from_s, until_s)], kind)
+                for name, kind in _TABLES
+            ]
+            accounts = await self._rows(connection, "accounts", from_s, until_s)
+        taps, fares, sales = rows
+        return Document(
+            FORMAT,
+            day.isoformat(),
+            from_s,
+            until_s,
+            taps,
+            fares,
+            sales,
+            share_sales(sales, taps),
+            tuple(AccountLine(*row) for row in accounts),
+        )
+
+    async def settle(self, day: date, subject: str, now_s: float) -> Settlement:
+        """A day's settlement, kept: a new version where it comes out otherwise than the newest one.
+
+        Raises:
+            Problem: 409 where the day is not over, 500 where it does not add up, 503 while the database is away.
+        """
+        if day > self.last_day(now_s):
+            raise Problem(409, "Day not over", f"{day} is not over; the last one that is: {self.last_day(now_s)}")
+        if await self._is_forgotten(day):
+            kept = await self.find(day)
+            if kept is not None:
+                return kept
+            raise Problem(
+                409, "Taps forgotten", f"some taps of {day} are no longer kept: it cannot be settled any more"
+            )
+        document = await self.make(day)
+        wrong = faults(document)
+        if wrong:
+            raise Problem(500, "Does not add up", f"{day}: {'; '.join(wrong)}. See: takt doctor")
+        data = canonical(document)
+        hash_ = hashlib.sha256(data).digest()
+        async with self._books.writing() as connection:
+            await connection.execute(query("settlement.claim"), day)
+            before = await connection.fetchrow(query("settlement.newest"), day)
+            if before is None or before["hash"] != hash_:
+                version = before["version"] + 1 if before else 1
+                await connection.execute(query("settlement.insert"), day, version, subject, hash_, data.decode())
+                await audit(connection, subject, "settle", f"day {day}", version=version, hash=hash_.hex())
+            row = await connection.fetchrow(query("settlement.newest"), day)
+        return _settlement(row)
+
+    async def _is_forgotten(self, day: date) -> bool:
+        from_s, until_s = day_bounds_s(day, self._tariff.service_day_start, self._tariff.zone)
+        async with self._books.reading() as connection:
+            return bool(await connection.fetchval(query("settlement.forgotten"), float(from_s), float(until_s)))
+
+    async def find(self, day: date) -> Settlement | None:
+        """The newest version of a day's settlement; None where it has not been settled."""
+        async with self._books.reading() as connection:
+            row = await connection.fetchrow(query("settlement.newest"), day)
+        return _settlement(row) if row else None
+
+    async def list_days(self) -> list[SettledDay]:
+        """The days that have been settled, newest first."""
+        async with self._books.reading() as connection:
+            rows = await connection.fetch(query("settlement.days"), DAYS_LISTED_MAX)
+        return [
+            SettledDay(row["day"].isoformat(), row["version"], row["made_at"], row["made_by"], row["hash"].hex())
+            for row in rows
+        ]
+
+    async def _rows(self, connection: Any, name: str, from_s: int, until_s: int) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await connection.fetch(
+            query(f"settlement.{name}"), float(from_s), float(until_s), timeout=MAKING_S_MAX
+        )
+        return rows
+
+
+MAKING_S_MAX = 300.0
+_TABLES: tuple[tuple[str, Any], ...] = (
+    ("taps", tuple[TapsLine, ...]),
+    ("fares", tuple[FareLine, ...]),
+    ("sales", tuple[SalesLine, ...]),
+)
+
+
+def _settlement(row: Any) -> Settlement:
+    return Settlement(
+        row["day"].isoformat(),
+        row["version"],
+        row["made_at"],
+        row["made_by"],
+        row["hash"].hex(),
+        msgspec.json.decode(row["document"], type=Document),
+    )
