@@ -206,7 +206,9 @@ class PurchaseApi:
             ("GET", "/api/v1/purchases/{purchase_id}", "public", self.get),
         ]
 
-    async def buy(self, *, body: PurchaseOrder, request: Any, idempotency_key: str | None) -> Purchase:
+    async def buy(
+        self, *, body: PurchaseOrder, request: Any, idempotency_key: str | None
+    ) -> Annotated[Purchase, "no-store"]:
         """Buy a ticket with a payment card; `payment` is pending where the acquirer has yet to answer: ask again."""
         purchases = self._open()
         # Whoever tries out stolen cards tries many from one place, or one in many places.
@@ -218,7 +220,7 @@ class PurchaseApi:
                 )
         return await purchases.buy(body, idempotency_key)
 
-    async def get(self, purchase_id: Annotated[str, Meta(pattern="^[a-p]{32}$")]) -> Purchase:
+    async def get(self, purchase_id: Annotated[str, Meta(pattern="^[a-p]{32}$")]) -> Annotated[Purchase, "no-store"]:
         """A purchase as it stands; its id is known to the buyer alone."""
         return await self._open().get(purchase_id)
 
