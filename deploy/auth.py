@@ -34,8 +34,13 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "alerts:acknowledge": frozenset({"dispatcher"}),
     "instructions:send": frozenset({"dispatcher"}),
     "advice:read": frozenset({"dispatcher"}),  # advice, instructions, controlled lines and decisions
+    "notices:write": frozenset({"dispatcher"}),  # what passengers are told
     "measures:read": frozenset({"dispatcher"}),
     "feed:change": frozenset(),  # an admin's alone: it changes the timetable of the whole city
+    "riders:export": frozenset(),
+    "riders:erase": frozenset(),
+    "settlements:read": frozenset(),  # an admin's alone, as all that is about a whole city's money
+    "settlements:make": frozenset(),
     "activity:read": frozenset({"dispatcher", "cashier"}),
     "products:read": frozenset({"cashier", "inspector", "validator", "vendor"}),
     "tickets:sell": frozenset({"cashier", "vendor"}),

@@ -29,6 +29,7 @@ WHEREABOUTS = "takt.whereabouts"
 FEED_SWITCH = "takt.feed.switch"
 FEED_SWITCHED = "takt.feed.switched"
 DISPATCH_NUMBERS = "takt.dispatch.numbers"
+ACCURACY = "takt.accuracy"
 TAPS = "takt.taps"
 
 PART_BYTES_MAX = 900_000  # under NATS's default payload limit of 1 MiB

@@ -49,6 +49,7 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
 @asynccontextmanager
 async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     """The engine, fed from the backbone and publishing to it."""
+    from deploy.accuracy import tell_accuracy
     from deploy.learnt import recall, remembered
     from deploy.orders import keep_orders, recall_orders
     from dispatch.history import History, HistorySettings
@@ -92,11 +93,13 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
             teller = asyncio.create_task(
                 tell_numbers(links, service, lambda: {**history.counters, **control.numbers}), name="dispatch numbers"
             )
+            scorer = asyncio.create_task(tell_accuracy(links, engine, service), name="link accuracy")
             try:
                 async with remembered(engine, service, learnt):
                     yield
             finally:
                 teller.cancel()
+                scorer.cancel()
                 await control.close()
     finally:
         sender.cancel()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -74,6 +74,10 @@ class Desk(Protocol):
         """Send an instruction down to its vehicle."""
 
 
+async def _no_notices() -> bytes:
+    return b""
+
+
 class DispatchApi:
     """Operations on a board, a network and a desk."""
 
@@ -93,6 +97,8 @@ class DispatchApi:
         self._atlas = Atlas(network)
         self._view: View | None = None
         self._json_feeds: dict[str, tuple[bytes, bytes]] = {}
+        self._alerts: tuple[bytes, bytes, bytes] | None = None
+        self.notices: Callable[[], Awaitable[bytes]] = _no_notices  # GTFS-Realtime entities of the notices that stand
         self.streams = Streams(board, clock, stream)
 
     def routes(self) -> list[tuple[Any, ...]]:
@@ -242,7 +248,7 @@ class DispatchApi:
 
     async def alerts_feed(self) -> Annotated[bytes, _PROTOBUF, _CHECKED]:
         """GTFS-Realtime Alerts."""
-        return self._latest().pb_alerts
+        return await self._alerts_message()
 
     async def vehicle_positions_json(self) -> Annotated[bytes, "application/json", _CHECKED]:
         """GTFS-Realtime VehiclePositions as JSON."""
@@ -254,7 +260,16 @@ class DispatchApi:
 
     async def alerts_feed_json(self) -> Annotated[bytes, "application/json", _CHECKED]:
         """GTFS-Realtime Alerts as JSON."""
-        return await self._json_feed("alerts", self._latest().pb_alerts)
+        return await self._json_feed("alerts", await self._alerts_message())
+
+    async def _alerts_message(self) -> bytes:
+        """What the engine found with what dispatchers wrote behind it: the same object while neither has changed."""
+        found, written = self._latest().pb_alerts, await self.notices()
+        if not written:
+            return found
+        if self._alerts is None or self._alerts[:2] != (found, written):
+            self._alerts = (found, written, found + written)
+        return self._alerts[2]
 
     async def _json_feed(self, name: str, message: bytes) -> bytes:
         """A feed as JSON, made once for each message and in a thread, because it takes its time."""

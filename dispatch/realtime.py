@@ -17,6 +17,7 @@ from google.transit import gtfs_realtime_pb2 as rt
 
 from dispatch.alerts import Alert
 from dispatch.network import EARTH_RADIUS_M, Network
+from dispatch.notices import Notice
 from dispatch.orders import Cancellation
 from dispatch.snapshot import TripUpdate, Vehicle
 
@@ -30,6 +31,8 @@ _TEXTS = {
     "gapped": ("A longer wait than planned", "Очікування довше, ніж за розкладом"),
     "off_route": ("A vehicle has left its route", "Транспорт відхилився від маршруту"),
 }
+_CAUSES: dict[str, Any] = dict(rt.Alert.Cause.items())
+_ALERT_EFFECTS: dict[str, Any] = dict(rt.Alert.Effect.items())
 _OCCUPANCY = dict(rt.VehiclePosition.OccupancyStatus.items())
 _INTERVALS = ("About {} min between vehicles; {} min planned.", "Інтервал близько {} хв; за розкладом {} хв.")
 _LANGUAGES = ("en", "uk")
@@ -198,6 +201,39 @@ def alerts(found: Iterable[Alert], context: Context) -> bytes:
             minutes = max(1, round(alert.headway_s / 60)), max(1, round(alert.scheduled_headway_s / 60))
             _translate(entity.alert.description_text, tuple(text.format(*minutes) for text in _INTERVALS))
     return _bytes(message)
+
+
+def notice_entities(notices: Iterable[Notice]) -> bytes:
+    """What dispatchers tell passengers, as entities alone: bytes to be put behind those of an Alerts message.
+
+    A repeated field may lie in pieces (Protocol Buffers, encoding), so what is joined is one message again.
+    """
+    message = rt.FeedMessage()
+    for notice in notices:
+        entity = message.entity.add()
+        entity.id = f"n:{notice.id}"
+        alert = entity.alert
+        period = alert.active_period.add()
+        period.start = int(notice.from_)
+        if notice.until is not None:
+            period.end = math.ceil(notice.until)
+        # Stops with routes: those routes at those stops.
+        for stop_id in notice.stop_ids or [""]:
+            for route_id in notice.route_ids or [""]:
+                if stop_id or route_id:
+                    informed = alert.informed_entity.add()
+                    if route_id:
+                        informed.route_id = route_id
+                    if stop_id:
+                        informed.stop_id = stop_id
+        for trip_id in notice.trip_ids:
+            alert.informed_entity.add().trip.trip_id = trip_id
+        alert.cause = _CAUSES[notice.cause]
+        alert.effect = _ALERT_EFFECTS[notice.effect]
+        _translate(alert.header_text, [getattr(notice.header, language) for language in _LANGUAGES])
+        _translate(alert.description_text, [getattr(notice.description, language) for language in _LANGUAGES])
+    encoded: bytes = message.SerializePartialToString()
+    return encoded
 
 
 def to_json(message: bytes) -> bytes:
