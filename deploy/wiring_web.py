@@ -98,9 +98,13 @@ async def _web(
     send: Callable[[str, wire.Instruction], bool],
     announcer: Announcer | None = None,
 ) -> AsyncIterator[WebServer]:
+    from deploy.accuracy import hear_accuracy
+    from dispatch.accuracy_api import AccuracyApi
     from dispatch.api import DispatchApi
     from dispatch.control_api import ControlApi
     from dispatch.history_read import HistoryReader
+    from dispatch.notices_api import NoticesApi
+    from dispatch.notices_store import PostgresNotices
     from dispatch.playback import PlaybackApi
     from sql.pool import open_pool
     from ticketing.api import TicketingApi
@@ -123,6 +127,11 @@ async def _web(
     fleet.streams.control = controls
     decided = ControlApi(controls, control, time.time, reader)
     feeds.followers.append(fleet.use_network)
+    heard = await hear_accuracy(links, grounds.registry)
+    notices = NoticesApi(PostgresNotices(pool), network, time.time)
+    fleet.notices = notices.entities
+    feeds.followers.append(notices.use_network)
+    metrics.expose(grounds.registry, "notices", lambda: notices.counters)
     playback = PlaybackApi(reader, network.feed_version, time.time)
     metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
     streams = fleet.streams
@@ -148,6 +157,8 @@ async def _web(
                     decided,
                     feeds,
                     playback,
+                    AccuracyApi(lambda: heard.reply),
+                    notices,
                     tickets,
                     WalletApi(service),
                     *sale,
