@@ -10,7 +10,7 @@ import msgspec
 
 from ticketing.city_schema import Cap, Extension
 from ticketing.city_tariff import CityTariff
-from ticketing.days import month_start, week_start
+from ticketing.days import WEEKDAYS, month_start, week_start
 from ticketing.fares import Leg
 
 _SCOPES_MAX = 20_000
@@ -69,6 +69,13 @@ def is_for(cap: Cap, category: str | None, media: str | None, tariff: CityTariff
     """Whether a cap is for a rider of a category with a medium."""
     rider = category or tariff.default_category
     return (not cap.categories or rider in cap.categories) and (not cap.media or media in cap.media)
+
+
+def runs_on(cap: Cap, day: date) -> bool:
+    """Whether a cap holds on a service day at all."""
+    if day in cap.not_on:
+        return False
+    return day in cap.also_on or not cap.weekdays or WEEKDAYS[day.weekday()] in cap.weekdays
 
 
 def opening(caps: Sequence[Cap], carried: Mapping[str, Spent], day: date, tariff: CityTariff) -> dict[str, Spent]:

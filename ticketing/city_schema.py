@@ -111,7 +111,10 @@ class Category(NamedEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Hours(Entry, frozen=True, forbid_unknown_fields=True):
-    """A half-open span of the day by the clock, on some weekdays; `until` 24:00 is midnight."""
+    """A half-open span of the day by the clock, on some weekdays; `until` 24:00 is midnight.
+
+    A night, such as 22:00 to 05:00, belongs to the days on which it begins.
+    """
 
     start: str = "00:00"
     until: str = "24:00"
@@ -140,11 +143,11 @@ class Fare(NamedEntry, frozen=True, forbid_unknown_fields=True):
 class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """Changing within a half-open time; empty lists mean any group of fares and any medium.
 
-    pays: "extra" (price_minor instead of the ride's fare), "difference" (up to the dearer fare) or "discount" (the
-    ride's fare less price_minor); a ride's own fare is paid where that is cheaper. counted_from: "boarding" or "exit"
-    of the journey's first ride, "last_boarding" or "last_exit" of the ride before; counted_to: "boarding" or "exit".
-    from_full_minutes 60 counts from the next full hour. Not joined: a way back unless return_trips, a route ridden
-    before unless same_route, a second ride on a network of once_on.
+    pays: "extra" (price_minor instead of the ride's fare), "difference" (up to the dearer fare), "discount" (the ride's
+    fare less price_minor) or "total" (the journey costs price_minor in all); a ride's own fare is paid where that is
+    cheaper. counted_from: "boarding" or "exit" of the journey's first ride, "last_boarding" or "last_exit" of the ride
+    before; counted_to: "boarding" or "exit". from_full_minutes 60 counts from the next full hour. Not joined: a way
+    back unless return_trips, a route ridden before unless same_route, a second ride on a network of once_on.
     """
 
     minutes: int
@@ -167,7 +170,9 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
 class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two rides that count as one where the second begins at one of these stops or stations within so many minutes.
 
-    Without stops it begins where the first ended, or with anywhere = true wherever it likes; distances add up.
+    Without stops it begins where the first ended, or with anywhere = true wherever it likes; distances add up. Of one
+    journey there are at most rides_max rides, begun within total_minutes of the first; none is on a route ridden before
+    unless same_route, or the second on a network of once_on.
     """
 
     networks: Ids = ()
@@ -175,14 +180,19 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_stops: Ids = ()
     anywhere: bool = False
     minutes: int | None = None
+    rides_max: int | None = None
+    total_minutes: int | None = None
+    same_route: bool = True
+    once_on: Ids = ()
 
 
 class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """The most that rides of a scope cost in a period, or what rides cost after so many.
 
     period: day, week, month, or rolling with rolling_days (service days) or rolling_hours (up to 24), which begins with
-    the first ride that is charged. A ride is in scope when
-    it is on one of `networks` and within `within` (empty: any), or on one of `anywhere`; and when it starts in `hours`.
+    the first ride that is charged. A ride is in scope when it is on one of `networks` and within `within` (empty: any),
+    or on one of `anywhere`; and when it starts in `hours`. A cap of a day holds on service days of `weekdays` (empty:
+    all) and on those of also_on, but not on those of not_on.
     """
 
     period: str
@@ -197,6 +207,9 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     hours: str | None = None
     media: Ids = ()
     categories: Ids = ()
+    weekdays: Ids = ()
+    also_on: tuple[date, ...] = ()
+    not_on: tuple[date, ...] = ()
 
 
 class Extension(NamedEntry, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import time, timedelta
 from functools import cached_property
 from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -57,6 +57,7 @@ from ticketing.fares import (
 )
 from ticketing.money import MINOR_MAX, check_currency
 
+_PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CLOCK = re.compile(r"(\d\d):([0-5]\d)")
 
@@ -353,6 +354,10 @@ class _Checker:
         spans = (cap.rolling_days is not None) + (cap.rolling_hours is not None)
         if spans != (cap.period == "rolling"):
             self._fail(where, "rolling_days", "give it, or rolling_hours, with the period rolling, and only there")
+        if (cap.weekdays or cap.also_on or cap.not_on) and cap.period != "day":
+            self._fail(where, "weekdays", "give it with the period day, and only there")
+        for day in cap.weekdays:
+            self._one_of(f"{where}.weekdays", "", day, WEEKDAYS)
         self._price(where, cap.amount_minor or 0, "amount_minor")
         self._range(where, "after_rides", cap.after_rides, 1, 10_000)
         self._range(where, "then_percent", cap.then_percent, 0, 100)
@@ -445,7 +450,7 @@ class _Checker:
         self._range(where, "from_full_minutes", transfer.from_full_minutes, 0, 60)
         if transfer.changes_max == 0 or transfer.changes_max < -1:
             self._fail(where, "changes_max", "write -1 for no limit, or 1 and more")
-        self._one_of(where, "pays", transfer.pays, ("extra", "difference", "discount"))
+        self._one_of(where, "pays", transfer.pays, ("extra", "difference", "discount", "total"))
         events = ("boarding", "exit", "last_boarding", "last_exit")
         self._one_of(where, "counted_from", transfer.counted_from, events)
         self._one_of(where, "counted_to", transfer.counted_to, ("boarding", "exit"))
@@ -460,7 +465,7 @@ class _Checker:
             to_groups=frozenset(to_groups),
             limit_s=transfer.minutes * 60,
             limit_from=LimitFrom({(0, 1): 0, (0, 0): 1, (1, 0): 2, (1, 1): 3}[int(from_exit), int(to_exit)]),
-            pays={"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B}[transfer.pays],
+            pays=_PAYS[transfer.pays],
             product=transfer.id,
             count=transfer.changes_max,
             chained=not transfer.counted_from.startswith("last_"),
@@ -482,20 +487,38 @@ class _Checker:
         self._range(where, "minutes", join.minutes, 1, 1440)
         if join.anywhere and (join.from_stops or join.minutes is None):
             self._fail(where, "anywhere", "give it with minutes, and without stops")
+        self._known(where, "once_on", join.once_on, self._networks)
+        self._range(where, "rides_max", join.rides_max, 2, 100)
+        self._range(where, "total_minutes", join.total_minutes, 1, 1440)
         network = join.networks[0] if join.networks else None
-        within_s = join.minutes * 60 if join.minutes is not None else None
-        return JoinRule(network, network, frozenset(join.from_stops), frozenset(join.to_stops), within_s, join.anywhere)
+        return JoinRule(
+            network,
+            network,
+            frozenset(join.from_stops),
+            frozenset(join.to_stops),
+            join.minutes * 60 if join.minutes is not None else None,
+            join.anywhere,
+            join.rides_max,
+            join.total_minutes * 60 if join.total_minutes is not None else None,
+            join.same_route,
+            frozenset(join.once_on),
+        )
 
     def _timeframes(self, hours: Hours) -> tuple[Timeframe, ...]:
         where = f"hours {hours.id!r}"
         start_s, until_s = self._seconds(hours.start, f"{where}.start"), self._seconds(hours.until, f"{where}.until")
         for day in hours.weekdays:
             self._one_of(where, "weekdays", day, WEEKDAYS)
-        if start_s >= until_s:
-            self._fail(where, "until", "it is not after start: write a night as two entries")
+        if start_s == until_s:
+            self._fail(where, "until", "it is the same as start: the span would be empty")
         weekdays = frozenset(WEEKDAYS.index(day) for day in hours.weekdays)
         also, less = frozenset(hours.also_on), frozenset(hours.not_on)
-        return (Timeframe(start_s, until_s, weekdays, added=also, removed=less),)
+        if start_s < until_s:
+            return (Timeframe(start_s, until_s, weekdays, added=also, removed=less),)
+        evening = Timeframe(start_s, 86_400, weekdays, added=also, removed=less)
+        next_days = frozenset((day + 1) % 7 for day in weekdays)
+        also, less = (frozenset(day + timedelta(days=1) for day in days) for days in (also, less))
+        return (evening, Timeframe(0, until_s, next_days, added=also, removed=less))
 
 
 def _prices(minor: int, categories: Ids, media: Ids) -> tuple[Price, ...]:

@@ -33,12 +33,16 @@ class LimitFrom(IntEnum):
 
 
 class Pays(IntEnum):
-    """How a transfer is paid: the three ways of the standard (fare_transfer_type), and paying up to the dearer fare."""
+    """How a transfer is paid: the three ways of the standard (fare_transfer_type), and two of our own.
+
+    DIFFERENCE pays up to the dearer fare, TOTAL up to what the product says that the whole journey costs.
+    """
 
     A_AB = 0
     A_AB_B = 1
     AB = 2
     DIFFERENCE = 3
+    TOTAL = 4
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -172,7 +176,8 @@ class TransferRule:
 class JoinRule:
     """Two consecutive legs that count as one (fare_leg_join_rules).
 
-    within_s (half-open, None: no limit) and anywhere (whatever the stops) are ours.
+    within_s (half-open, None: no limit), anywhere (whatever the stops), and what a journey may be made of are ours:
+    at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once.
     """
 
     from_network: str | None = None
@@ -181,6 +186,10 @@ class JoinRule:
     to_stops: Words = NONE
     within_s: int | None = None
     anywhere: bool = False
+    rides_max: int | None = None
+    total_s: int | None = None
+    same_route: bool = True
+    once_on: Words = NONE
 
 
 @dataclass(frozen=True, slots=True)

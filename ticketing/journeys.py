@@ -135,25 +135,42 @@ def _ride(entry: FareTap, last: FareTap, kind: RideKind, tariff: CityTariff) -> 
 def _joined(rides: list[Ride], rules: Sequence[JoinRule], tariff: CityTariff) -> list[Ride]:
     """Consecutive rides that a rule joins, as one effective leg: the standard's fare_leg_join_rules."""
     joined: list[Ride] = []
+    parts: list[Leg] = []  # what the last one is made of
     for ride in rides:
         before = joined[-1] if joined else None
         if before is not None and before.kind == ride.kind == "ride" and before.companions == ride.companions:
             one, two = before.leg, ride.leg
-            if any(_joins(rule, one, two, tariff) for rule in rules):
-                leg = msgspec.structs.replace(
-                    one,
-                    taps=one.taps + two.taps,
-                    network=one.network if one.network == two.network else None,  # as the standard matches them
-                    end_s=two.end_s,
-                    to_areas=two.to_areas,
-                    to_stop=two.to_stop,
-                    via_areas=one.via_areas | two.via_areas | _if_one(one.to_areas) | _if_one(two.from_areas),
-                    distance_m=None if None in (one.distance_m, two.distance_m) else _sum(one, two),
-                )
-                joined[-1] = Ride(leg, "ride", before.companions)
+            if any(_may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) for rule in rules):
+                joined[-1] = Ride(_merged(one, two), "ride", before.companions)
+                parts.append(two)
                 continue
         joined.append(ride)
+        parts = [ride.leg]
     return joined
+
+
+def _merged(one: Leg, two: Leg) -> Leg:
+    return msgspec.structs.replace(
+        one,
+        taps=one.taps + two.taps,
+        network=one.network if one.network == two.network else None,  # as the standard matches them
+        end_s=two.end_s,
+        to_areas=two.to_areas,
+        to_stop=two.to_stop,
+        via_areas=one.via_areas | two.via_areas | _if_one(one.to_areas) | _if_one(two.from_areas),
+        distance_m=None if None in (one.distance_m, two.distance_m) else _sum(one, two),
+    )
+
+
+def _may_be_one(rule: JoinRule, parts: Sequence[Leg], two: Leg) -> bool:
+    """Whether a journey of these rides may have this one as well."""
+    if rule.rides_max is not None and len(parts) >= rule.rides_max:
+        return False
+    if rule.total_s is not None and not two.start_s < parts[0].start_s + rule.total_s:
+        return False
+    if not rule.same_route and two.route_id is not None and any(part.route_id == two.route_id for part in parts):
+        return False
+    return two.network not in rule.once_on or all(part.network != two.network for part in parts)
 
 
 def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_for, opening
+from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_for, opening, runs_on
 from ticketing.city_schema import Extension, Name, Pass, Surcharge, Valid
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
@@ -449,7 +449,8 @@ def _cap(
     fares: Sequence[_Fare], number: int, day: date, tariff: CityTariff, account: Account, spent: Mapping[str, Spent]
 ) -> dict[str, Spent]:
     """Lower what the rides cost by the caps that are for this rider; the caps' periods after them."""
-    caps = [cap for cap in tariff.caps if is_for(cap, account.category if number == 0 else None, account.media, tariff)]
+    category = account.category if number == 0 else None
+    caps = [cap for cap in tariff.caps if is_for(cap, category, account.media, tariff) and runs_on(cap, day)]
     if not caps:
         return dict(spent)
     before = opening(caps, spent, day, tariff)

@@ -79,7 +79,9 @@ def _transfer(
     earlier = before[place]
     if not earlier.group or not option.group or not (consecutive or rule.between_others):
         return None
-    anchor = earlier.anchor if rule.chained and earlier.rule == rule.id else place
+    # A city's own rules count from the journey's first ride, whichever of them joined the rides between.
+    same_journey = earlier.rule is not None if rule.optional else earlier.rule == rule.id
+    anchor = earlier.anchor if rule.chained and same_journey else place
     if anchor < 0 or not within_limit(rule, before[anchor].leg, leg, table.zone):
         return None
     if rule.count > 0 and rule.chained:
@@ -94,6 +96,14 @@ def _transfer(
         if price is None:
             return None
         extra = price[0]
+    adds = _adds(rule, extra, option, earlier, [one for one in before[anchor:] if one.anchor == anchor])
+    return Linked(
+        leg, option.group, option.product, option.minor, option.full_minor, adds, anchor, rule.id, rule.product
+    )
+
+
+def _adds(rule: TransferRule, extra: int, option: LegFare, earlier: Linked, journey: Sequence[Linked]) -> int:
+    """What the ride adds to its journey, which cost what its rides added so far; extra is the transfer's own price."""
     match rule.pays:
         case Pays.A_AB:
             adds = extra
@@ -102,13 +112,10 @@ def _transfer(
         case Pays.AB:
             adds = extra - earlier.adds_minor if earlier.rule is None else extra
         case Pays.DIFFERENCE:
-            paid = sum(linked.adds_minor for linked in before[anchor:] if linked.anchor == anchor)
-            adds = max(0, option.minor - paid) + extra
-    if rule.optional:
-        adds = max(0, adds)
-    return Linked(
-        leg, option.group, option.product, option.minor, option.full_minor, adds, anchor, rule.id, rule.product
-    )
+            adds = max(0, option.minor - sum(one.adds_minor for one in journey)) + extra
+        case Pays.TOTAL:
+            adds = max(0, extra - sum(one.adds_minor for one in journey))
+    return max(0, adds) if rule.optional else adds
 
 
 def _may_join(rule: TransferRule, leg: Leg, anchor: int, before: Sequence[Linked]) -> bool:
