@@ -10,6 +10,7 @@ import type { Attempt, Product, Receipt, Ticket } from './types'
 
 /** Between one request and the next; the last one for ever, while the page is open. */
 const WAITS_S = [1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 30]
+/** One request in so many sends the purchase again; the others only look how it stands. */
 const SEND_EVERY = 4
 /** So many requests without an answer, and the page says that it does not know. */
 const UNSURE_AFTER = 5
@@ -40,6 +41,8 @@ const paid = (purchase: Purchase): purchase is Paid => purchase.id !== null && p
 
 const others = 'BroadcastChannel' in window ? new BroadcastChannel('takt-wallet') : null
 let driving = false
+/** The attempt whose first request has had no other fate yet: a refusal of it says that nothing was bought. */
+let unsent: string | null = null
 
 /** Starts to buy; a second tap while one purchase is under way does nothing. */
 export async function buy(product: Product, methodToken: string): Promise<void> {
@@ -59,6 +62,7 @@ export async function buy(product: Product, methodToken: string): Promise<void> 
     }
     setState({ attempt, progress: 'sending', outcome: null })
     await keepAttempt(attempt)
+    unsent = key
     void navigator.storage?.persist?.().catch(() => false) // a browser short of room should not throw tickets away
   } catch (error) {
     setState({ attempt: null, outcome: { kind: 'refused', status: 0, reason: String(error) } })
@@ -100,11 +104,13 @@ async function settle(attempt: Attempt): Promise<void> {
       if (paid(body)) return await finish(attempt, body)
       if (body.payment !== 'pending') throw new RequestError(402, body.reason ?? '')
       await noteId(attempt, body)
+      unsent = null
       unanswered = 0
       setState({ progress: 'pending', online: true })
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
       if (await decided(attempt, error)) return
+      unsent = null
       if (++unanswered >= UNSURE_AFTER) setState({ progress: 'unsure' })
     }
     await pause(WAITS_S[Math.min(tries, WAITS_S.length - 1)]!)
@@ -150,15 +156,15 @@ async function finish(attempt: Attempt, purchase: Paid): Promise<void> {
   if (view.at === 'product' || view.at === 'shop') location.replace(`#/t/${ticket.id}`)
 }
 
-/** Whether an error decides the attempt. What may pass by itself does not: no network, too many requests, a server ill. */
+/** Whether an error decides the attempt. What may pass by itself does not: no network, too many requests, a server ill.
+ *  Once a request is out, nothing but the bank's own word does: an earlier one may have been paid for. */
 async function decided(attempt: Attempt, error: RequestError): Promise<boolean> {
   setState({ online: error.status > 0 })
+  const declined = error.status === 402
   const passing = error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500
-  // A purchase that the server has just taken may not be readable everywhere yet.
-  if (passing || (error.status === 404 && attempt.purchaseId)) return false
+  if (passing || (!declined && attempt.key !== unsent)) return false
   await dropAttempt(attempt.key)
   others?.postMessage('changed')
-  const declined = error.status === 402
   setState({
     attempt: null,
     outcome: declined ? { kind: 'declined', reason: error.message } : { kind: 'refused', status: error.status, reason: error.message },

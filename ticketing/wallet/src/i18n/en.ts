@@ -58,9 +58,8 @@ export const en = {
   declinedHint: 'Nothing was charged. Try another card.',
   declinedWhy: {
     insufficient_funds: 'There is not enough money on the card.',
-    expired_card: 'The card has expired.',
-    lost_card: 'The bank has blocked this card.',
-    unverified: 'The bank could not verify the card.',
+    card_not_active: 'The card is not active.',
+    do_not_honour: 'The bank gives no reason.',
   } as Record<string, string>,
   refused: 'The ticket was not sold',
   refusedHint: 'Nothing was charged.',

@@ -63,9 +63,8 @@ export const uk: Messages = {
   declinedHint: 'Гроші не списано. Спробуйте іншу картку.',
   declinedWhy: {
     insufficient_funds: 'На картці замало грошей.',
-    expired_card: 'Строк дії картки минув.',
-    lost_card: 'Банк заблокував цю картку.',
-    unverified: 'Банк не зміг перевірити картку.',
+    card_not_active: 'Картка не активна.',
+    do_not_honour: 'Банк не назвав причини.',
   },
   refused: 'Квиток не продано',
   refusedHint: 'Гроші не списано.',
