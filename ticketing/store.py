@@ -214,15 +214,16 @@ def _receipts(readings: Sequence[Reading], through: dict[Boot, int | None]) -> l
 def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...]]:
     """The batch as rows of the database's type tap_given; rounds number the taps of one medium."""
     seen: Counter[object] = Counter()
-    networks: dict[str, str] = {}
+    networks: dict[tuple[str, str | None], str] = {}
     rows: list[tuple[object, ...]] = []
     for ord_, reading in enumerate(readings):
         tap, medium = reading.tap, reading.medium
         if medium is not None:
             seen[medium] += 1
-        if tap.operator not in networks:
-            networks[tap.operator] = _array_literal(tariff.networks_of(tap.operator))
-        rows.append(_row(ord_, seen[medium] or 1, reading, networks[tap.operator]))
+        line = (tap.operator, reading.route_id)
+        if line not in networks:
+            networks[line] = _array_literal(tariff.networks_of(*line))
+        rows.append(_row(ord_, seen[medium] or 1, reading, networks[line]))
     return rows
 
 

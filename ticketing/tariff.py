@@ -76,13 +76,29 @@ class Tariff:
             TRIPS, _TRIPS_NAME, self.trips.cost_minor(trips), months, trips, self.trips.networks or (EVERYWHERE,)
         )
 
-    def networks_of(self, operator: str) -> tuple[str, ...]:
-        """The networks that an operator's vehicles belong to; "*" is always one of them."""
-        return self._networks_by_operator.get(operator, self._networks_of_all)
+    def networks_of(self, operator: str, route_id: str | None = None) -> tuple[str, ...]:
+        """The networks that a vehicle of an operator belongs to while it is on a route; "*" is always one of them.
+
+        A route that some network names belongs to those that do, any other to its operator's. Where nobody knows the
+        route it may be any: a rider is not refused for what we do not know.
+        """
+        if route_id in self._networks_by_route:
+            return self._networks_by_route[route_id]
+        networks = self._networks_by_operator.get(operator, self._networks_of_all)
+        return networks if route_id is not None else tuple(dict.fromkeys((*networks, *self._networks_with_routes)))
 
     def valid_until_s(self, product: Product, start_s: int) -> int:
         """The end of the half-open validity [start_s, end), Unix seconds."""
         return product.valid.end_s(start_s, self.service_day_start, self.zone)
+
+    @cached_property
+    def _networks_with_routes(self) -> tuple[str, ...]:
+        return tuple(n.id for n in self.networks.values() if n.routes)
+
+    @cached_property
+    def _networks_by_route(self) -> dict[str | None, tuple[str, ...]]:
+        routes = {route for network in self.networks.values() for route in network.routes}
+        return {route: (EVERYWHERE, *(n.id for n in self.networks.values() if route in n.routes)) for route in routes}
 
     @cached_property
     def _networks_of_all(self) -> tuple[str, ...]:

@@ -74,6 +74,23 @@ def test_networks_by_operator():
     assert tariff.networks_of("other") == ("*", "city")
 
 
+def test_networks_by_route():
+    networks = """
+[[network]]
+id = "night"
+routes = ["n1", "n2"]
+
+[[network]]
+id = "fast"
+routes = ["n2"]
+"""
+    tariff = parse_tariff(product() + networks, "t.toml")
+    assert tariff.networks_of("kpt", "5") == ("*", "trams", "city")
+    assert tariff.networks_of("kpt", "n1") == ("*", "night")
+    assert tariff.networks_of("other", "n2") == ("*", "night", "fast")
+    assert tariff.networks_of("other") == ("*", "city", "night", "fast")  # nobody knows which route it is on
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
