@@ -18,6 +18,7 @@ from dispatch.schemas import TEXT_CHARS_MAX
 
 DECISIONS_S_MAX = 31 * 86_400.0
 DECISIONS_MAX = 1000
+YEAR_10000_S = 253_402_300_800.0  # what a date can hold
 _READ, _ACT = "advice:read", "instructions:send"
 _NEVER_KEPT = "no-store"
 
@@ -170,7 +171,7 @@ class ControlApi:
         """
         until_s = self._clock() + 1.0 if to is None else to
         since_s = until_s - 3600.0 if from_ is None else from_
-        if not 0 <= since_s < until_s or until_s - since_s > DECISIONS_S_MAX:
+        if not 0 <= since_s < until_s <= YEAR_10000_S or until_s - since_s > DECISIONS_S_MAX:
             raise Problem(422, "Invalid request", "`from` must be before `to`, by 31 days at the most (Unix seconds).")
         if self._history is None:
             raise Problem(503, "Not ready", "Without a database no decisions are kept.")

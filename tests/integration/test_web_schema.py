@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +24,12 @@ from schemathesis.specs.openapi.checks import (
 from deploy.auth import PERMISSIONS, ROLES
 from deploy.instance import Instance
 from deploy.web import routes_of
+from dispatch.control import OFFERED
+from dispatch.control_api import ControlApi
+from dispatch.control_board import ControlBoard
+from dispatch.history_read import HistoryReader
 from sql.pool import open_pool
+from tests.integration.control_desk import LocalControl, bunched_pair
 from tests.integration.web_running import Running, running_web
 from ticketing.api import TicketingApi
 from ticketing.config import DEFAULT_TARIFF
@@ -78,9 +84,12 @@ async def running_product(folder: Path, database: str) -> AsyncIterator[Running]
     pool = await open_pool(database, size_max=4)
     try:
         card_keys = ensure_card_keys(instance.card_keys_path)
+        line, shown = bunched_pair(), ControlBoard(msgspec.json.encode(OFFERED))
+        shown.publish(line.controller.published)
+        control = ControlApi(shown, LocalControl(line, shown), time.time, HistoryReader(pool, "UTC"))
         async with (
             Ticketing(pool, keys, tariff, card_keys=card_keys) as service,
-            running_web(folder, more=[TicketingApi(service)], per_address=None, per_subject=None) as running,
+            running_web(folder, more=[TicketingApi(service), control], per_address=None, per_subject=None) as running,
         ):
             yield running
     finally:
