@@ -13,6 +13,8 @@ import msgspec
 from sql import query
 from ticketing.errors import Problem
 from ticketing.ledger import Transfer
+from ticketing.masking import mask_text
+from ticketing.payment import operation_key
 from ticketing.store import AWAY, Store
 
 KEY_CHARACTERS_MAX = 200
@@ -60,6 +62,8 @@ class Books:
                 return await act(connection)
         if not 0 < len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
             raise Problem(400, "Bad Idempotency-Key", f"it has 1 to {KEY_CHARACTERS_MAX} printable characters")
+        if mask_text(key) != key:  # what could be a card number is kept as its hash
+            key = operation_key("key", key)
         request_hash = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
         async with self.writing() as connection:
             await connection.execute(query("desk.claim"), subject, key)
@@ -89,8 +93,9 @@ async def book(
 
 
 async def audit(connection: Any, subject: str, action: str, what: str, **details: object) -> None:
-    """Write down who did what."""
-    await connection.execute(query("desk.audit"), subject, action, what, msgspec.json.encode(details).decode())
+    """Write down who did what, without what could be a card number."""
+    safe = {name: mask_text(value) if isinstance(value, str) else value for name, value in details.items()}
+    await connection.execute(query("desk.audit"), subject, action, what, msgspec.json.encode(safe).decode())
 
 
 def _away() -> Problem:

@@ -14,6 +14,7 @@ from ticketing.books import Books, Done, audit, book
 from ticketing.card import CardKeys
 from ticketing.desk import Desk, Order, parse_card_uid
 from ticketing.errors import Problem
+from ticketing.masking import mask_text
 from ticketing.money import MINOR_MAX, Money
 from ticketing.tariff import Tariff
 
@@ -134,7 +135,7 @@ class CardDesk:
         uid = parse_card_uid(uid_text)
         await self.get_card(uid_text)
         async with self._books.writing() as connection:
-            await connection.fetchval(query("lists.deny"), "card", uid, removed, reason)
+            await connection.fetchval(query("lists.deny"), "card", uid, removed, mask_text(reason))
             await audit(connection, subject, "unblock" if removed else "block", f"card:{uid.hex()}", reason=reason)
         return await self.get_card(uid_text)
 

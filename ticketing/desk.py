@@ -21,6 +21,7 @@ from ticketing.credential import Claims, issue_jwt, issue_qr
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
 from ticketing.keyset import DeviceKey, device_key_from_jwk
+from ticketing.masking import mask_text
 from ticketing.money import Money
 from ticketing.operations import return_purchase
 from ticketing.tariff import Product, Tariff
@@ -189,7 +190,7 @@ class Desk:
                 await _reverse_sale(connection, uuid, subject)
                 await return_purchase(connection, uuid, self._clock())
             wanted = {"revoke": "revoked", "refund": "revoked", "suspend": "suspended", "resume": "valid"}[action]
-            await connection.execute(query("tickets.set_status"), uuid, wanted, reason)
+            await connection.execute(query("tickets.set_status"), uuid, wanted, mask_text(reason))
             await audit(connection, subject, action, f"ticket:{uuid}", reason=reason)
             return Done()
 
