@@ -97,8 +97,8 @@ class BankApi:
         """Method, path, permission and handler."""
         account = "/api/v1/bank-accounts/{account_id}"
         return [
-            ("POST", "/api/v1/bank-accounts/search", "tickets:read", self.search),
-            ("GET", account, "tickets:read", self.get),
+            ("POST", "/api/v1/bank-accounts/search", "accounts:read", self.search),
+            ("GET", account, "accounts:read", self.get),
             ("POST", f"{account}/refund", "tickets:change", self.refund),
             ("POST", f"{account}/recover", "public", self.recover),
         ]
