@@ -32,9 +32,11 @@ from deploy.status import InstanceInfo, StatusApi
 from deploy.users import Users
 from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
+from deploy.wiring_books import city_books
 from deploy.wiring_dispatch import board_from
 from deploy.wiring_payments import selling
 from deploy.wiring_rating import receipts
+from deploy.wiring_wallet import wallet
 from dispatch.board import Board
 from dispatch.network import Network
 from gateway import wire
@@ -108,7 +110,6 @@ async def _web(
     from dispatch.playback import PlaybackApi
     from sql.pool import open_pool
     from ticketing.api import TicketingApi
-    from ticketing.wallet_api import WalletApi
 
     settings, instance = grounds.settings, grounds.instance
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
@@ -150,6 +151,7 @@ async def _web(
         async with (
             feeds,
             selling(grounds, service) as sale,
+            city_books(grounds, service, each_night=announcer is not None) as books,
             WebServer(
                 [
                     status,
@@ -160,8 +162,9 @@ async def _web(
                     AccuracyApi(lambda: heard.reply),
                     notices,
                     tickets,
-                    WalletApi(service),
+                    wallet(grounds, service),
                     *sale,
+                    *books,
                     *receipts(grounds, service),
                 ],
                 options,
