@@ -118,7 +118,7 @@ export function currentInstruction(instructions: Instruction[], operatorId: stri
   let newest: Instruction | null = null
   for (const one of instructions) {
     if (one.vehicle_id !== vehicleId || one.operator_id !== operatorId) continue
-    const endedAt = one.done_at ?? one.expired_at ?? (one.state === 'failed' ? one.created_at : null)
+    const endedAt = one.done_at ?? one.expired_at ?? (one.kind === 'message' ? one.read_at : null) ?? (one.state === 'failed' ? one.created_at : null)
     if (endedAt !== null && nowS - endedAt > TOLD_S) continue
     if (!newest || one.created_at > newest.created_at) newest = one
   }

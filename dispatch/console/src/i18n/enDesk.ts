@@ -169,7 +169,7 @@ export const desk = {
     stops: 'Stops',
     trips: 'Trips',
     add: 'Add',
-    whole: 'All stops',
+    ownWords: 'In your own words',
     from: 'From',
     until: 'Until',
     now: 'now',

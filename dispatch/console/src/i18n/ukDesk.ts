@@ -174,7 +174,7 @@ export const desk: DeskMessages = {
     stops: 'Зупинки',
     trips: 'Рейси',
     add: 'Додати',
-    whole: 'Усі зупинки',
+    ownWords: 'Своїми словами',
     from: 'Від',
     until: 'До',
     now: 'зараз',

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { NoticeTemplate, PassengerNotice } from '../data/deskTypes'
 import { closeNotice, filled, inForce, loadTemplates, publishNotice } from '../data/notices'
-import { getState, useStore } from '../data/store'
+import { getState, useStore, type Language } from '../data/store'
 import { useFormat, useMessages } from '../i18n'
 import { useAttempt } from '../ui/attempt'
 import { LineBadge } from '../ui/badges'
@@ -97,6 +97,12 @@ function Preview({ template, values }: { template: NoticeTemplate; values: Recor
   )
 }
 
+/** What the list calls a template: its header, unless that is all left to the dispatcher. */
+function nameOf(template: NoticeTemplate, language: Language, ownWords: string): string {
+  const header = template.header[language] || template.header.en
+  return /^\{\w+\}$/.test(header) ? ownWords : header.replace(/\{\w+\}/g, '…')
+}
+
 /** Where the form begins: with what is selected on the page. */
 function fromSelection(): { routes: string[]; stops: string[]; trips: string[] } {
   const { selectedRoute } = getState()
@@ -137,7 +143,9 @@ function Make({ templates }: { templates: NoticeTemplate[] }) {
     setTried(true)
     if (nothing) return
     const from = Math.floor(serverNow())
-    const draft = { template: template.id, route_ids: chosen.routes, stop_ids: chosen.stops, trip_ids: chosen.trips, from, until: untilOf(until, from, zone), values }
+    // Values that belong to a template chosen before are not this one's.
+    const own = Object.fromEntries(template.fields.map(({ name }) => [name, (values[name] ?? '').trim()]))
+    const draft = { template: template.id, route_ids: chosen.routes, stop_ids: chosen.stops, trip_ids: chosen.trips, from: null, until: untilOf(until, from, zone), values: own }
     if (await attempt(() => publishNotice(draft), text.published)) {
       setValues({})
       setTried(false)
@@ -148,7 +156,7 @@ function Make({ templates }: { templates: NoticeTemplate[] }) {
       <div class="form__row">
         <label>{text.template}
           <select class="input" name="template" value={template.id} onChange={(event) => setTemplateId(event.currentTarget.value)}>
-            {templates.map((one) => <option key={one.id} value={one.id}>{filled(one.header[language], {})}</option>)}
+            {templates.map((one) => <option key={one.id} value={one.id}>{nameOf(one, language, text.ownWords)}</option>)}
           </select>
         </label>
         <label>{text.until}

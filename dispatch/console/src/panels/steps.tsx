@@ -6,6 +6,9 @@ import type { Format } from '../i18n'
 
 const STEPS = ['sent', 'delivered', 'read', 'done'] as const
 
+/** A message has reached its end when it has been read. */
+const stepsOf = (instruction: Instruction): (typeof STEPS)[number][] => (instruction.kind === 'message' ? STEPS.slice(0, 3) : [...STEPS])
+
 function timesOf(instruction: Instruction): Record<(typeof STEPS)[number], number | null> {
   return { sent: instruction.created_at, delivered: instruction.delivered_at, read: instruction.read_at, done: instruction.done_at }
 }
@@ -14,7 +17,7 @@ function timesOf(instruction: Instruction): Record<(typeof STEPS)[number], numbe
 function reached(instruction: Instruction): number {
   const times = timesOf(instruction)
   let count = 1
-  STEPS.forEach((step, index) => {
+  stepsOf(instruction).forEach((step, index) => {
     if (times[step] !== null || step === instruction.state) count = index + 1
   })
   return count
@@ -49,14 +52,15 @@ export function stepsInWords(instruction: Instruction, text: Messages, format: F
 export function Steps({ instruction, named = false }: { instruction: Instruction; named?: boolean }) {
   const text = useMessages()
   const format = useFormat()
+  const steps = stepsOf(instruction)
   const count = reached(instruction)
   const end = ended(instruction)
   const words = stepsInWords(instruction, text, format)
-  const last = end ?? STEPS[count - 1] ?? 'sent'
+  const last = end ?? steps[count - 1] ?? 'sent'
   return (
-    <span class={`steps ${end ? 'steps--ended' : ''} ${count === STEPS.length ? 'steps--done' : ''}`} data-step={last} title={words}>
+    <span class={`steps ${end ? 'steps--ended' : ''} ${count === steps.length ? 'steps--done' : ''}`} data-step={last} title={words}>
       <span class="steps__dots" aria-hidden="true">
-        {STEPS.map((step, index) => <i key={step} class={index < count ? 'step step--behind' : 'step'} />)}
+        {steps.map((step, index) => <i key={step} class={index < count ? 'step step--behind' : 'step'} />)}
       </span>
       {named ? <span class="steps__word">{text.desk.steps[last]}</span> : <span class="sr-only">{words}</span>}
     </span>
