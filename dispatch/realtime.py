@@ -313,6 +313,9 @@ def _add_stops(trip: Any, update: TripUpdate, *, loose: bool) -> None:
         predicted.stop_id = stop.stop_id
         predicted.arrival.time = arrival_s
         predicted.departure.time = departure_s
+        if not loose:
+            # Many readers know delays alone. A trip without exact times has no schedule to be late by.
+            predicted.arrival.delay = arrival_s - int(stop.scheduled_at)
         # Seconds to either side; 0 would say that the time is certain.
         uncertainty_s = max(1, round(stop.uncertainty_s))
         predicted.arrival.uncertainty = predicted.departure.uncertainty = uncertainty_s
