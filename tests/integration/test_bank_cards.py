@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,9 +11,11 @@ import pytest_asyncio
 
 from simulators.acquirer import Mood
 from tests.integration.bank_town import KYIV, LONDON, BankTown, bank_town
-from ticketing.bank import RiskLimits
+from tests.integration.test_ticketing import issuer_keys
+from ticketing.bank import BankCards, RiskLimits
 from ticketing.bank_api import MoneyBack
 from ticketing.errors import Problem
+from ticketing.service import Ticketing
 
 PAR = "V0010013021298327000000000001"
 
@@ -325,6 +329,18 @@ async def test_a_batch_is_answered_in_order_with_its_receipt(town):
         ("denied", "awaits_verification"),
     ]
     assert {answer.seq_through for answer in answers} >= {4}
+
+
+async def test_a_hundred_first_taps_at_once_are_one_account_and_one_ride(town):
+    sold, bank = town.service.tariff, BankCards(800, 0)
+    async with Ticketing(town.pool, issuer_keys(), sold, bank=bank, clock=lambda: town.now_s) as other:
+        judges = (town.service, other)
+        taps = [town.tap("new", device=f"door-{number}", par=PAR if number % 3 else None) for number in range(100)]
+        answers = await asyncio.gather(*(judges[n % 2].validate([tap]) for n, tap in enumerate(taps)))
+    verdicts = Counter((answer.verdict.value, answer.reason) for (answer,) in answers)
+    assert verdicts == {("accepted", None): 1, ("denied", "awaits_verification"): 99}
+    assert await town.value("SELECT count(*) FROM bank_medium") == 1
+    assert await town.value("SELECT count(*) FROM tap") == 100
 
 
 # --- money back ------------------------------------------------------------------------------------------------------
