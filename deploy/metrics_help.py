@@ -66,6 +66,7 @@ HELP: Final[Mapping[str, str]] = {
     "rating_oldest_due_s": "How long the oldest of them has waited.",
     "rating_accounts_set_aside": "Accounts that could not be rated when they were last tried.",
     "ticketing_card_key_file_errors": "Readings of the card keys that failed; the old ones stay in use.",
+    "wallet_limited": "Questions of passengers' pages refused because one address asked about too many codes.",
     # payments: by the web server (sale) and by the worker (charging)
     "payments_sale_charges": "Answers of the acquirer to payments of the online sale, by outcome.",
     "payments_sale_refunds": "Answers of the acquirer to refunds asked by the web server, by outcome.",

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from sql import query
 from ticketing.books import Books
 from ticketing.credential import Credential, ProofLimits, read_credential, stale
-from ticketing.errors import CredentialError
+from ticketing.errors import CredentialError, Problem
 from ticketing.keyset import KeySet
 from ticketing.service import Ticketing
 from ticketing.verdict import Verdict
@@ -63,18 +63,24 @@ class _Row(Struct):
 
 
 class WalletApi:
-    """The operations of the passenger's page beside products and purchases."""
+    """The operations of the passenger's page beside products and purchases.
 
-    def __init__(self, service: Ticketing) -> None:
+    may_ask says how long (s) an address has to wait before it asks about so many codes, 0 for not at all.
+    """
+
+    def __init__(self, service: Ticketing, may_ask: Callable[[str, int], float]) -> None:
         self._service = service
+        self._may_ask = may_ask
         self._books = Books(service.store)
 
     def routes(self) -> list[tuple[str, str, str, Callable[..., Any]]]:
         """Method, path, permission and handler."""
         return [("POST", "/api/v1/wallet/tickets", "public", self.show)]
 
-    async def show(self, *, body: Shown) -> WalletTickets:
+    async def show(self, *, body: Shown, request: Any) -> WalletTickets:
         """How the tickets of a passenger's device stand; each code must carry a fresh proof of its device."""
+        if self._may_ask(str(request.remote), len(body.tokens)) > 0:
+            raise Problem(429, "Too many codes", "too many codes are asked about from here: wait a little")
         now_s = self._service.clock()
         readers = self._service.readers
         read = [_read(token, readers.keys, now_s, readers.proof) for token in body.tokens]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.integration.test_ticketing import City, open_city
 from ticketing.credential import plain_token, proof_message, with_proof
+from ticketing.errors import Problem
 from ticketing.keyset import b64url
 from ticketing.wallet_api import Shown, WalletApi, WalletTicket
+
+FROM = SimpleNamespace(remote="192.0.2.7")
 
 
 class Phone:
@@ -53,7 +57,7 @@ async def city(database: str) -> AsyncIterator[City]:
 
 
 async def standing(city: City, *tokens: str) -> list[WalletTicket]:
-    told = await WalletApi(city.service).show(body=Shown(list(tokens)))
+    told = await WalletApi(city.service, lambda _address, _codes: 0.0).show(body=Shown(list(tokens)), request=FROM)
     assert told.as_of == pytest.approx(city.now(), abs=5)
     return told.tickets
 
@@ -94,6 +98,19 @@ async def test_what_the_desk_does_is_seen(city):
     city.offset_s = 40 * 86400
     codes = [phone.show(one.token, city.now()) for one in sold]
     assert [one.verdict for one in await standing(city, *codes)] == ["expired"] * 3
+
+
+async def test_one_address_may_ask_about_so_many_codes_and_no_more(city):
+    asked: list[tuple[str, int]] = []
+
+    def may_ask(address: str, codes: int) -> float:
+        asked.append((address, codes))
+        return 1.0
+
+    with pytest.raises(Problem) as refused:
+        await WalletApi(city.service, may_ask).show(body=Shown(["A", "B"]), request=FROM)
+    assert refused.value.status == 429
+    assert asked == [("192.0.2.7", 2)]
 
 
 async def test_a_ticket_that_the_books_have_lost_is_unknown(city):

@@ -63,8 +63,8 @@ export async function askAbout(tickets: Ticket[]): Promise<void> {
   setState({ online: true })
   const heard = asked.flatMap((ticket, index) => {
     const standing = told.tickets[index]
-    // A stale proof says that this clock was wrong, not the ticket; the time is right from now on.
-    return standing && standing.verdict !== 'stale_proof' ? [{ ...ticket, standing, heardAt: told.as_of }] : []
+    // A refused code (a stale proof: this clock was wrong) says nothing of the ticket: what was heard before stands.
+    return standing && (standing.id !== null || standing.verdict === 'unknown') ? [{ ...ticket, standing, heardAt: told.as_of }] : []
   })
   const byId = new Map(heard.map((ticket) => [ticket.id, ticket]))
   setState({ tickets: getState().tickets.map((ticket) => byId.get(ticket.id) ?? ticket) })
