@@ -189,7 +189,11 @@ class AdviceDesk:
         self, case: Case, law: str, network: Network, names: Callable[[int], str], now_s: float
     ) -> Open | None:
         """Make, follow or withdraw the advice of a case; the advice if it is new."""
-        hold_s = hold_of(case, law, self.limits)
+        try:
+            hold_s = hold_of(case, law, self.limits)
+        except RuntimeError:  # a plan that scipy gives up on
+            self.note_refused({case.visit: "law_failed"}, now_s)
+            return None
         known = self.open.get(case.visit)
         if known is None:
             if not hold_s or len(self.open) >= OPEN_MAX:
