@@ -128,6 +128,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, 
     )
     say("starting ticketing")
     ticketing = await stack.enter_async_context(wiring.ticketing(grounds, links))
+    if settings.payments.url is None:
+        say("bank cards and the online sale are off: payments.url is not set (docs/bank-cards.md)")
     say("starting dispatch")
     board = await wiring_dispatch.board_from(links, grounds)
     await stack.enter_async_context(_dispatch_child(grounds, stop))
