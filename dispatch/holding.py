@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -60,8 +59,7 @@ class Line(NamedTuple):
     the last one's, round the loop, or of the vehicle that is ahead of all where the line is not `closed`.
     on_board[j] are the riders whom a hold of j delays. riders_per_s come to one stop; control stops are `spacing` stops
     apart. From one stop to the next a gap grows by `beta` times what it exceeds the gap ahead by.
-    hold_s_max is the cap of one hold, here and now; `overtaking` says whether vehicles may pass one another, and
-    `compliance` which share of the holds drivers carry out.
+    `compliance` is the share of holds that drivers carry out.
     """
 
     gap_s: Sequence[float]
@@ -71,8 +69,6 @@ class Line(NamedTuple):
     beta: float
     closed: bool = True
     compliance: float = 1.0
-    overtaking: bool = False
-    hold_s_max: float = float("inf")
 
 
 class Situation(NamedTuple):
@@ -159,35 +155,26 @@ def prediction(at: Situation, _gains: Gains) -> float:
 
 
 def optimal(at: Situation, _gains: Gains) -> float:
-    """The hold of this vehicle in the `plan` that costs the riders of the whole line the least time.
-
-    Where vehicles cannot pass, each does as much of its part at once as it may: whoever is stuck behind a crowded
-    vehicle loses nothing by waiting. Where they can, a platoon relieves itself, so a part that is longer than one hold
-    is stretched over several: those who are held together go at the pace of the one with the longest hold.
-    """
-    if at.line is None:
-        return 0.0
-    held: list[float] = plan(at.line).tolist()
-    if not at.line.overtaking or not held[0]:
-        return held[0]
-    together = [*takewhile(bool, held), *takewhile(bool, reversed(held))]
-    return held[0] * min(1.0, at.line.hold_s_max / max(together))
+    """The hold of this vehicle in the `plan` that costs the riders of the whole line the least time."""
+    return 0.0 if at.line is None else float(plan(at.line)[0])
 
 
 def plan(line: Line) -> Floats:
     """The holds of all vehicles of a line, seconds, that together cost its riders the least time.
 
-    With g the gaps as they will be and u the holds, it minimises
+    With g the gaps as they will be, u the holds that are expected and c the share of drivers who obey, it minimises
 
-        W / 2 sum (g_j + u_j - u_(j-1))^2  +  sum n_j u_j,   u_j >= 0
+        W / 2 (sum (g_j + u_j - u_(j-1))^2  +  2 (1 - c) / c  sum' u_j^2)  +  sum n_j u_j,   u_j >= 0
 
     The first sum is the waiting of those who come to stops: riders_per_s h^2 / 2 for a headway h at one stop, and W
-    counts HORIZON_STOPS of them, for an uneven gap stays until somebody is held; it counts fewer where drivers disobey
-    (compliance squared: a gap comes out as planned when both of its vehicles obey). The second is the delay of those
-    on board. With riders who ride r stops, neighbouring gaps may thus differ by r / HORIZON_STOPS of the headway before
-    a hold is worth it. No target headway is in it: the line runs as fast as regularity allows. g is the gaps half a
-    control spacing from now, which is when others can be held on average: until then dwell goes on to widen the wide
-    ones (g' = g + beta (g_j - g_(j-1)) at each stop).
+    counts HORIZON_STOPS of them, for an uneven gap stays until somebody is held. The second is what obedience by chance
+    adds to it: whoever is asked for u / c and obeys with probability c changes the two gaps around him by u on the
+    mean, each with a variance of u^2 (1 - c) / c; sum' leaves out the first vehicle, for its hold matters only if it is
+    carried out. So the others are reckoned with for less, and the first does more of its part by itself. The last sum
+    is the delay of those on board. With riders who ride r stops, neighbouring gaps may thus differ by r / HORIZON_STOPS
+    of the headway before a hold is worth it. No target headway is in it: the line runs as fast as regularity allows.
+    g is the gaps a quarter of a control spacing from now: until others are held, dwell goes on to widen the wide ones
+    (g' = g + beta (g_j - g_(j-1)) at each stop).
 
     Only the first hold is carried out, within its limits; what is left of it, and all others, are planned anew at the
     next control stop. So the caps of single holds are no bounds here: a vehicle may be held again and again in a round.
@@ -195,10 +182,11 @@ def plan(line: Line) -> Floats:
     """
     from scipy.optimize import nnls  # takes 0.2 s to import, and most lines run without it
 
-    weight = max(line.riders_per_s * HORIZON_STOPS * line.compliance**2 / 2, 1e-9)
-    rows, growth = _matrices(len(line.gap_s), line.beta, line.spacing // 2, line.closed)
+    weight = max(line.riders_per_s * HORIZON_STOPS / 2, 1e-9)
+    obey = min(max(line.compliance, OBEY_MIN), 1.0)
+    rows, growth = _matrices(len(line.gap_s), line.beta, line.spacing // 4, line.closed, obey)
     gaps_s = growth @ np.asarray(line.gap_s)
-    aims = np.concatenate([-gaps_s, np.asarray(line.on_board) / (-2 * weight * FAINT)])
+    aims = np.concatenate([-gaps_s, np.asarray(line.on_board) / (-2 * weight * FAINT), np.zeros(len(line.gap_s))])
     held: Floats = nnls(rows, aims, maxiter=30 * rows.shape[1])[0]
     return held
 
@@ -206,15 +194,18 @@ def plan(line: Line) -> Floats:
 HORIZON_STOPS = 70.0  # 60 to 100 do about as well; fewer leave lines of many riders to bunch
 # A linear cost n u / W becomes a least-squares row as the faint square (FAINT u + n / (2 W FAINT))^2.
 FAINT = 0.05
+OBEY_MIN = 0.05  # of drivers who obey less often nothing is expected anyway
 
 
 @lru_cache(maxsize=256)
-def _matrices(vehicles: int, beta: float, stops: int, closed: bool) -> tuple[Floats, Floats]:
+def _matrices(vehicles: int, beta: float, stops: int, closed: bool, obey: float) -> tuple[Floats, Floats]:
     """Rows of the least-squares problem, and how gaps grow over that many stops."""
     differences = np.eye(vehicles) - np.eye(vehicles, k=-1)
     if closed:
         differences[0, -1] -= 1
-    rows = np.vstack([differences, FAINT * np.eye(vehicles)])
+    chance = (2 * (1 - obey) / obey) ** 0.5 * np.eye(vehicles)
+    chance[0, 0] = 0.0
+    rows = np.vstack([differences, FAINT * np.eye(vehicles), chance])
     return rows, np.linalg.matrix_power(np.eye(vehicles) + beta * differences, stops)
 
 

@@ -23,7 +23,7 @@ from dispatch.arrivals import Predictions
 from dispatch.claims import Timetable
 from dispatch.control_stops import ControlStops
 from dispatch.fleet import Fleet
-from dispatch.holding import Gains, Limits, Line, Situation
+from dispatch.holding import Gains, Line, Situation
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.passages import Passages
 from dispatch.snapshot import LAYOVER, ON_TRIP, FleetView
@@ -214,7 +214,6 @@ class Scene:
     calls: Calls
     now_s: float
     limits: SituationLimits = field(default_factory=SituationLimits)
-    hold_limits: Limits = field(default_factory=Limits)
 
 
 def find_cases(scene: Scene, decided: Collection[Visit]) -> tuple[list[Case], dict[Visit, str]]:
@@ -293,7 +292,6 @@ def _case(scene: Scene, i: int, terminal: bool) -> Case | str:
             beta,
             closed=False,
             compliance=limits.compliance,
-            hold_s_max=scene.hold_limits.terminal_s_max if terminal else scene.hold_limits.stop_s_max,
         ),
     )
     return Case(

@@ -288,8 +288,6 @@ class LoopRun:
             self._timetable.spacing,
             loop.beta,
             compliance=loop.compliance,
-            overtaking=loop.overtaking,
-            hold_s_max=loop.terminal_hold_s_max if loop.is_terminal(stop) else loop.stop_hold_s_max,
         )
 
     def _comes_s(self, other: _Vehicle, stop: int, now_s: float, clock_s: list[float], lap_s: float) -> float:

@@ -114,9 +114,19 @@ def test_plan_acts_earlier_where_dwell_widens_gaps_faster() -> None:
     assert plan(line(gap_s, beta=0.1))[0] > plan(line(gap_s, beta=0.0))[0]
 
 
-def test_plan_holds_less_where_drivers_disobey() -> None:
-    seen = line([250.0, 470.0, 360.0, 360.0, 360.0], on_board=30.0)
-    assert plan(seen._replace(compliance=0.6))[0] < plan(seen)[0]
+def test_plan_reckons_with_less_from_others_where_drivers_disobey() -> None:
+    # Two vehicles ahead of a gap of 12 min: the second is to do most of it, unless it can hardly be relied on.
+    seen = line([240.0, 240.0, 720.0, 360.0, 360.0])
+    shares = []
+    for compliance in (1.0, 0.8, 0.5):
+        held = plan(seen._replace(compliance=compliance))
+        shares.append(float(held[0] / held.sum()))
+        assert held[1] <= plan(seen)[1]
+    assert shares == sorted(shares)
+
+
+def test_plan_of_a_line_where_nobody_obeys_is_still_a_plan() -> None:
+    assert np.isfinite(plan(line([200.0, 520.0, 360.0])._replace(compliance=0.0))).all()
 
 
 def test_plan_of_an_open_line_does_not_hold_the_last_for_nobody() -> None:
@@ -135,18 +145,6 @@ def test_optimal_is_the_first_hold_of_the_plan_and_nothing_without_a_line() -> N
     seen = line([200.0, 520.0, 360.0])
     assert LAWS["optimal"](situation()._replace(line=seen), GAINS) == pytest.approx(plan(seen)[0])
     assert LAWS["optimal"](situation(), GAINS) == 0.0
-
-
-def test_where_vehicles_pass_a_platoon_goes_at_the_pace_of_its_longest_hold() -> None:
-    # Two vehicles ahead of a gap of 20 min: the second has to wait the longest, the first half as long.
-    seen = line([100.0, 100.0, 1240.0, 360.0])
-    first_s, second_s, *_ = plan(seen)
-    passing = seen._replace(overtaking=True, hold_s_max=90.0)
-    assert second_s > first_s > 90.0
-    alone = line([200.0, 520.0, 360.0])._replace(overtaking=True, hold_s_max=90.0)
-    assert LAWS["optimal"](situation()._replace(line=alone), GAINS) == pytest.approx(90.0)
-    assert LAWS["optimal"](situation()._replace(line=seen), GAINS) == pytest.approx(first_s)
-    assert LAWS["optimal"](situation()._replace(line=passing), GAINS) == pytest.approx(first_s * 90 / second_s)
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,6 @@ class ControlRoom:
                 rate * fleet.settings.boarding_s,
                 closed=False,
                 compliance=fleet.settings.hold_compliance,
-                overtaking=not fleet.run_guided[run],
-                hold_s_max=LIMITS.stop_s_max,
             ),
         )
 
