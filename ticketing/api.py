@@ -33,7 +33,10 @@ Uid = Annotated[str, Meta(min_length=14, max_length=20)]
 
 
 class ProductOffer(Struct, frozen=True):
-    """A product as it is offered; rides null for a pass, proof true where it is shown with a device's proof."""
+    """A product as it is offered; rides null for a pass, proof true where it is shown with a device's proof.
+
+    riders: how many travel on it together, by one use.
+    """
 
     id: str
     name: Name
@@ -43,6 +46,7 @@ class ProductOffer(Struct, frozen=True):
     networks: list[str]
     passback_minutes: int
     proof: bool
+    riders: int
 
 
 class Products(Struct, frozen=True):
@@ -230,6 +234,7 @@ class TicketingApi:
                     list(product.networks),
                     product.passback_minutes,
                     product.proof,
+                    product.riders,
                 )
                 for product in tariff.products.values()
             ]

@@ -238,7 +238,7 @@ class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """A product that rides are taken from: all of them while it is valid, or a number.
 
     It is sold as a code or on a city card. passback_minutes: not again on the same vehicle within them; proof: the code
-    is good only with the fresh proof of the passenger's device.
+    is good only with the fresh proof of the passenger's device; riders: so many travel together, by one use.
     """
 
     price_minor: int
@@ -250,6 +250,7 @@ class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):
     categories: Ids = ()
     passback_minutes: int = 0
     proof: bool = False
+    riders: int = 1
 
     @property
     def scope(self) -> Ids:

@@ -247,7 +247,7 @@ class Desk:
         number = 1 + await connection.fetchval(query("tickets.next_slot")) // (LIST_SIZE // 2)
         jwk = msgspec.json.encode(order.device.jwk()).decode() if order.device else None
         terms = (order.start_s, until_s, product.rides, list(product.networks), product.passback_minutes)
-        sale = (product.price_minor, self._tariff.currency, jwk, order.subject)
+        sale = (product.price_minor, self._tariff.currency, jwk, order.subject, product.riders)
         for _ in range(SLOT_TRIES_MAX):
             index = secrets.randbelow(LIST_SIZE)
             row = (ticket_id, product.id, order.card_uid, *terms, number, index, *sale)

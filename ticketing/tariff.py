@@ -17,6 +17,7 @@ from ticketing.city_schema import (
     Name,
     Network,
     Pass,
+    Penalty,
     TariffFile,
     Trips,
     Valid,
@@ -32,6 +33,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _TRIPS_NAME = Name("Поїздки наперед", "Trips bought ahead")
 _TRIPS_MONTHS = 60
+RIDERS_MAX = 200
+"""The largest group on one ticket: a coach and its trailer full."""
 
 
 class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +48,7 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     networks: tuple[str, ...] = (EVERYWHERE,)
     passback_minutes: int = 0
     proof: bool = False
+    riders: int = 1
 
 
 class Purse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +70,14 @@ class Tariff:
     products: Mapping[str, Product]
     networks: Mapping[str, Network]
     trips: Trips | None = None
+    penalties: tuple[Penalty, ...] = ()
+
+    def penalty_minor(self, operator: str, route_id: str | None) -> int | None:
+        """What riding without a ticket costs on a line: the first penalty for one of its networks, else for all."""
+        networks = set(self.networks_of(operator, route_id)) - {EVERYWHERE} if route_id else set()
+        own = [one for one in self.penalties if networks & set(one.networks)]
+        found = own + [one for one in self.penalties if not one.networks]
+        return found[0].price_minor if found else None
 
     def trips_ahead(self, trips: int) -> Product:
         """So many trips bought at once as one product; ValueError where they are not sold."""
@@ -151,7 +163,7 @@ def _checked(parsed: TariffFile, file: str) -> Tariff:
         products[one.id] = product
     start = time(int(clock[1]), int(clock[2]))
     purse = Purse(fare_minor, parsed.purse.passback_minutes)
-    return Tariff(parsed.version, parsed.currency, zone, start, purse, products, networks, parsed.trips)
+    return Tariff(parsed.version, parsed.currency, zone, start, purse, products, networks, parsed.trips, parsed.penalty)
 
 
 def _product(one: Pass) -> Product:
@@ -164,6 +176,7 @@ def _product(one: Pass) -> Product:
         one.networks or (EVERYWHERE,),
         one.passback_minutes,
         one.proof,
+        one.riders,
     )
 
 
@@ -186,6 +199,8 @@ def _check_product(product: Product, networks: Mapping[str, Network], where: str
         raise TariffError(f"{where}: rides is 1 to 1000; leave it out for a pass")
     if not 0 <= product.passback_minutes <= 1440:
         raise TariffError(f"{where}: passback_minutes is 0 to 1440")
+    if not 1 <= product.riders <= RIDERS_MAX:
+        raise TariffError(f"{where}: riders is 1 to {RIDERS_MAX}: how many travel together on it")
     for network in product.networks:
         if network != EVERYWHERE and network not in networks:
             raise TariffError(f"{where}: networks names {network!r}, which has no [[network]] in this file")

@@ -5,9 +5,9 @@ SELECT nextval('status_slot');
 -- name: insert
 -- A ticket just sold, unless its place in the status list is taken: then nothing, and another place is drawn.
 INSERT INTO ticket (id, product_id, card_uid, valid_from, valid_until, uses_allowed, networks, passback, status_list,
-                    status_index, price_minor, currency, device_key, sold_by)
+                    status_index, price_minor, currency, device_key, sold_by, riders)
 VALUES ($1, $2, $3, to_timestamp($4::float8), to_timestamp($5::float8), $6, $7, make_interval(mins => $8), $9, $10, $11,
-        $12, $13, $14)
+        $12, $13, $14, $15)
 ON CONFLICT (status_list, status_index) DO NOTHING
 RETURNING id;
 

@@ -195,6 +195,34 @@ async def test_ten_rides_are_ten(city):
     assert verdicts == ["accepted"] * 10 + ["used_up"] * 2
 
 
+async def test_a_group_travels_on_one_use(city):
+    sold = await city.sell("group")
+    assert await city.say(sold.token) == "accepted"
+    assert city.boardings[0][2] == 10
+    assert await city.say(sold.token) == "used_up"
+    assert await city.value("SELECT array_agg(riders ORDER BY riders) FROM tap") == [1, 10]
+
+
+async def test_an_answer_given_again_boards_nobody(city):
+    tap = city.tap((await city.sell()).token)
+    await city.judge(tap)
+    await city.judge(tap)
+    assert [count for _, _, count in city.boardings] == [1]
+
+
+async def test_a_medium_at_two_places_at_once_is_flagged_and_not_refused(city):
+    sold = await city.sell("ten")
+    assert await city.say(sold.token, lat=50.4501, lon=30.5234) == "accepted"
+    assert await city.say(sold.token, lat=50.4460, lon=30.5150, vehicle="near") == "accepted"
+    assert await city.say(sold.token, lat=50.2501, lon=30.5234, vehicle="far") == "accepted"
+    later = {"received_s": city.now() + 3_600, "ts": city.now() + 3_600}
+    assert await city.say(sold.token, lat=50.4501, lon=30.5234, vehicle="back", **later) == "accepted"
+    flagged = await city.pool.fetch("SELECT vehicle FROM tap WHERE flags = '{elsewhere}'")
+    assert [row["vehicle"] for row in flagged] == ["far"]
+    event = await city.pool.fetchrow("SELECT subject, times FROM security_event WHERE kind = 'elsewhere'")
+    assert tuple(event) == (sold.id, 1)
+
+
 async def test_passback_on_one_vehicle_within_the_window(city):
     sold = await city.sell("ten")
     assert await city.say(sold.token) == "accepted"
