@@ -50,6 +50,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "cards:manage": frozenset(),  # an admin's alone: enrolment shows a card's keys
     "validations:create": frozenset({"validator"}),
     "inspections:create": frozenset({"inspector"}),
+    "penalties:read": frozenset({"inspector", "cashier"}),
+    "penalties:collect": frozenset({"inspector", "cashier"}),
+    "penalties:cancel": frozenset({"cashier"}),
 }
 
 AUDIENCE = "takt-api"

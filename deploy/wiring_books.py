@@ -1,4 +1,4 @@
-"""The books' own wiring: settlements and riders' data, and what is done for both each night."""
+"""The books' own wiring: settlements, riders' data and penalties, and what is done for both each night."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def city_books(grounds: Grounds, service: Ticketing, *, each_night: bool) -> AsyncIterator[list[Any]]:
-    """The APIs of settlements and of riders' data, for the web server; each_night: this process settles by itself."""
+    """The APIs of settlements, riders' data and penalties, for the web server; each_night: this process settles."""
     from deploy.nightly import nightly
     from ticketing.books import Books
+    from ticketing.penalties import Penalties
+    from ticketing.penalties_api import PenaltiesApi
     from ticketing.privacy import Privacy
     from ticketing.privacy_api import PrivacyApi
     from ticketing.settlement import Settlements
@@ -26,4 +28,5 @@ async def city_books(grounds: Grounds, service: Ticketing, *, each_night: bool) 
     settlements = Settlements(books, service.tariff)
     privacy = Privacy(books, grounds.settings.ticketing.keep_trips_days)
     async with nightly(settlements, privacy) if each_night else contextlib.nullcontext():
-        yield [SettlementApi(settlements), PrivacyApi(privacy, settlements)]
+        penalties = PenaltiesApi(Penalties(books, service.tariff, service.clock))
+        yield [SettlementApi(settlements), PrivacyApi(privacy, settlements), penalties]

@@ -1,0 +1,95 @@
+"""A controller's day: what was tapped here, penalties issued, paid and taken back, and the ledger in step."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sql import query
+from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from ticketing.books import Books
+from ticketing.errors import Problem
+from ticketing.penalties import LETTERS, Penalties
+from ticketing.penalties_api import PenaltiesApi, PenaltyChange, PenaltyRequest
+
+FINE_MINOR = 16_000
+
+
+@pytest.fixture
+def api(city: City) -> PenaltiesApi:  # noqa: F811
+    return PenaltiesApi(Penalties(Books(city.service.store), city.service.tariff, city.now))
+
+
+async def balances(city: City) -> dict[str, int]:  # noqa: F811
+    return {row["account"].partition(":")[0]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))}
+
+
+async def issue(api: PenaltiesApi, key: str | None = None, subject: str = "inspector1"):
+    return await api.issue(body=PenaltyRequest("kpt", "no ticket", "4582"), subject=subject, idempotency_key=key)
+
+
+async def test_a_penalty_is_owed_until_it_is_paid_once(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+    penalty = await issue(api)
+    assert (penalty.state, penalty.amount_minor, penalty.currency) == ("open", FINE_MINOR, "UAH")
+    assert set(penalty.reference) <= set(LETTERS)
+    assert await balances(city) == {"penalty": FINE_MINOR, "penalties": -FINE_MINOR}
+    answers = await asyncio.gather(
+        *(api.pay(penalty.reference, subject="desk1", idempotency_key=None) for _ in range(5)), return_exceptions=True
+    )
+    assert [type(answer).__name__ for answer in answers].count("Penalty") == 1
+    assert {answer.status for answer in answers if isinstance(answer, Problem)} == {409}
+    assert await balances(city) == {"cash": FINE_MINOR, "penalties": -FINE_MINOR, "penalty": 0}
+    with pytest.raises(Problem, match="paid already"):
+        await api.cancel(penalty.reference, body=PenaltyChange("appeal"), subject="desk1", idempotency_key=None)
+
+
+async def test_a_penalty_that_is_taken_back_is_reversed(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+    penalty = await issue(api)
+    done = await api.cancel(
+        f" {penalty.reference.lower()} ", body=PenaltyChange("had a pass"), subject="desk1", idempotency_key=None
+    )
+    assert (done.state, done.note, done.closed_by) == ("cancelled", "had a pass", "desk1")
+    assert set((await balances(city)).values()) == {0}
+    assert (await api.show(penalty.reference)).state == "cancelled"
+
+
+async def test_a_retry_issues_no_second_one(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+    first, again = await issue(api, "k1"), await issue(api, "k1")
+    assert first == again
+    assert await city.value("SELECT count(*) FROM penalty") == 1
+    other = await issue(api, subject="inspector2")
+    own = await api.list_own(subject="inspector1", role="inspector")
+    everybodys = await api.list_own(subject="admin", role="admin")
+    assert [one.reference for one in own.penalties] == [first.reference]
+    assert {one.reference for one in everybodys.penalties} == {first.reference, other.reference}
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "line\nbreak", "\x00"])
+async def test_what_is_no_reason_is_refused(city: City, api: PenaltiesApi, reason: str) -> None:  # noqa: F811
+    with pytest.raises(Problem) as refused:
+        await api.issue(body=PenaltyRequest("kpt", reason), subject="inspector1", idempotency_key=None)
+    assert refused.value.status == 400
+    assert await city.value("SELECT count(*) FROM penalty") == 0
+
+
+async def test_nothing_is_known_of_an_unknown_reference(api: PenaltiesApi) -> None:
+    for reference in ("", "ABCDEFGH", "'; DROP", "Й" * 8):
+        with pytest.raises(Problem) as refused:
+            await api.show(reference)
+        assert refused.value.status == 404
+
+
+async def test_a_controller_sees_at_once_what_was_tapped_on_this_vehicle(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+    here, elsewhere = await city.sell(), await city.sell()
+    assert await city.say(here.token, vehicle="4582") == "accepted"
+    assert await city.say(here.token, vehicle="4582", device="door2") == "used_up"
+    assert await city.say(elsewhere.token, vehicle="77") == "accepted"
+    found = await api.taps_here("kpt", "4582")
+    assert [(tap.verdict, tap.product_id, tap.ends_with) for tap in found.taps] == [
+        ("used_up", "single", here.id[-4:]),
+        ("accepted", "single", here.id[-4:]),
+    ]
+    assert found.riders == 1
+    assert (await api.taps_here("kpt", "4582", minutes=0.0)).taps == []
+    assert (await api.taps_here("other", "4582")).taps == []

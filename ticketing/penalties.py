@@ -1,0 +1,182 @@
+"""Penalties: what a controller issues, and what becomes of it. No name is taken down: the paper has a reference.
+
+States: open -> paid | cancelled; each change is one transfer in the ledger, so that what is owed is a sum there.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from sql import query
+from ticketing import ledger
+from ticketing.books import Books, audit, book
+from ticketing.errors import Problem
+from ticketing.money import Money
+from ticketing.tariff import Tariff
+
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Of references: none that is taken for a digit or for another letter."""
+REFERENCE_LETTERS = 8
+REASONS_CHARACTERS_MAX = 200
+LISTED_MAX = 500
+TAPS_LISTED_MAX = 500
+LOOK_BACK_S_MAX = 6 * 3600.0
+
+
+class Penalty(msgspec.Struct, frozen=True):
+    """A penalty; times in Unix seconds."""
+
+    reference: str
+    issued_at: float
+    issued_by: str
+    operator: str
+    vehicle: str | None
+    route_id: str | None
+    reason: str
+    amount_minor: int
+    currency: str
+    state: Literal["open", "paid", "cancelled"]
+    closed_at: float | None = None
+    closed_by: str | None = None
+    note: str | None = None
+
+
+class TapHere(msgspec.Struct, frozen=True):
+    """A tap on the vehicle that a controller is on; ends_with: the last four characters of the medium's name."""
+
+    at: float
+    device: str
+    medium: str
+    verdict: str
+    riders: int
+    stop_id: str | None
+    product_id: str
+    ends_with: str
+
+
+class TapsHere(msgspec.Struct, frozen=True):
+    """What was tapped on a vehicle since an instant, newest first; riders: those accepted."""
+
+    operator: str
+    vehicle: str
+    since: float
+    as_of: float
+    riders: int
+    taps: list[TapHere]
+
+
+class Penalties:
+    """Issues, collects and takes back."""
+
+    def __init__(self, books: Books, tariff: Tariff, clock: Callable[[], float] = time.time) -> None:
+        self._books = books
+        self._tariff = tariff
+        self._clock = clock
+
+    async def issue(
+        self,
+        operator: str,
+        reason: str,
+        *,
+        vehicle: str | None,
+        route_id: str | None,
+        subject: str,
+        idempotency_key: str | None = None,
+    ) -> Penalty:
+        """Issue a penalty of the tariff's amount for the line; Problem 409 where the tariff has none for it."""
+        _check_text("operator", operator)
+        _check_text("reason", reason)
+        amount = self._tariff.penalty_minor(operator, route_id)
+        if amount is None:
+            raise Problem(409, "No penalty", "the tariff has no [[penalty]] for this line; add one to its file")
+        issued_s = self._clock()
+        money = Money(amount, self._tariff.currency)
+
+        async def act(connection: Any) -> Penalty:
+            number, reference = uuid.uuid4(), "".join(secrets.choice(LETTERS) for _ in range(REFERENCE_LETTERS))
+            row = (number, reference, issued_s, subject, operator, vehicle, route_id, reason, amount, money.currency)
+            await connection.execute(query("penalties.insert"), *row)
+            await book(connection, ledger.penalty(str(number), money), subject)
+            await audit(connection, subject, "penalty", reference, reason=reason, amount_minor=amount)
+            return Penalty(*row[1:], state="open")
+
+        asked = ["penalty", operator, reason, vehicle, route_id]
+        return await self._books.once(subject, idempotency_key, asked, Penalty, act)
+
+    async def pay(self, reference: str, *, subject: str, idempotency_key: str | None = None) -> Penalty:
+        """Take the cash for a penalty; it belongs to the open shift of whoever takes it."""
+
+        async def act(connection: Any) -> Penalty:
+            row = await self._open(connection, reference)
+            money = Money(row["amount_minor"], row["currency"])
+            await book(connection, ledger.penalty_paid(str(row["id"]), money), subject)
+            return await self._close(connection, row, "paid", subject, None)
+
+        return await self._books.once(subject, idempotency_key, ["pay", reference], Penalty, act)
+
+    async def cancel(self, reference: str, reason: str, *, subject: str, idempotency_key: str | None = None) -> Penalty:
+        """Take a penalty back: what was owed is reversed, and why is kept."""
+        _check_text("reason", reason)
+
+        async def act(connection: Any) -> Penalty:
+            row = await self._open(connection, reference)
+            issued = ledger.penalty(str(row["id"]), Money(row["amount_minor"], row["currency"]))
+            before = await connection.fetchval(query("penalties.issued_transfer"), issued.debit)
+            await book(connection, ledger.reversal(issued), subject, reverses=before)
+            return await self._close(connection, row, "cancelled", subject, reason)
+
+        return await self._books.once(subject, idempotency_key, ["cancel", reference, reason], Penalty, act)
+
+    async def find(self, reference: str) -> Penalty:
+        """A penalty as it stands; Problem 404 where there is none."""
+        async with self._books.writing() as connection:
+            return _penalty(await self._get(connection, reference))
+
+    async def list_newest(self, issued_by: str | None) -> list[Penalty]:
+        """The newest penalties, of one controller or of all."""
+        async with self._books.reading() as connection:
+            rows = await connection.fetch(query("penalties.list"), issued_by, LISTED_MAX)
+        return [_penalty(row) for row in rows]
+
+    async def taps_here(self, operator: str, vehicle: str, minutes: float) -> TapsHere:
+        """What was tapped on a vehicle in the last minutes, as far as its validators have told."""
+        now_s = self._clock()
+        since_s = now_s - min(max(minutes, 0.0) * 60.0, LOOK_BACK_S_MAX)
+        async with self._books.reading() as connection:
+            rows = await connection.fetch(query("penalties.taps_here"), operator, vehicle, since_s, TAPS_LISTED_MAX)
+        taps = [TapHere(**dict(row)) for row in rows]
+        riders = sum(tap.riders for tap in taps if tap.verdict == "accepted")
+        return TapsHere(operator, vehicle, since_s, now_s, riders, taps)
+
+    async def _get(self, connection: Any, reference: str) -> Any:
+        row = await connection.fetchrow(query("penalties.get"), reference.strip().upper())
+        if row is None:
+            raise Problem(404, "No such penalty", f"there is no penalty {reference!r}: its reference has 8 letters")
+        return row
+
+    async def _open(self, connection: Any, reference: str) -> Any:
+        row = await self._get(connection, reference)
+        if row["state"] != "open":
+            raise Problem(409, "Penalty closed", f"penalty {row['reference']} is {row['state']} already")
+        return row
+
+    async def _close(self, connection: Any, row: Any, state: str, subject: str, note: str | None) -> Penalty:
+        closed_s = self._clock()
+        await connection.execute(query("penalties.close"), row["id"], state, closed_s, subject, note)
+        await audit(connection, subject, f"penalty_{state}", row["reference"], note=note)
+        return _penalty({**row, "state": state, "closed_at": closed_s, "closed_by": subject, "note": note})
+
+
+def _penalty(row: Any) -> Penalty:
+    return Penalty(**{name: row[name] for name in Penalty.__struct_fields__})
+
+
+def _check_text(name: str, text: str) -> None:
+    if not 0 < len(text.strip()) <= REASONS_CHARACTERS_MAX or not text.isprintable():
+        raise Problem(400, "Bad request", f"{name}: write 1 to {REASONS_CHARACTERS_MAX} printable characters")
