@@ -21,16 +21,16 @@ class Sold(NamedTuple):
 def read_tariff(text: str, file: str, feed: Fares | None = None) -> Sold:
     """The tariff of a TOML text, with the fares of the city's feed where it has some.
 
-    The purse's fare is the flat price where there is one; else what the day's rating says takes its place.
+    The purse's fare is the flat price where there is one, else the least that a ride costs: what the day's rating says
+    takes its place.
 
     Raises TariffError, which names `file`, the entry, the field and the line.
     """
     city = parse_city_tariff(text, file, feed)
     tariff = parse_tariff(text, file)
-    flat = flat_minor(city)
-    if flat is None:
-        return Sold(tariff, city)
-    return Sold(dataclasses.replace(tariff, purse=Purse(flat, tariff.purse.passback_minutes)), city)
+    prices = _prices(city, media_of(city, "card"))
+    purse = Purse(min(prices, default=0), tariff.purse.passback_minutes)
+    return Sold(dataclasses.replace(tariff, purse=purse), city)
 
 
 def media_of(tariff: CityTariff, kind: str) -> str | None:
@@ -67,17 +67,30 @@ def _changes_matter(table: Fares, media: str | None) -> bool:
 
 
 def _one_price(tariff: CityTariff, media: str | None) -> int | None:
-    prices: set[int] = set()
-    whatever = False
-    for table in tariff.tables:
-        for rule in table.leg_rules:
-            rows = [row.minor for row in table.products.get(rule.product, ()) if row.media in (None, media)]
-            prices.update(rows)
-            whatever = whatever or (bool(rows) and _holds_any_ride(rule, table))
+    prices = _prices(tariff, media)
+    whatever = any(
+        _holds_any_ride(rule, table) and _rows(rule, table, media)
+        for table in tariff.tables
+        for rule in table.leg_rules
+    )
     return prices.pop() if len(prices) == 1 and whatever else None
+
+
+def _prices(tariff: CityTariff, media: str | None) -> set[int]:
+    """All that a ride may cost by a medium, before transfers and caps."""
+    return {minor for table in tariff.tables for rule in table.leg_rules for minor in _rows(rule, table, media)}
+
+
+def _rows(rule: LegRule, table: Fares, media: str | None) -> list[int]:
+    return [row.minor for row in table.products.get(rule.product, ()) if row.media in (None, media)]
 
 
 def _holds_any_ride(rule: LegRule, table: Fares) -> bool:
     narrow = rule.networks or rule.from_areas or rule.to_areas or rule.within
     timed = rule.from_timeframe or rule.to_timeframe or rule.below_m is not None
-    return not narrow and not timed and table.empty_is_any
+    return not narrow and not timed and (table.empty_is_any or not _names_places(table))
+
+
+def _names_places(table: Fares) -> bool:
+    """Whether any rule names a network or an area: an empty field then stands only for what none of them names."""
+    return any(rule.networks or rule.from_areas or rule.to_areas for rule in table.leg_rules)
