@@ -22,7 +22,7 @@ export function TicketView({ id }: { id: string }) {
   const text = useMessages()
   const ticket = useStore((state) => state.tickets.find((one) => one.id === id) ?? null)
   const ready = useStore((state) => state.ready)
-  if (ticket) return <Opened ticket={ticket} />
+  if (ticket) return <Opened key={ticket.id} ticket={ticket} />
   return (
     <>
       <h1 data-heading tabIndex={-1}>
@@ -43,7 +43,7 @@ function Opened({ ticket }: { ticket: Ticket }) {
   const state = condition(ticket, now)
   const accepted = useAccepted(ticket, now)
   useNews(ticket)
-  const open = state === 'valid' || shown || accepted !== null
+  const open = state === 'valid' || (shown && mayBeAsked(state)) || accepted !== null
   return (
     <article class="ticket" data-condition={state}>
       <header class="ticket__head">
@@ -81,12 +81,15 @@ function Opened({ ticket }: { ticket: Ticket }) {
   )
 }
 
+/** A controller may ask for the code of a ticket that was good when the ride began. */
+const mayBeAsked = (state: Condition) => state === 'used' || state === 'expired'
+
 function Closed({ state, onShow }: { state: Condition; onShow: () => void }) {
   const text = useMessages()
   return (
     <section class="closed">
       <p>{text.statusHint[state]}</p>
-      {(state === 'used' || state === 'expired') && (
+      {mayBeAsked(state) && (
         <button type="button" class="button" onClick={onShow}>
           {text.showAnyway}
         </button>
@@ -156,13 +159,18 @@ function useNews(ticket: Ticket): void {
   useEffect(() => {
     const since = nowS()
     let timer: ReturnType<typeof setTimeout>
+    let left = false
     const ask = async () => {
       if (!document.hidden) await askAbout([latest.current]).catch(() => undefined)
+      if (left) return
       const wait = nowS() - since > PATIENT_AFTER_S ? ASK_PATIENTLY_S : ASK_S
       timer = setTimeout(ask, wait * 1000)
     }
     void ask()
-    return () => clearTimeout(timer)
+    return () => {
+      left = true
+      clearTimeout(timer)
+    }
   }, [ticket.id, uses])
 }
 
