@@ -35,7 +35,7 @@ from deploy.links import (
 from deploy.listening import tls_context
 from deploy.numbers import counted, gauged
 from deploy.whereabouts import hear_places
-from deploy.wiring_payments import bank_judge, charging
+from deploy.wiring_payments import bank_judge, charging, read_secret
 from deploy.wiring_rating import open_rating
 from dispatch.board import Publication
 from dispatch.network import Network
@@ -78,7 +78,8 @@ def check_feed(feed: str) -> None:
 
 
 def check_free(settings: Settings, instance: Instance) -> None:
-    """Refuse what would fail at the end of a start before anything is started: ports, certificates, the token key.
+    """Refuse what would fail at the end of a start before anything is started: ports, certificates, the token key,
+    the acquirer's secret.
 
     Raises:
         UserError: says which port and by whom it is taken where that can be known, or which file and why.
@@ -88,6 +89,7 @@ def check_free(settings: Settings, instance: Instance) -> None:
     if own_broker:
         tls_context(settings.mqtt.tls_certificate, settings.mqtt.tls_key)
     read_key(instance.token_key_path)
+    read_secret(settings)
     if settings.http.port:
         check_port(settings.http.host, settings.http.port, "--http-port")
     if own_broker and settings.mqtt.port:
