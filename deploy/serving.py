@@ -27,6 +27,7 @@ from deploy.errors import UserError
 from deploy.instance import Instance, Runtime, write_private
 from deploy.kept import Kept
 from deploy.links import Links, linked
+from deploy.memory import settle
 from deploy.tariffs import check_tariff
 from deploy.wiring_rating import Rating
 
@@ -109,6 +110,7 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
                 return
             stopping.cancel()
             grounds = starting.result()
+            settle()
             if while_running is not None:
                 await stack.enter_async_context(while_running(grounds, stop))
             elif (runtime := instance.read_runtime()) is not None:
@@ -264,6 +266,7 @@ async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Li
             linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, f"takt {name}")
         )
         await stack.enter_async_context(part(grounds, links))
+        settle()
         log.info("ready")
         await stop.wait()
 
