@@ -1,7 +1,7 @@
 """Control stops: where a vehicle of a line may be held, by one rule for every feed.
 
 A line's patterns are walked from their first stop, those with most trips first. The first stop is a terminal, whose
-departure is regulated. From there on every fifth stop is a control stop, or the first one 2.5 km on where stops lie far
+departure is regulated. From there on every third stop is a control stop, or the first one 1.5 km on where stops lie far
 apart; what is a control stop on one pattern is one on all that serve it, and the count begins anew there. In the last
 800 m nobody is held, for there is nobody left to do it for.
 
@@ -27,8 +27,8 @@ VISITS = 64  # a pattern that comes to a stop more often is counted as if it cam
 class ControlRule:
     """How far apart control stops lie."""
 
-    every_stops: int = 5
-    every_m: float = 2500.0
+    every_stops: int = 3
+    every_m: float = 1500.0
     end_m: float = 800.0
     halt_m: float = 450.0
 

@@ -159,7 +159,6 @@ class Controller:
             calls,
             now_s,
             self.limits,
-            self.desk.limits,
         )
         cases, refused = find_cases(scene, self.desk.decided.keys())
         self.desk.note_refused(refused, now_s)

@@ -184,8 +184,8 @@ async def _hold(port: int, token: str, fleet: list[Vehicle], dsn: str) -> None:
     )
     assert (line["mode"], line["by"]) == ("automatic", "desk1")
     now_s = time.time()
-    # The second is half a minute before the fifth stop, the first passed it a minute ago, the third has yet to begin.
-    fleet[0].begins_s, fleet[1].begins_s, fleet[2].begins_s = now_s - 310.0, now_s - 220.0, now_s + 60.0
+    # The second is half a minute before the third stop, the first passed it a minute ago, the third has yet to begin.
+    fleet[0].begins_s, fleet[1].begins_s, fleet[2].begins_s = now_s - 210.0, now_s - 120.0, now_s + 160.0
     for back_s in range(200, 0, -5):
         for vehicle in fleet:
             vehicle.report(now_s - back_s)
@@ -197,7 +197,7 @@ async def _hold(port: int, token: str, fleet: list[Vehicle], dsn: str) -> None:
 
     await until(told)
     (hold,) = fleet[1].heard
-    assert (hold["kind"], hold["stop_id"]) == ("hold", "s5")
+    assert (hold["kind"], hold["stop_id"]) == ("hold", "s3")
     assert 30 <= hold["hold_s"] <= 90
     assert hold["until_ts"] > time.time()
     assert "зачекайте" in hold["text"]

@@ -48,7 +48,7 @@ class Desk:
     async def advice(self) -> dict[str, Any]:
         """The advice for the second of the pair, shortly before it comes to the control stop."""
         await self.ask("PUT", "/api/v1/routes/R/control", {"mode": "advise", "law": "prediction"})
-        self.run(self.line.at_stop_5(1))
+        self.run(self.line.at_stop_3(1))
         _, answer = await self.ask("GET", "/api/v1/advice")
         (found,) = [one for one in answer["advice"] if one["kind"] == "hold"]
         return found

@@ -18,7 +18,7 @@ from dispatch.holding import LAWS
 from dispatch.instructions import Instruction
 
 LENGTH_M = 6000
-STOPS = tuple(range(0, LENGTH_M + 1, 500))  # every 50 s by the timetable; held at the fifth and the tenth
+STOPS = tuple(range(0, LENGTH_M + 1, 500))  # every 50 s by the timetable; held at every third
 ROAD = ((0, 0), (LENGTH_M, 0))
 BEGIN_S = 36_000
 EVERY_S = 300.0
@@ -61,14 +61,14 @@ class Line:
 
     def advice(self, *stops: str) -> list[Advice]:
         found = msgspec.json.decode(self.controller.published.advice, type=list[Advice])
-        return [one for one in found if one.stop_id in (stops or ("s5",))]
+        return [one for one in found if one.stop_id in (stops or ("s3",))]
 
     def instructions(self) -> list[Instruction]:
         return msgspec.json.decode(self.controller.published.instructions, type=list[Instruction])
 
-    def at_stop_5(self, vehicle: int) -> float:
+    def at_stop_3(self, vehicle: int) -> float:
         """Shortly before a vehicle comes to the first control stop."""
-        return self.begins_s[f"{vehicle}"] + 250 - 30
+        return self.begins_s[f"{vehicle}"] + 150 - 30
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def line(road, pattern):
 
 
 def test_a_line_that_is_off_gets_no_advice(line) -> None:
-    line.run(line.at_stop_5(1) + 30)
+    line.run(line.at_stop_3(1) + 30)
     assert line.advice() == []
     assert line.decisions == []
 
@@ -88,7 +88,7 @@ def test_a_line_that_is_off_gets_no_advice(line) -> None:
 @pytest.mark.parametrize("law", ["forward", "two-way", "even", "prediction", "optimal"])
 def test_the_follower_of_a_bunched_pair_is_to_be_held(line, law) -> None:
     line.switch("advise", law)
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     (advice,) = [one for one in line.advice() if one.vehicle_id == "1"]
     assert (advice.kind, advice.state, advice.law) == ("hold", "open", law)
     assert 30 <= advice.hold_s <= 90
@@ -123,12 +123,12 @@ def test_the_first_vehicle_has_nobody_ahead_and_that_is_said(road, pattern) -> N
 
 def test_an_applied_advice_is_an_instruction_and_a_decision(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     (advice,) = line.advice()
     done = line.controller.apply(advice.id, None, "desk1", line.now_s)
     assert isinstance(done, Advice)
     (order,) = line.controller.orders
-    assert (order.vehicle_id, order.kind, order.stop_id, order.hold_s) == ("1", "hold", "s5", advice.hold_s)
+    assert (order.vehicle_id, order.kind, order.stop_id, order.hold_s) == ("1", "hold", "s3", advice.hold_s)
     assert order.until_ts == pytest.approx(advice.expires_at + advice.hold_s + 30, abs=2)
     assert (order.by, order.automatic, order.advice_id, order.state) == ("desk1", False, advice.id, "sent")
     mode, decision = line.decisions
@@ -145,7 +145,7 @@ def test_an_applied_advice_is_an_instruction_and_a_decision(line) -> None:
 
 def test_what_becomes_of_the_instruction_is_added_to_the_decision(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     (advice,) = line.advice()
     line.controller.apply(advice.id, 60.0, "desk1", line.now_s)
     (order,) = line.controller.orders
@@ -165,7 +165,7 @@ def test_what_becomes_of_the_instruction_is_added_to_the_decision(line) -> None:
 
 def test_a_declined_advice_does_not_come_back_at_that_stop(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     (advice,) = line.advice()
     assert isinstance(line.controller.decline(advice.id, "desk1", "a wheelchair is boarding", line.now_s), Advice)
     line.run(line.at_s + 25)
@@ -178,7 +178,7 @@ def test_a_declined_advice_does_not_come_back_at_that_stop(line) -> None:
 
 def test_what_nobody_decides_expires_when_the_vehicle_has_left(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     line.run(line.at_s + 60)
     assert [one.state for one in line.advice()] == ["expired"]
     assert [d.state for d in line.decisions if d.kind == "hold"] == ["expired"]
@@ -187,7 +187,7 @@ def test_what_nobody_decides_expires_when_the_vehicle_has_left(line) -> None:
 
 def test_an_automatic_line_sends_by_itself(line) -> None:
     line.switch("automatic", "prediction")
-    line.run(line.at_stop_5(1) + 20)
+    line.run(line.at_stop_3(1) + 20)
     (order,) = line.controller.orders
     assert (order.automatic, order.by, order.vehicle_id) == (True, "automatic", "1")
     assert [d.state for d in line.decisions if d.kind == "hold"] == ["automatic"]
@@ -204,7 +204,7 @@ def test_an_automatic_line_sends_by_itself(line) -> None:
 def test_a_vehicle_that_is_offline_is_sent_nothing_by_itself(line) -> None:
     line.controller.event({"vehicle_key": "op/1", "event": "offline"}, line.now_s)
     line.switch("automatic", "prediction")
-    line.run(line.at_stop_5(1) + 20)
+    line.run(line.at_stop_3(1) + 20)
     assert not line.controller.orders
     assert line.controller.counters["advice_none.offline"] == 1
     line.controller.event({"vehicle_key": "op/1", "event": "online"}, line.now_s)
@@ -214,7 +214,7 @@ def test_a_vehicle_that_is_offline_is_sent_nothing_by_itself(line) -> None:
 
 def test_a_silent_vehicle_gets_no_advice(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     line.silent.add("1")
     line.run(line.at_s + 120)
     assert [one.state for one in line.advice()] == ["withdrawn"]
@@ -222,7 +222,7 @@ def test_a_silent_vehicle_gets_no_advice(line) -> None:
 
 def test_switching_off_withdraws_what_is_open(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     line.switch("off")
     assert [one.state for one in line.advice()] == ["withdrawn"]
 
@@ -285,7 +285,7 @@ def test_every_law_can_be_asked(line) -> None:
 
 def test_switching_the_feed_withdraws_and_goes_on(line) -> None:
     line.switch("advise", "prediction")
-    line.run(line.at_stop_5(1))
+    line.run(line.at_stop_3(1))
     line.engine.switch(line.road.network)
     assert line.engine.network is line.road.network
     line.run(line.at_s + 400)
