@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.cookiejar
 import json
 import os
 import shutil
@@ -34,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 BYTES_MAX = 400_000
 Theme = Literal["light", "dark"]
-READY_S = 60
+READY_S = 180  # a machine that does other things as well starts slowly
 # The map needs WebGL, which SwiftShader draws without a graphics card; the rest keeps Chromium off the network.
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -77,6 +78,28 @@ def read(url: str) -> dict[str, list[dict[str, object]]]:
             return document
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return {}
+
+
+def control_lines(target: Target) -> None:
+    """Sets the lines that run most often to automatic or to advise, so that there is advice to be seen."""
+    cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+    opener = urllib.request.build_opener(cookies)
+
+    def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str, object]]]:
+        request = urllib.request.Request(  # noqa: S310
+            f"{target.url}/api/v1/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Origin": target.url},
+        )
+        with opener.open(request, timeout=10) as response:
+            answer: dict[str, list[dict[str, object]]] = json.load(response)
+            return answer
+
+    ask("POST", "session", {"user": target.user, "password": target.password})
+    routes = sorted(ask("GET", "routes")["routes"], key=lambda route: -int(str(route["vehicles"])))
+    for index, route in enumerate(routes[:4]):
+        ask("PUT", f"routes/{route['route_id']}/control", {"mode": "automatic" if index == 1 else "advise"})
 
 
 def wait_for_service(url: str, settle_s: float) -> None:
@@ -159,18 +182,26 @@ def wait_for_map(page: Page) -> None:
 
 
 def choose_line(page: Page) -> None:
-    """Opens a line that has something to tell: of the worst ones, the first with a good number of vehicles."""
+    """Opens a line that has something to tell: of those under control, else of the worst, one with enough vehicles."""
     page.evaluate(
         """() => {
             const lines = [...document.querySelectorAll('#lines .line')]
             const vehicles = (line) => Number(line.querySelector('.line__vehicles').textContent)
-            const good = lines.slice(0, 8).find((line) => vehicles(line) >= 12 && vehicles(line) <= 30)
+            const fit = (line) => vehicles(line) >= 12 && vehicles(line) <= 30
+            const good = lines.find((line) => line.querySelector('.mode') && fit(line)) ?? lines.slice(0, 8).find(fit)
             ;(good ?? lines[0]).click()
         }"""
     )
     page.wait_for_selector(".rung", state="attached")
     page.mouse.move(640, 24)  # nothing shall look hovered
     page.wait_for_timeout(2_500)  # the map flies to the line
+
+
+def show_advice(page: Page) -> None:
+    """Turns to advice, once some is open."""
+    page.locator("#alerts .desk__other").click()
+    with contextlib.suppress(BrowserError):  # else the picture shows what was decided
+        page.wait_for_selector(".advice--open", timeout=READY_S * 1000)
 
 
 def save(page: Page, name: str, selector: str | None = None) -> None:
@@ -189,6 +220,7 @@ def take(browser: Browser, target: Target) -> None:
     page.wait_for_timeout(3_000)
     save(page, "console-overview")
     choose_line(page)
+    show_advice(page)
     save(page, "console-light")
     save(page, "ladder", "#ladder")
     page.context.close()
@@ -226,6 +258,8 @@ def main() -> int:
                 target = Target(options.url.rstrip("/"), options.user, options.password)
             else:
                 target = stack.enter_context(own_demo(options.at, options.vehicles))
+                wait_for_service(target.url, 0)
+                control_lines(target)
             wait_for_service(target.url, options.settle)
             driver = stack.enter_context(sync_playwright())
             browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)

@@ -5,15 +5,21 @@ import { noteRefusal } from './session'
 import { getState, setState } from './store'
 
 const ASK_MS = 20_000
+const ABSENT_MS = 300_000 // a server that has none is asked again after so long, for it may have been replaced
+
+let absentUntil = 0
 
 /** Null until they are known, and for ever where the server has none. */
 export async function loadNotices(): Promise<void> {
-  if (document.hidden || !getState().session) return
+  if (document.hidden || !getState().session || performance.now() < absentUntil) return
   try {
     const { notices } = await get<{ notices: PassengerNotice[] }>('notices')
     setState({ notices })
   } catch (error) {
-    if (error instanceof RequestError && (error.status === 404 || error.status === 403)) setState({ notices: null })
+    if (error instanceof RequestError && (error.status === 404 || error.status === 403)) {
+      absentUntil = performance.now() + ABSENT_MS
+      setState({ notices: null })
+    }
   }
 }
 

@@ -108,7 +108,10 @@ export function shiftSpeed(step: 1 | -1): void {
 }
 
 export function enterPast(from: number, to: number, speed: number): void {
+  const { line } = getState()
   setState({
+    // The road stays; who is on it now is not who was on it then.
+    line: line && { ...line, directions: line.directions.map((direction) => ({ ...direction, vehicles: [] })) },
     past: { from, to, at: from, speed, state: 'loading' },
     dialog: null,
     selectedVehicle: null,

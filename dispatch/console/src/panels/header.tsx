@@ -14,8 +14,8 @@ function City() {
   const instance = useStore((state) => state.instance)
   // A demo moves the timetable: the wall clock stands first, then the timetable's own day and time, named as such.
   const moved = instance?.timetable_shift_s
-  // In the past the bar below says the day.
-  const past = useStore((state) => state.past !== null)
+  // In the past the bar below says the day, and the clock goes as fast as it does.
+  const past = useStore((state) => state.past?.at ?? null) !== null
   return (
     <div class="city">
       <img class="city__icon" src={new URL('../icon.svg', import.meta.url).href} alt="" width="28" height="28" />

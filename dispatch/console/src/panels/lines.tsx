@@ -57,7 +57,7 @@ function Row({ route, summary, selected, first }: { route: Route; summary: LineS
   const text = useMessages()
   const { integer } = useFormat()
   const { worst } = summary
-  const mode = useStore((state) => state.control?.lines.find((line) => line.route_id === route.route_id)?.mode ?? 'off')
+  const mode = useStore((state) => state.past ? 'off' : state.control?.lines.find((line) => line.route_id === route.route_id)?.mode ?? 'off')
   return (
     <li>
       <button type="button" class={`line ${selected ? 'line--selected' : ''} ${summary.vehicles ? '' : 'line--idle'}`}
