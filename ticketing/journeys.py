@@ -38,11 +38,12 @@ class FareTap(msgspec.Struct, frozen=True):
 
 
 class Ride(msgspec.Struct, frozen=True):
-    """A leg with what was odd about it, and the tap that began it."""
+    """A leg with what was odd about it; parts: where several rides are one, the leg after each of them but the last."""
 
     leg: Leg
     kind: RideKind
     companions: tuple[str, ...] = ()
+    parts: tuple[Leg, ...] = ()
 
 
 def in_order(taps: Iterable[FareTap]) -> list[FareTap]:
@@ -141,7 +142,7 @@ def _joined(rides: list[Ride], rules: Sequence[JoinRule], tariff: CityTariff) ->
         if before is not None and before.kind == ride.kind == "ride" and before.companions == ride.companions:
             one, two = before.leg, ride.leg
             if any(_may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) for rule in rules):
-                joined[-1] = Ride(_merged(one, two), "ride", before.companions)
+                joined[-1] = Ride(_merged(one, two), "ride", before.companions, (*before.parts, one))
                 parts.append(two)
                 continue
         joined.append(ride)

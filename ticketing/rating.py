@@ -19,14 +19,15 @@ from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_
 from ticketing.city_schema import Extension, Name, Pass, Surcharge, Valid
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
-from ticketing.fares import Rider, transfer_span_s
+from ticketing.fares import Leg, Rider, transfer_span_s
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
 from ticketing.tariff import TRIPS
 from ticketing.transfers import Linked, carried_over, link
 
 StepKind = Literal[
     "fare", "concession", "transfer", "later_transfer", "pass", "trip", "extension", "cap", "after_rides",
-    "combination", "surcharge", "entered", "continued", "no_exit", "no_entry", "same_stop", "unknown_fare",
+    "combination", "surcharge", "entered", "continued", "so_far", "paid_before", "no_exit", "no_entry", "same_stop",
+    "unknown_fare",
 ]  # fmt: skip
 
 
@@ -235,15 +236,40 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
             spent = closing if holder else spent
         linked.append(carried_over(chain, end_s - tariff.longest_transfer_s) if tariff.longest_transfer_s else ())
         for fare in fares:
-            for tap_id in fare.ride.leg.taps[:-1]:
-                if holder:
-                    steps[tap_id].append(Step("entered" if len(fare.ride.leg.taps) == 2 else "continued"))
+            if holder and fare.ride.parts:
+                _spread(fare, tariff, tariff.rider(category, account.media), steps)
+                continue
+            for tap_id in fare.ride.leg.taps[:-1] if holder else ():
+                steps[tap_id].append(Step("entered"))
             steps[fare.ride.leg.taps[-1]].extend(fare.steps)
     while linked and not linked[-1]:
         linked.pop()
     lines = tuple(_line(tap, steps[tap.id], tariff) for tap in taps)
     carried = Carried(spent, tuple(linked))
     return DayRating(day.isoformat(), tariff.version, tariff.currency, lines, used, carried)
+
+
+def _spread(fare: _Fare, tariff: CityTariff, rider: Rider, steps: Mapping[str, list[Step]]) -> None:
+    """Put the steps of a ride that is made of several to the last tap, but for what it cost after each of them.
+
+    So what was told at an exit stands when the journey goes on after it: the next one adds the rest.
+    """
+    ends: dict[str, Leg] = {leg.taps[-1]: leg for leg in fare.ride.parts}
+    total = sum(step.amount_minor for step in fare.steps)
+    paid = 0
+    for tap_id in fare.ride.leg.taps[:-1]:
+        part = ends.get(tap_id)
+        if part is None:
+            steps[tap_id].append(Step("entered"))
+            continue
+        found = next((found for table in tariff.tables if (found := table.leg_fares(part, rider))), ())
+        minor = max(0, min(found[0].minor, total) - paid) if found else 0
+        steps[tap_id].append(Step("so_far", minor, found[0].product) if minor else Step("continued"))
+        paid += minor
+    last = steps[fare.ride.leg.taps[-1]]
+    last.extend(fare.steps)
+    if paid:
+        last.append(Step("paid_before", -paid))
 
 
 def _line(tap: FareTap, steps: Sequence[Step], tariff: CityTariff) -> Line:

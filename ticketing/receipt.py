@@ -41,7 +41,9 @@ _TEXT: dict[Language, dict[str, str]] = {
         "combination_with": "Вигідніше разом: межа «{name}» ({limit}) і доплата «{other}»",
         "surcharge": "Надбавка «{name}»",
         "entered": "Вхід: оплата після виходу",
-        "continued": "Подорож триває: оплата наприкінці",
+        "continued": "Подорож триває: без доплати",
+        "so_far": "Подорож досі: «{name}»",
+        "paid_before": "Уже сплачено за цю подорож",
         "no_exit": "Немає відмітки про вихід: найбільша ціна",
         "no_entry": "Немає відмітки про вхід, або поїздка була довшою за {number} хв: найбільша ціна",
         "same_stop": "Вхід і вихід на тій самій станції: безкоштовно",
@@ -76,7 +78,9 @@ _TEXT: dict[Language, dict[str, str]] = {
         "combination_with": "Cheaper together: cap “{name}” ({limit}) and extension “{other}”",
         "surcharge": "Surcharge “{name}”",
         "entered": "Tapped in: charged after tapping out",
-        "continued": "The journey goes on: charged at its end",
+        "continued": "The journey goes on: nothing to add",
+        "so_far": "The journey so far: “{name}”",
+        "paid_before": "Paid before on this journey",
         "no_exit": "No tap out: the maximum fare",
         "no_entry": "No tap in, or the journey took longer than {number} minutes: the maximum fare",
         "same_stop": "In and out at the same station: free",
@@ -208,7 +212,7 @@ def _line(line: Line, rating: DayRating, tariff: CityTariff, language: Language)
         for step in line.explanation
     )
     amount = money(line.charge_minor, currency, language) if line.charge_minor else _TEXT[language]["free"]
-    if all(step.kind in ("entered", "continued") for step in line.explanation):
+    if all(step.kind == "entered" for step in line.explanation):
         amount = ""  # not free: charged by a tap that follows
     return ReceiptLine(_clock(line.at_s, tariff, language), place, reasons, amount)
 

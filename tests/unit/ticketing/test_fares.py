@@ -348,6 +348,6 @@ def test_legs_of_two_networks_that_are_joined_match_no_rule_that_names_one():
     city = parse_city_tariff(CAPS_ONLY + exits, "city.toml", tables)
     stops = [("na", "in", "s1"), ("na", "out", "s2"), ("nb", "in", "s3"), ("nb", "out", "s4")]
     taps = [FareTap(str(n), 1_772_600_000 + n * 600, *tap) for n, tap in enumerate(stops)]
-    assert [line.charge_minor for line in rate_day(taps, city, Account()).lines] == [0, 0, 0, 300]
+    assert [line.charge_minor for line in rate_day(taps, city, Account()).lines] == [0, 100, 0, 200]
     elsewhere = [*taps[:2], FareTap("2", 1_772_601_200, "nb", "in", "s9"), taps[3]]
     assert [line.charge_minor for line in rate_day(elsewhere, city, Account()).lines] == [0, 100, 0, 200]
