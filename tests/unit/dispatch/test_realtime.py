@@ -279,3 +279,26 @@ def test_json_has_the_same_entities() -> None:
     decoded = msgspec.json.decode(realtime.to_json(message))
     assert [entity["id"] for entity in decoded["entity"]] == [entity.id for entity in parse(message).entity]
     assert decoded["header"]["gtfs_realtime_version"] == "2.0"
+
+
+def test_times_come_with_their_uncertainty_and_with_delays_where_there_is_a_schedule() -> None:
+    planned, frequent = (entity.trip_update for entity in parse(feeds()["tu"]).entity)
+    event = planned.stop_time_update[0].arrival
+    assert (event.time, event.delay, event.HasField("delay"), event.uncertainty) == (int(EIGHT_S + 312), 0, True, 31)
+    event = frequent.stop_time_update[0].arrival
+    assert (event.HasField("delay"), event.uncertainty) == (False, 31)
+
+
+@pytest.mark.parametrize(
+    ("loose", "relationship"),
+    [(frozenset({"f1"}), rt.TripDescriptor.UNSCHEDULED), (frozenset(), rt.TripDescriptor.SCHEDULED)],
+)
+def test_departures_of_a_frequency_are_told_apart_by_their_start(
+    loose: frozenset[str], relationship: rt.TripDescriptor.ScheduleRelationship
+) -> None:
+    place = realtime.Place("v1", loose)
+    context = realtime.context_of([FREQUENT], [FREQUENT_UPDATE], NOW_S, place)
+    (entity,) = parse(realtime.trip_updates([FREQUENT_UPDATE], context)).entity
+    trip = entity.trip_update.trip
+    assert (trip.trip_id, trip.start_date, trip.start_time) == ("f1", "20260713", "08:00:00")
+    assert trip.schedule_relationship == relationship
