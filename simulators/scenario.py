@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Annotated
 
@@ -18,7 +19,7 @@ RIDERS_MAX = 5_000_000  # about 1 GB while they are drawn
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be run; its text names the file and the field."""
+    """A scenario that cannot be run; its text names the file, the line where there is one, and the field."""
 
 
 class LawGains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +46,7 @@ class Loop(msgspec.Struct, frozen=True, tag_field="kind", tag="loop", forbid_unk
     """A line of two directions that vehicles go round; times in seconds, riders at each stop."""
 
     stops_per_direction: Annotated[int, Meta(ge=2, le=200)] = 20
-    vehicles: Annotated[int, Meta(ge=2, le=200)] = 10
+    vehicles: Annotated[int, Meta(ge=1, le=200)] = 10
     headway_s: Annotated[float, Meta(ge=10, le=7200)] = 360.0
     run_s_mean: Annotated[float, Meta(ge=1, le=7200)] = 60.0
     run_cv: Variation = 0.2
@@ -127,11 +128,20 @@ def parse_scenario(text: str, name: str) -> Scenario:
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{name} is not TOML: {error}.") from None
     except msgspec.ValidationError as error:
-        raise ScenarioError(f"{name}: {_plain(str(error))}.") from None
+        raise ScenarioError(_located(text, name, _plain(str(error)))) from None
     trouble = _row(scenario) if isinstance(scenario, Linear) else _loop(scenario)
     if trouble:
-        raise ScenarioError(f"{name}: {trouble}.")
+        raise ScenarioError(_located(text, name, trouble))
     return scenario
+
+
+def _located(text: str, name: str, trouble: str) -> str:
+    """What is wrong, with the file and the line of the field that it is about: at its start, or an unknown one."""
+    unknown = re.search(r"unknown field `(\w+)`", trouble)
+    field = unknown[1] if unknown else trouble.partition(":")[0].rpartition(".")[2]
+    lines = enumerate(text.splitlines(), 1)
+    line = next((number for number, row in lines if re.match(rf"\s*{re.escape(field)}\s*=", row)), None)
+    return f"{name}: {trouble}." if line is None else f"{name}, line {line}: {trouble}."
 
 
 def _plain(message: str) -> str:

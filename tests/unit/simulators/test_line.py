@@ -117,6 +117,10 @@ def test_no_hold_is_longer_than_its_cap(law: str) -> None:
     "fields",
     [
         {"vehicles": 2, "headway_s": 1800.0},
+        {"vehicles": 1, "headway_s": 3600.0},
+        {"vehicles": 1, "headway_s": 3600.0, "overtaking": True, "riders_per_min": 0.0, "compliance": 0.0},
+        {"headway_s": 7200.0, "riders_per_min": 0.1},
+        {"control_every": 1, "stops_per_direction": 2, "ride_stops_min": 1, "ride_stops_max": 3},
         {"vehicles": 40, "headway_s": 60.0},  # cannot be driven
         {"riders_per_min": 60.0, "warmup_s": 0.0, "duration_s": 1200.0},
         {"run_cv": 2.0, "traffic_cv": 2.0, "overtaking": True, "compliance": 0.5},
