@@ -248,7 +248,14 @@ CREATE FUNCTION judge_bank_taps(
 ) RETURNS TABLE (
     ord integer, verdict verdict, reason text, until_s float8, charged_minor bigint, currency text, conflict boolean,
     riders smallint
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+-- As for city cards: a plan made while the tables were small would be kept while they grow.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
 #variable_conflict use_column
 DECLARE
     g bank_tap_given;
