@@ -90,6 +90,7 @@ class Ticketing(_Section):
     tariff: Path | None = None
     issuer: str = "takt"
     proof_window_s: float = Field(default=30, gt=0)
+    elsewhere_kmh: float = Field(default=120, gt=0, le=2000)
     keep_trips_days: int = Field(default=120, ge=1, le=3660)
 
 

@@ -149,7 +149,12 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     pool = await open_pool(grounds.dsn, init=warm)
     rating = await open_rating(grounds, pool)
     proof = ProofLimits(settings.ticketing.proof_window_s)
-    options = TicketingSettings(issuer=settings.ticketing.issuer, public_url=public_url(settings), proof=proof)
+    options = TicketingSettings(
+        issuer=settings.ticketing.issuer,
+        public_url=public_url(settings),
+        proof=proof,
+        elsewhere_kmh=settings.ticketing.elsewhere_kmh,
+    )
     service = Ticketing(
         pool,
         keys,
