@@ -82,6 +82,8 @@ HELP: Final[Mapping[str, str]] = {
     "charging_days": "Days of bank cards whose debits were looked at.",
     "charging_answered_twice": "Answers of the acquirer to what had been answered before; they change nothing.",
     "charging_failures": "Rounds of charging that failed because the database was away.",
+    "charging_set_aside": "Days of bank cards that could not be understood; looked at again ten minutes later.",
+    "charging_faults": "Rounds of charging that failed for a reason nobody foresaw.",
     "charging_retried": "Rounds of charging that met another process and were begun again.",
     "charging_payments_open": "Operations that the acquirer has yet to answer.",
     "charging_payments_unclear": "Operations that nobody answered for a day: somebody has to look.",

@@ -33,6 +33,7 @@ BATCH_MAX = 64
 IDLE_S = 1.0
 BACK_OFF_S_MAX = 30.0
 GAUGE_S = 5.0
+SET_ASIDE_S = 600.0
 BUSY_AGAIN_S = 30.0
 """A correction waits so long for the answer to the charge that it corrects."""
 _RATING = msgspec.json.Decoder(DayRating)
@@ -90,6 +91,10 @@ class Charging:
                 self.counters["failures"] += 1
                 failures += 1
                 busy = 0
+            except Exception:  # a fault of ours: cards must be charged after it all the same
+                self.counters["faults"] += 1
+                failures += 1
+                busy = 0
             else:
                 failures = 0
             if busy < BATCH_MAX:
@@ -102,11 +107,22 @@ class Charging:
             days = await connection.fetch(query("bank.list_days_due"), now_s, BATCH_MAX)
             recoveries = await connection.fetch(query("bank.list_recoveries_due"), now_s, BATCH_MAX)
         for row in days:
-            await self.charge_day(row["account_id"], row["day"])
+            await self._charge_or_set_aside(row["account_id"], row["day"])
         for row in recoveries:
             await self._collecting.recover_due(row["id"])
         asked = await self._drain.once()
         return max(len(days), len(recoveries), asked)
+
+    async def _charge_or_set_aside(self, account_id: str, day: date) -> None:
+        """Look at a day; one that cannot be understood is looked at again later, and holds up no other."""
+        try:
+            await self.charge_day(account_id, day)
+        except (asyncpg.PostgresError, *AWAY):
+            raise
+        except Exception:  # a rating that no rule foresaw
+            self.counters["set_aside"] += 1
+            async with self._store.connection() as connection:
+                await connection.execute(query("bank.postpone_day"), account_id, day, self._clock() + SET_ASIDE_S)
 
     async def charge_day(self, account_id: str, day: date) -> None:
         """Write down what is due of a day by now, and when to look again."""

@@ -93,6 +93,10 @@ FROM bank_charge c WHERE c.id = $1 FOR NO KEY UPDATE OF c;
 UPDATE bank_day SET rated_minor = $3, waiting = $4::text::jsonb, look_at = to_timestamp($5::float8)
 WHERE account_id = $1 AND day = $2;
 
+-- name: postpone_day
+-- Look at a day later.
+UPDATE bank_day SET look_at = to_timestamp($3::float8) WHERE account_id = $1 AND day = $2;
+
 -- name: look_at_day
 -- Look at a day, at the latest at an instant.
 INSERT INTO bank_day AS d (account_id, day, look_at) VALUES ($1, $2, to_timestamp($3::float8))

@@ -96,6 +96,29 @@ async def test_a_late_tap_that_makes_the_day_dearer_is_charged_and_one_that_caps
         assert await town.debits() == [150, 300]
 
 
+async def test_a_day_that_cannot_be_understood_holds_up_no_other(town):
+    for token in ("card-1", "card-2"):
+        await town.ride("08:00", token)
+    await town.work()
+    for token in ("card-1", "card-2"):
+        await town.ride("09:00", token)
+    while await town.accounts.rate_due():
+        pass
+    account = (await town.account("card-1")).id
+    broken = "UPDATE day_rating SET rating = '{}' WHERE account = $1"
+    rating = await town.value("SELECT rating::text FROM day_rating WHERE account = $1", f"bank:{account}")
+    await town.pool.execute(broken, f"bank:{account}")
+    while await town.charging.once():
+        pass
+    assert (await town.debits("card-1"), await town.debits("card-2")) == ([], [1600])
+    assert town.charging.counters["set_aside"] == 1
+    await town.pool.execute(
+        "UPDATE day_rating SET rating = $2::text::jsonb WHERE account = $1", f"bank:{account}", rating
+    )
+    await town.work()
+    assert await town.debits("card-1") == [1600]
+
+
 # --- what goes wrong at the acquirer ---------------------------------------------------------------------------------
 
 
