@@ -31,9 +31,14 @@ from dispatch.history_read import HistoryReader
 from sql.pool import open_pool
 from tests.integration.control_desk import LocalControl, bunched_pair
 from tests.integration.web_running import Running, running_web
+from ticketing.accounts import Accounts
+from ticketing.ahead import TripsDesk
 from ticketing.api import TicketingApi
+from ticketing.books import Books
 from ticketing.config import DEFAULT_TARIFF
+from ticketing.editions import TariffSource, open_editions
 from ticketing.keys import ensure_card_keys, load_issuer_keys
+from ticketing.receipts_api import ReceiptsApi
 from ticketing.service import Ticketing
 from ticketing.tariff import parse_tariff
 
@@ -87,13 +92,23 @@ async def running_product(folder: Path, database: str) -> AsyncIterator[Running]
         line, shown = bunched_pair(), ControlBoard(msgspec.json.encode(OFFERED))
         shown.publish(line.controller.published)
         control = ControlApi(shown, LocalControl(line, shown), time.time, HistoryReader(pool, "UTC"))
-        async with (
-            Ticketing(pool, keys, tariff, card_keys=card_keys) as service,
-            running_web(folder, more=[TicketingApi(service), control], per_address=None, per_subject=None) as running,
-        ):
-            yield running
+        async with Ticketing(pool, keys, tariff, card_keys=card_keys) as service:
+            tickets = TicketingApi(service)
+            more = [tickets, control, await receipts_of(service, tickets)]
+            async with running_web(folder, more=more, per_address=None, per_subject=None) as running:
+                yield running
     finally:
         await pool.close()
+
+
+async def receipts_of(service: Ticketing, tickets: TicketingApi) -> ReceiptsApi:
+    """Receipts and trips ahead, over the same database."""
+    async with service.store.connection() as connection:
+        source = TariffSource(str(DEFAULT_TARIFF), DEFAULT_TARIFF.read_text(encoding="utf-8"))
+        editions = await open_editions(connection, source)
+    accounts = Accounts(service.store, editions)
+    trips = TripsDesk(Books(service.store), tickets.desk, service.tariff)
+    return ReceiptsApi(service.store, editions, accounts, trips, lambda: service.readers)
 
 
 @pytest.mark.parametrize("role", ["admin", None])
