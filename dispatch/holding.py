@@ -164,17 +164,18 @@ def plan(line: Line) -> Floats:
 
     With g the gaps as they will be, u the holds that are expected and c the share of drivers who obey, it minimises
 
-        W / 2 (sum (g_j + u_j - u_(j-1))^2  +  2 (1 - c) / c  sum' u_j^2)  +  sum n_j u_j,   u_j >= 0
+        W / 2 (sum (g_j + u_j - u_(j-1))^2  +  (1 - c) / c  sum' u_j^2)  +  sum n_j u_j,   u_j >= 0
 
     The first sum is the waiting of those who come to stops: riders_per_s h^2 / 2 for a headway h at one stop, and W
     counts HORIZON_STOPS of them, for an uneven gap stays until somebody is held. The second is what obedience by chance
     adds to it: whoever is asked for u / c and obeys with probability c changes the two gaps around him by u on the
-    mean, each with a variance of u^2 (1 - c) / c; sum' leaves out the first vehicle, for its hold matters only if it is
-    carried out. So the others are reckoned with for less, and the first does more of its part by itself. The last sum
-    is the delay of those on board. With riders who ride r stops, neighbouring gaps may thus differ by r / HORIZON_STOPS
-    of the headway before a hold is worth it. No target headway is in it: the line runs as fast as regularity allows.
-    g is the gaps a quarter of a control spacing from now: until others are held, dwell goes on to widen the wide ones
-    (g' = g + beta (g_j - g_(j-1)) at each stop).
+    mean, each with a variance of u^2 (1 - c) / c, and half of it where he is asked twice, as most are before a gap is
+    even; sum' leaves out the first vehicle, for its hold matters only if it is carried out. So the others are reckoned
+    with for less, and the first does more of its part by itself. The last sum is the delay of those on board. With
+    riders who ride r stops, neighbouring gaps may thus differ by r / HORIZON_STOPS of the headway before a hold is
+    worth it. No target headway is in it: the line runs as fast as regularity allows.
+    g is the gaps a quarter of a control spacing from now, or up to half of it where drivers disobey: until others are
+    held, dwell goes on to widen the wide ones (g' = g + beta (g_j - g_(j-1)) at each stop).
 
     Only the first hold is carried out, within its limits; what is left of it, and all others, are planned anew at the
     next control stop. So the caps of single holds are no bounds here: a vehicle may be held again and again in a round.
@@ -184,7 +185,8 @@ def plan(line: Line) -> Floats:
 
     weight = max(line.riders_per_s * HORIZON_STOPS / 2, 1e-9)
     obey = min(max(line.compliance, OBEY_MIN), 1.0)
-    rows, growth = _matrices(len(line.gap_s), line.beta, line.spacing // 4, line.closed, obey)
+    ahead = int(line.spacing * min(1 / obey - 0.75, 0.5))
+    rows, growth = _matrices(len(line.gap_s), line.beta, ahead, line.closed, obey)
     gaps_s = growth @ np.asarray(line.gap_s)
     aims = np.concatenate([-gaps_s, np.asarray(line.on_board) / (-2 * weight * FAINT), np.zeros(len(line.gap_s))])
     held: Floats = nnls(rows, aims, maxiter=30 * rows.shape[1])[0]
@@ -203,7 +205,7 @@ def _matrices(vehicles: int, beta: float, stops: int, closed: bool, obey: float)
     differences = np.eye(vehicles) - np.eye(vehicles, k=-1)
     if closed:
         differences[0, -1] -= 1
-    chance = (2 * (1 - obey) / obey) ** 0.5 * np.eye(vehicles)
+    chance = ((1 - obey) / obey) ** 0.5 * np.eye(vehicles)
     chance[0, 0] = 0.0
     rows = np.vstack([differences, FAINT * np.eye(vehicles), chance])
     return rows, np.linalg.matrix_power(np.eye(vehicles) + beta * differences, stops)
