@@ -279,7 +279,7 @@ def test_passengers_are_told_in_two_languages_and_no_longer(page, city):
     expect(preview).to_contain_text("Затримки до 12 хв")
     expect(preview).to_contain_text("Delays of up to 12 min")
     stop_id = city.city.routes[0].directions[0].stops[1][0]
-    dialog.get_by_label("Stops", exact=True).select_option(stop_id)
+    dialog.locator("select[name=stops]").select_option(stop_id)
     dialog.get_by_role("button", name="Publish").click()
     told = dialog.locator(".told")
     expect(told).to_contain_text("Delays of up to 12 min")

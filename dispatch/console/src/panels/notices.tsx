@@ -45,6 +45,7 @@ function Current({ notice }: { notice: PassengerNotice }) {
 }
 
 interface PickProps {
+  name: string
   label: string
   chosen: string[]
   options: [string, string][]
@@ -53,14 +54,14 @@ interface PickProps {
 }
 
 /** Chips of what is chosen, and a list to choose more from. */
-function Pick({ label, chosen, options, nameOf, onChange }: PickProps) {
+function Pick({ name, label, chosen, options, nameOf, onChange }: PickProps) {
   const text = useMessages().desk.notices
   return (
     <div class="pick">
       <label>{label}
-        <select class="input" value="" onChange={(event) => event.currentTarget.value && onChange([...chosen, event.currentTarget.value])}>
+        <select class="input" name={name} value="" onChange={(event) => event.currentTarget.value && onChange([...chosen, event.currentTarget.value])}>
           <option value="">{text.add}…</option>
-          {options.filter(([id]) => !chosen.includes(id)).map(([id, name]) => <option key={id} value={id}>{name}</option>)}
+          {options.filter(([id]) => !chosen.includes(id)).map(([id, shown]) => <option key={id} value={id}>{shown}</option>)}
         </select>
       </label>
       {chosen.length > 0 && (
@@ -168,11 +169,11 @@ function Make({ templates }: { templates: NoticeTemplate[] }) {
         </label>
       </div>
       <div class="form__row">
-        <Pick label={text.routes} chosen={chosen.routes} nameOf={routeName} onChange={(ids) => setChosen({ ...chosen, routes: ids })}
+        <Pick name="routes" label={text.routes} chosen={chosen.routes} nameOf={routeName} onChange={(ids) => setChosen({ ...chosen, routes: ids })}
           options={[...routes.values()].map((route): [string, string] => [route.route_id, `${route.short_name} ${route.long_name}`.trim()]).sort((a, b) => a[1].localeCompare(b[1], 'uk', { numeric: true }))} />
-        <Pick label={text.stops} chosen={chosen.stops} nameOf={(id) => stopNames.get(id) ?? id} onChange={(ids) => setChosen({ ...chosen, stops: ids })} options={stopsOf(chosen.routes)} />
+        <Pick name="stops" label={text.stops} chosen={chosen.stops} nameOf={(id) => stopNames.get(id) ?? id} onChange={(ids) => setChosen({ ...chosen, stops: ids })} options={stopsOf(chosen.routes)} />
       </div>
-      {trip && line && <Pick label={text.trips} chosen={chosen.trips} nameOf={(id) => id} onChange={(ids) => setChosen({ ...chosen, trips: ids })} options={[[trip, trip]]} />}
+      {trip && line && <Pick name="trips" label={text.trips} chosen={chosen.trips} nameOf={(id) => id} onChange={(ids) => setChosen({ ...chosen, trips: ids })} options={[[trip, trip]]} />}
       {template.fields.map((field) => (
         <label key={`${template.id} ${field.name}`}>{field.label[language] || field.label.en}
           <input class="input" name={field.name} required maxLength={200} value={values[field.name] ?? ''} onInput={(event) => setValues({ ...values, [field.name]: event.currentTarget.value })} />
