@@ -18,13 +18,14 @@ from dispatch.claims import Timetable
 from dispatch.holding import LAWS
 from dispatch.lines import Lines
 from dispatch.measures import Pairs, headway_adherence, mean_wait, pair_departures
-from dispatch.network import Network
+from dispatch.network import Flags, Network
 from dispatch.passages import PassageLog, Passages
 
 Mode = Literal["off", "advise", "automatic"]
 OFFERED: Final = [name for name in LAWS if name != "none"]
 WINDOW_S = 1200.0
 PASSAGES_MAX = 100_000  # of which the measures are taken: bounds what a tick spends on them
+PASSAGES_OF_ALL_MAX = 10_000
 PAIRS_MIN = 30  # fewer headways say nothing
 FILE_VERSION = 1
 
@@ -137,10 +138,17 @@ class ControlTable:
         return sum(line.mode != "off" for line in kept.lines)
 
 
-def recent_pairs(log: PassageLog, network: Network, lines: Lines, timetable: Timetable, now_s: float) -> Pairs:
-    """Headways at stops of the last twenty minutes; of a vehicle that came to a stop twice on one run, the later."""
+def recent_pairs(
+    log: PassageLog, network: Network, lines: Lines, timetable: Timetable, now_s: float, wanted: Flags
+) -> Pairs:
+    """Headways at stops of the last twenty minutes; of a vehicle that came to a stop twice on one run, the later.
+
+    In a large city only those of the lines that are `wanted` (by line): a tick must not wait for all.
+    """
     found = log.since(max(0, log.written - PASSAGES_MAX))
     recent = np.flatnonzero((found.departure_s >= now_s - WINDOW_S - 1800.0) & (found.departure_s <= now_s))
+    if len(recent) > PASSAGES_OF_ALL_MAX:
+        recent = recent[wanted[lines.pattern_line[network.trip_pattern[found.trip[recent]]]]]
     order = recent[
         np.lexsort((found.departure_s[recent], found.stop[recent], found.trip[recent], found.vehicle[recent]))
     ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from dispatch.advice import Advice, AdviceDesk, Open, has_left, known_of, text_for_driver
 from dispatch.claims import Timetable
-from dispatch.control import OFFERED, ControlTable, LineControl, Mode, measure_routes, recent_pairs
+from dispatch.control import OFFERED, PASSAGES_MAX, ControlTable, LineControl, Mode, measure_routes, recent_pairs
 from dispatch.control_stops import ControlStops, place_controls
 from dispatch.fleet import Fleet
 from dispatch.history_rows import Decision
@@ -107,8 +107,10 @@ class Controller:
             self._advise(engine, snapshot, place)
         for one in self.desk.look(engine.fleet, now_s):
             self._record(one, "expired", None, now_s, one.advice.hold_s)
-        if not 0 <= now_s - self._measured_s < MEASURED_EVERY_S:
-            self._measure(now_s)
+        # Reading 10,000 passages takes some 15 ms: the more there are, the rarer.
+        every_s = MEASURED_EVERY_S * max(1.0, min(engine.passage_log.written, PASSAGES_MAX) / 10_000)
+        if not 0 <= now_s - self._measured_s < every_s:
+            self._measure(now_s, "")
         self._follow()
         self._publish(now_s)
 
@@ -206,7 +208,7 @@ class Controller:
         if law is not None and law not in OFFERED:
             return "unknown_law"
         if mode != "off" and self.table.mode_of(route_id) == "off":
-            self._measure(now_s)
+            self._measure(now_s, route_id)
         line = self.table.set(route_id, mode, law, by, now_s)
         if mode == "off":
             for visit, one in list(self.desk.open.items()):
@@ -388,13 +390,16 @@ class Controller:
             trip_id=network.trip_id[int(engine.fleet.trip[row])],
         )
 
-    def _measure(self, now_s: float) -> None:
+    def _measure(self, now_s: float, route_id: str) -> None:
+        """Say how regular lines are, those that are controlled and this route in any case."""
         engine = self._engine
-        if engine is None:
+        if engine is None or self._place is None:
             return
         self._measured_s = now_s
         lines = engine.roads.lines
-        pairs = recent_pairs(engine.passage_log, engine.network, lines, engine.timetable, now_s)
+        named = np.array([name == route_id for name in engine.network.route_id], dtype=np.bool_)
+        wanted = self._place.watched | named[lines.line_route]
+        pairs = recent_pairs(engine.passage_log, engine.network, lines, engine.timetable, now_s, wanted)
         self.table.measure(measure_routes(pairs, lines, engine.network.route_id))
 
     def _publish(self, now_s: float) -> None:

@@ -92,6 +92,8 @@ class Departures:
             came_s = float(passages.arrival_s[i])
             came_s = left_s if np.isnan(came_s) else came_s
             seen = self._of.setdefault(int(self.controls.place[row[i]]), deque(maxlen=KEPT))
+            for told in [d for d in seen if d.vehicle == int(passages.vehicle[i]) and d.due_s == float(due_s)]:
+                seen.remove(told)  # a late fix has corrected it
             seen.append(Departure(int(passages.vehicle[i]), left_s, float(due_s), came_s))
 
     def last(self, place: int, but: int, from_s: float, to_s: float) -> Departure | None:

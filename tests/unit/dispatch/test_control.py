@@ -16,7 +16,7 @@ def line(road, pattern):
     return road(pattern(((0, 0), (1000, 0)), (0, 500, 1000), TRIPS))
 
 
-def measured(line, departures_s, now_s, again=()):
+def measured(line, departures_s, now_s, again=(), is_wanted=True):
     """EWT and c_vh of departures (trip -> second) from the second stop, each 300 s after the one before by plan."""
     log = PassageLog(10_000)
     for trip, at_s in [*departures_s.items(), *again]:
@@ -24,7 +24,8 @@ def measured(line, departures_s, now_s, again=()):
         at = np.array([line.zero_s + at_s])
         log.add(Passages(ints[0], ints[1], np.array([line.zero_s]), ints[2], at - 5, at))
     network, lines = line.network, draw_lines(line.network)
-    pairs = recent_pairs(log, network, lines, Timetable(network), line.zero_s + now_s)
+    wanted = np.full(len(lines.line_route), is_wanted)
+    pairs = recent_pairs(log, network, lines, Timetable(network), line.zero_s + now_s, wanted)
     return measure_routes(pairs, lines, network.route_id)
 
 
@@ -55,6 +56,14 @@ def test_of_a_vehicle_that_came_twice_the_later_departure_counts(line):
     regular = {n: 3650 + 300 * n for n in range(6)}
     found = measured(line, regular | {2: 3650 + 590}, 3650 + 1500, again=[(2, 3650 + 600)])
     assert found == {"R": Measured(0.0, 0.0)}
+
+
+def test_in_a_large_city_only_the_lines_asked_for_are_measured(line, monkeypatch):
+    regular = {n: 3650 + 300 * n for n in range(6)}
+    assert measured(line, regular, 3650 + 1500, is_wanted=False) == {"R": Measured(0.0, 0.0)}
+    monkeypatch.setattr("dispatch.control.PASSAGES_OF_ALL_MAX", 3)
+    assert measured(line, regular, 3650 + 1500, is_wanted=False) == {}
+    assert measured(line, regular, 3650 + 1500, is_wanted=True) == {"R": Measured(0.0, 0.0)}
 
 
 def test_too_little_says_nothing(line):
