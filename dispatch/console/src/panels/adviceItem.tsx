@@ -33,7 +33,7 @@ function Effect({ advice }: { advice: Advice }) {
   const minutes = Math.round((effect.riders_wait_saved_s ?? 0) / 60)
   const held = Math.round((effect.riders_held_s ?? 0) / 60)
   return (
-    <span class="advice__effect">
+    <span class="advice__effect" title={text.savedHint}>
       <Change name={text.ahead} before={effect.headway_s} after={effect.headway_after_s} />
       <Change name={text.behind} before={effect.behind_s} after={effect.behind_after_s} />
       {minutes > 0 && <span class="advice__saved">{text.saved(integer(minutes))}</span>}
