@@ -405,9 +405,10 @@ class Engine:
         self.refolded += int(np.count_nonzero(same))
 
     def _keep(self, passages: Passages) -> None:
-        if len(self.late) and len(passages):
+        is_late = len(self.late) > 0
+        if is_late and len(passages):
             passages = _take(passages, self.late.news(passages))
-        self.passage_log.add(passages)
+        self.passage_log.add(passages, may_correct=is_late)
         self._passages += len(passages)
         if len(passages):
             self._unlearnt.append(passages)

@@ -176,11 +176,12 @@ class PassageLog:
         self.room = room
         self.written = 0
         self.carried = 0  # so many of those were taken over from a log before
+        self.corrected = 0  # `written` after the last of them that may correct an earlier one
         self._ints = np.zeros((3, 0), dtype=np.int32)
         self._floats = np.zeros((3, 0))
 
-    def add(self, passages: Passages) -> None:
-        """Append; the oldest make room once the log is full."""
+    def add(self, passages: Passages, *, may_correct: bool = False) -> None:
+        """Append; the oldest make room once the log is full. may_correct: some may have been told before."""
         count = len(passages)
         if not count:
             return
@@ -189,6 +190,8 @@ class PassageLog:
         self._ints[:, at] = (passages.vehicle, passages.trip, passages.stop)
         self._floats[:, at] = (passages.zero_s, passages.arrival_s, passages.departure_s)
         self.written += count
+        if may_correct:
+            self.corrected = self.written
 
     def all(self) -> Passages:
         """Every passage that is kept. Of a vehicle that came to a stop twice on one trip, the later one."""
@@ -214,6 +217,8 @@ class PassageLog:
         at = (self.written - count + np.arange(count)) % max(size, 1)
         vehicle, trip, stop = self._ints[:, at]
         zero_s, arrival_s, departure_s = self._floats[:, at]
+        if self.corrected <= written:
+            return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
         runs = zip(vehicle.tolist(), trip.tolist(), zero_s.tolist(), stop.tolist(), strict=True)
         last = {run: i for i, run in enumerate(runs)}
         if len(last) < count:
