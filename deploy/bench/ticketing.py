@@ -276,10 +276,11 @@ async def measure_http(bench: Bench, seconds: float) -> Rate:
         tokens.issue("validator", f"town:http-{number}", time.time(), 3600).encode() for number in range(HTTP_SUBJECTS)
     ]
     total = round(seconds * HTTP_PER_S_MAX / HTTP_CONNECTIONS)
-    requests = [
-        [_request(bench, bearers[connection % HTTP_SUBJECTS], f"c{connection}", number) for number in range(total)]
-        for connection in range(HTTP_CONNECTIONS)
-    ]
+    # In the order in which they are sent: a card's second message must not overtake its first on another connection.
+    requests: list[list[bytes]] = [[] for _ in range(HTTP_CONNECTIONS)]
+    for number in range(total):
+        for connection, waiting in enumerate(requests):
+            waiting.append(_request(bench, bearers[connection % HTTP_SUBJECTS], f"c{connection}", number))
     async with (
         bench.service() as service,
         WebServer(
