@@ -17,6 +17,7 @@ from aiohttp import web
 from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Board, Publication
+from dispatch.control_api import YEAR_10000_S
 from dispatch.errors import Problem
 from dispatch.history_read import By, HistoryAwayError, HistoryReader
 from dispatch.network import Network
@@ -199,7 +200,7 @@ class DispatchApi:
 
         By route and direction, and within them by stop, local hour or service day.
         """
-        if not 0 <= from_ < to or to - from_ > MEASURES_S_MAX:
+        if not 0 <= from_ < to <= YEAR_10000_S or to - from_ > MEASURES_S_MAX:
             raise Problem(422, "Invalid request", "`from` must be before `to`, by 31 days at the most (Unix seconds).")
         if route_id is not None:
             self._route(route_id)
