@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deploy.bench import rating
 from deploy.bench.doors import Done, HttpWork, MqttWork, run_child
 from deploy.errors import UserError
+from deploy.memory import settle
 from sql.pool import open_pool
 from ticketing.card import CardKeys, sun_message
 from ticketing.config import DEFAULT_TARIFF, TicketingSettings
@@ -99,6 +100,7 @@ def run(gtfs: Path | None, seconds: float) -> dict[str, Any]:  # noqa: ARG001  #
                 async with embedded_postgres(instance) as dsn:
                     await migrate(dsn)
                     bench = await prepare(dsn, Path(folder))
+                    settle()  # as a server does when it is ready
                     document = await measure(bench, seconds)
                     async with embedded_broker(instance, BrokerSettings(mqtt_port=0)) as broker:
                         document["figures"] |= await measure_mqtt(bench, broker, seconds)
