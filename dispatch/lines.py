@@ -23,6 +23,7 @@ SHARED_M = 25.0  # two ways this near, in the same direction, run on one road
 HEADING_M = 40.0  # a turn of 90 degrees weighs as much as 57 m between them
 RUN_MARKS_MIN = 4  # a shorter stretch is a crossing, not a road that is shared
 STEP_MARKS_MAX = 4
+CELLS = 1 << 31  # rows in a column of the grid: more than the Earth has
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +174,50 @@ def _offer(
     count = [len(rows) for rows in open_rows]
     if not sum(count):
         return
-    from scipy.spatial import KDTree  # here: who only reads lines should not carry it
-
     wanted = np.concatenate([sample[rows] for (_, sample), rows in zip(samples, open_rows, strict=True)])
-    distance_m, nearest = KDTree(place).query(wanted, distance_upper_bound=SHARED_M)
-    near = np.isfinite(distance_m)
+    nearest = _nearest(place, wanted, SHARED_M)
+    near = nearest >= 0
     apart = place[np.where(near, nearest, 0), :2] - wanted[:, :2]
     forward_m = (apart * wanted[:, 2:]).sum(axis=1) / HEADING_M
-    taken = np.where(near, np.append(mark, -1)[nearest], -1)
+    taken = np.where(near, mark[nearest], -1)
     cuts = np.cumsum(count)[:-1]
     for nth, (rows, part, forward) in enumerate(
         zip(open_rows, np.split(taken, cuts), np.split(forward_m, cuts), strict=True)
     ):
         found[nth][rows] = part
         ahead_m[nth][rows] = forward
+
+
+def _nearest(place: Floats, wanted: Floats, within_m: float) -> NDArray[np.int64]:
+    """For each of `wanted` the nearest of `place`, -1 where none is nearer than `within_m`.
+
+    Places lie in cells of a grid as wide as the bound, sorted by column and row: the three cells of a column that may
+    hold a near one are neighbours in that order. On streets, where a cell holds a few places, this takes half the time
+    of a k-d tree, and needs no more than numpy.
+    """
+    key = _cell(place, within_m)
+    order = np.argsort(key, kind="stable")
+    key, own = key[order], _cell(wanted, within_m)
+    best = np.full(len(wanted), within_m**2)
+    nearest = np.full(len(wanted), -1, dtype=np.int64)
+    for column in (-CELLS, 0, CELLS):
+        next_ = np.searchsorted(key, own + column - 1, side="left")
+        end = np.searchsorted(key, own + column + 1, side="right")
+        rows = np.flatnonzero(next_ < end)
+        while len(rows):
+            candidate = order[next_[rows]]
+            square = ((place[candidate] - wanted[rows]) ** 2).sum(axis=1)
+            better = square < best[rows]
+            best[rows[better]], nearest[rows[better]] = square[better], candidate[better]
+            next_[rows] += 1
+            rows = rows[next_[rows] < end[rows]]
+    return nearest
+
+
+def _cell(place: Floats, wide_m: float) -> NDArray[np.int64]:
+    cell = np.floor(place[:, :2] / wide_m).astype(np.int64)
+    key: NDArray[np.int64] = cell[:, 0] * CELLS + cell[:, 1]
+    return key
 
 
 def _drop_short_runs(mark: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dispatch.headway import BUNCHED, GAPPED, LONG, REGULAR, SHORT, UNKNOWN, HeadwayLimits, MarkMemory, judge
-from dispatch.lines import draw_lines
+from dispatch.lines import SHARED_M, _nearest, draw_lines
 
 STOPS = (0, 1000, 2000)
 
@@ -118,3 +118,14 @@ def test_states_are_bounded_as_defined():
     ratio = np.array([0.0, 0.249, 0.25, 0.499, 0.5, 1.5, 1.501, 2.0, 2.001, np.nan])
     wanted = [BUNCHED, BUNCHED, SHORT, SHORT, REGULAR, REGULAR, LONG, LONG, GAPPED, UNKNOWN]
     assert judge(ratio, HeadwayLimits()).tolist() == wanted
+
+
+def test_the_nearest_place_is_found_as_by_looking_at_all_of_them():
+    rng = np.random.default_rng(3)
+    place = rng.uniform(-300, 300, (400, 4)) * (1, 1, 0.1, 0.1)
+    wanted = rng.uniform(-330, 330, (500, 4)) * (1, 1, 0.1, 0.1)
+    distance_m = np.sqrt(((wanted[:, None] - place[None]) ** 2).sum(axis=2))
+    expected = np.where(distance_m.min(axis=1) < SHARED_M, distance_m.argmin(axis=1), -1)
+    assert (_nearest(place, wanted, SHARED_M) == expected).all()
+    assert (expected >= 0).sum() > 50
+    assert _nearest(place[:0], wanted, SHARED_M).tolist() == [-1] * 500
