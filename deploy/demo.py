@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import hashlib
 import re
 import secrets
 import socket
@@ -46,6 +47,9 @@ HORIZON_S = 20 * 3600.0  # devices are provided for those who drive in so many h
 VEHICLES_MAX = 5_000
 CARDS = 400
 CARD_PURSE_MINOR = 20_000
+BANK_RIDERS = 500
+VALIDATORS_WAIT_S = 1.5  # then they decide by themselves; the demo shares its machine with all that it simulates
+NETWORKS = ("city",)  # as the tariff that ships names it
 LOGIN = "dispatcher"
 TOKEN_S = 30 * 86_400.0
 
@@ -160,8 +164,13 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
             shift_s=play.network.shift_s,
             mqtt_ca=grounds.settings.mqtt.tls_certificate,
             http_ca=grounds.settings.http.tls_certificate,
+            bank_riders=BANK_RIDERS if play.acquirer is not None else 0,  # no bank is troubled with made-up cards
+            bank_key=hashlib.sha256(instance.id.encode()).hexdigest(),  # the same riders after a restart
             settings=PlayerSettings(
                 journal=instance.folder / "demo-validators.jsonl",  # it holds tokens: no log
+                fallback_s=VALIDATORS_WAIT_S,
+                disks=instance.folder / "demo-validators",
+                networks=NETWORKS,
                 vehicles=VehicleSettings(hold_compliance=options.compliance),
             ),
         )

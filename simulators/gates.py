@@ -1,82 +1,70 @@
-"""The validators of a fleet at work: riders' taps in, MQTT out and in, every step noted in the journal first."""
+"""The validators of a fleet at work, each a terminal of the validators' library: riders' taps in, MQTT out and in.
+
+They share what is the same for all of one operator (rules, lists), and each has its own connection, numbers, memory
+and disk. Every step is noted in the journal first, by which a checker compares them with the database.
+"""
 
 from __future__ import annotations
 
-import math
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
 
 from gateway import topics
-from gateway.wire import Offline
 from simulators.journal import Journal
 from simulators.provision import DeviceCredential
 from simulators.riders import RiderTap
+from simulators.tap_statistics import TapStatistics
 from simulators.transport import Device, Devices
-from simulators.validators import Answered, Kept, Limits, Validator
+from simulators.validator_library.disk import Disk
+from simulators.validator_library.lists import Lists
+from simulators.validator_library.memory import Memory
+from simulators.validator_library.rules import ProductRule, Rules
+from simulators.validator_library.terminal import Step, Terminal
+from simulators.validators import Answered, Kept, Limits
 
-LATENCIES_KEPT = 5_000
 OPEN_MAX = 400  # validators switched on at once
-OFFLINE_AFTER_S = 15.0  # a validator that has been without its broker for so long decides by itself
+DISK_BYTES_MAX = 256 * 1024  # of one validator: hundreds of them share a machine
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
-class Gate:
-    """One validator: its memory, its connection, the vehicle it stands in."""
+class Mind:
+    """What the validators decide by when they are alone, and when that is.
 
-    credential: DeviceCredential
-    vehicle: str
-    validator: Validator
-    device: Device
-    tap_topic: str
-    since_online_s: float = -math.inf  # when it was last seen connected
-    is_open: bool = False
+    They go alone `fallback_s` seconds after a tap that nobody answered; with None never. Each remembers `media_max`
+    media. `folder` is where their disks are; without one a kill leaves what the journal knows.
+    """
+
+    fallback_s: float | None = None
+    media_max: int = 128
+    folder: Path | None = None
+    rules: Rules = field(default_factory=lambda: Rules(1, {}))
+    lists: Lists = field(default_factory=Lists)
 
 
 @dataclass(slots=True)
-class TapStatistics:
-    """What became of all taps, for people to look at."""
+class Gate:
+    """One validator: its terminal, its disk, its connection, the vehicle it stands in."""
 
-    made: int = 0
-    sent: int = 0
-    resent: int = 0
-    refused_full: int = 0
-    offline: int = 0
-    set_aside: int = 0
-    receipted: int = 0
-    receipted_by_range: int = 0  # by the cumulative receipt, since the verdict was lost
-    duplicate_answers: int = 0
-    by_verdict: Counter[str] = field(default_factory=Counter)
-    by_trick: Counter[str] = field(default_factory=Counter)
-    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Counts, verdicts by name, and the latency from sending to verdict in milliseconds."""
-        p50, p99 = np.percentile(self.latencies_s, [50, 99]) if self.latencies_s else (math.nan, math.nan)
-        return {
-            "taps": self.made,
-            "sent": self.sent,
-            "resent": self.resent,
-            "refused_full": self.refused_full,
-            "offline": self.offline,
-            "set_aside": self.set_aside,
-            "receipted": self.receipted,
-            "receipted_by_range": self.receipted_by_range,
-            "duplicate_answers": self.duplicate_answers,
-            "by_verdict": dict(self.by_verdict),
-            "by_trick": dict(self.by_trick),
-            "latency_p50_ms": None if math.isnan(p50) else round(float(p50) * 1000, 1),
-            "latency_p99_ms": None if math.isnan(p99) else round(float(p99) * 1000, 1),
-        }
+    credential: DeviceCredential
+    vehicle: str
+    terminal: Terminal
+    disk: Disk | None
+    device: Device
+    tap_topic: str
+    is_open: bool = False
 
 
 class Gates:
-    """All validators, by the vehicle they stand in. `leftover` are taps of earlier starts, by validator."""
+    """All validators, by the vehicle they stand in; leave it to close their disks.
+
+    `leftover` are taps of earlier starts, by validator, for those that have no disk of their own.
+    """
 
     def __init__(
         self,
@@ -89,24 +77,56 @@ class Gates:
         clock: Callable[[], float],
         leftover: Mapping[str, Sequence[tuple[float, bytes]]] | None = None,
         open_max: int = OPEN_MAX,
+        mind: Mind | None = None,
     ) -> None:
         self.statistics = TapStatistics()
         self._devices = devices
         self._journal = journal
         self._clock = clock
         self._open_max = open_max
+        self._mind = mind or Mind()
+        if self._mind.folder is not None:
+            self._mind.folder.mkdir(mode=0o700, exist_ok=True)
         self._gates = {
-            vehicle: self._make(vehicle, credential, Validator(rng.bytes(4).hex(), rng, limits))
+            vehicle: self._make(vehicle, credential, self._terminal(vehicle, credential, limits, rng))
             for vehicle, credential in credentials.items()
         }
         for gate in self._gates.values():
-            gate.validator.restore((leftover or {}).get(gate.credential.id, ()))
-            if gate.validator.kept:
+            if gate.disk is not None:
+                gate.terminal.restore(gate.disk.__enter__().entries())
+            else:
+                gate.terminal.validator.restore((leftover or {}).get(gate.credential.id, ()))
+            if gate.terminal.validator.kept:
                 self._open(gate)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for gate in self._gates.values():
+            if gate.disk is not None:
+                gate.disk.__exit__(None, None, None)
+
+    @property
+    def lists(self) -> Lists:
+        """The lists that all of them go by."""
+        return self._mind.lists
+
+    def take_products(self, products: Mapping[str, ProductRule]) -> None:
+        """The tariff's products, for all of them; what is the same as before is passed over."""
+        if products == self._mind.rules.products:
+            return
+        self._mind.rules = replace(self._mind.rules, products=products)
+        for gate in self._gates.values():
+            gate.terminal.rules = self._mind.rules
+
+    def alone(self) -> int:
+        """How many validators decide by themselves now."""
+        return sum(gate.terminal.alone_since_s is not None for gate in self._gates.values())
 
     def waiting(self) -> int:
         """Taps without a receipt, of all validators."""
-        return sum(len(gate.validator.kept) for gate in self._gates.values())
+        return sum(len(gate.terminal.validator.kept) for gate in self._gates.values())
 
     def follow(self, vehicles: Iterable[str]) -> set[str]:
         """Switch on the validators of the vehicles on the road, and off those of others that keep no tap.
@@ -116,7 +136,7 @@ class Gates:
         on_the_road = set(vehicles)
         count = sum(gate.is_open for gate in self._gates.values())
         for vehicle, gate in self._gates.items():
-            wanted = vehicle in on_the_road or bool(gate.validator.kept)
+            wanted = vehicle in on_the_road or bool(gate.terminal.validator.kept)
             if wanted and not gate.is_open and count < self._open_max:
                 self._open(gate)
                 count += 1
@@ -127,20 +147,19 @@ class Gates:
         return {vehicle for vehicle in on_the_road & self._gates.keys() if self._gates[vehicle].is_open}
 
     def step(self, taps: Sequence[tuple[str, RiderTap]], now_s: float) -> None:
-        """Take riders' taps, (vehicle, tap) each, and send whatever is due."""
+        """Take riders' taps, (vehicle, tap) each, and do whatever is due: on record, on disk, then on the air."""
         for vehicle, tap in taps:
             if (gate := self._gates.get(vehicle)) is not None:
                 self._take(gate, tap, now_s)
+        self._journal.flush()
         outgoing: list[tuple[Gate, Kept]] = []
         for gate in self._gates.values():
-            if not gate.device.online:
-                continue
-            gate.since_online_s = now_s
-            if gate.validator.next_s() <= now_s:
-                send, aside = gate.validator.due(now_s)
-                outgoing.extend((gate, kept) for kept in send)
-                for kept in aside:
-                    self._set_aside(gate, kept, now_s)
+            if gate.terminal.next_s() <= now_s:
+                step = gate.terminal.step(now_s, gate.device.online)
+                if gate.disk is not None:
+                    gate.disk.append(step.write)
+                self._note(gate, step, now_s)
+                outgoing.extend((gate, kept) for kept in step.send)
         for gate, kept in outgoing:
             self._journal.add(now_s, gate.credential.id, "sent", id=kept.tap_id)
         self._journal.flush()  # before a single byte leaves: what is sent is on record
@@ -149,38 +168,45 @@ class Gates:
             self.statistics.resent += kept.tries > 1
             self._devices.publish(gate.device, gate.tap_topic, kept.payload, qos=1)
 
-    def _make(self, vehicle: str, credential: DeviceCredential, validator: Validator) -> Gate:
-        operator, name = credential.operator, credential.id
+    def _terminal(
+        self, vehicle: str, credential: DeviceCredential, limits: Limits, rng: np.random.Generator
+    ) -> Terminal:
+        return Terminal(
+            rng.bytes(4).hex(),
+            f"{credential.operator}/{vehicle}",
+            self._mind.rules,
+            rng=rng,
+            lists=self._mind.lists,
+            limits=limits,
+            fallback_s=self._mind.fallback_s,
+            memory=Memory(self._mind.media_max),
+        )
+
+    def _make(self, vehicle: str, credential: DeviceCredential, terminal: Terminal) -> Gate:
+        operator, name, folder = credential.operator, credential.id, self._mind.folder
         device = Device(
             credential.username,
             credential.password,
             subscriptions=(topics.verdict(operator, name), topics.receipt(operator, name)),
             status_topic=topics.validator_status(operator, name),
         )
-        gate = Gate(credential, vehicle, validator, device, topics.tap(operator, name))
+        disk = Disk(folder / f"{operator}.{name}", DISK_BYTES_MAX, self._mind.media_max) if folder else None
+        gate = Gate(credential, vehicle, terminal, disk, device, topics.tap(operator, name))
         device.on_message = lambda topic, payload: self._hear(gate, topic, payload)
         return gate
 
     def _open(self, gate: Gate) -> None:
         gate.is_open = True
         gate.device.closing = False
-        gate.since_online_s = self._clock()
         self._devices.open(gate.device)
 
     def _take(self, gate: Gate, tap: RiderTap, now_s: float) -> None:
-        alone = not gate.device.online and now_s - gate.since_online_s > OFFLINE_AFTER_S
-        kept = gate.validator.tap(
-            now_s=tap.at_s,
-            medium=tap.medium,
-            token=tap.token,
-            vehicle=gate.vehicle,
-            offline=Offline("accepted") if alone else None,
-        )
+        kept = gate.terminal.tap(tap.at_s, tap.medium, tap.token, tap.bank)
         if kept is None:
             self.statistics.refused_full += 1
             return
         self.statistics.made += 1
-        self.statistics.offline += alone
+        self.statistics.by_medium[tap.medium] += 1
         self.statistics.by_trick[tap.trick.value] += 1
         self._journal.add(
             now_s,
@@ -193,6 +219,16 @@ class Gates:
             trick=tap.trick.value,
         )
 
+    def _note(self, gate: Gate, step: Step, now_s: float) -> None:
+        """What riders were shown without the server, and what is set aside and reported."""
+        for shown in step.show:
+            if shown.alone:
+                self.statistics.offline += 1
+                self.statistics.by_own_verdict[shown.verdict] += 1
+                self._journal.add(now_s, gate.credential.id, "alone", id=shown.tap_id, verdict=shown.verdict)
+        for kept in step.aside:
+            self._set_aside(gate, kept, now_s)
+
     def _set_aside(self, gate: Gate, kept: Kept, now_s: float) -> None:
         self.statistics.set_aside += 1
         self._journal.add(now_s, gate.credential.id, "set_aside", id=kept.tap_id)
@@ -203,10 +239,10 @@ class Gates:
     def _hear(self, gate: Gate, topic: str, payload: bytes) -> None:
         now_s = self._clock()
         if topic.endswith("/receipt"):
-            answered = gate.validator.on_receipt(payload)
+            answered = gate.terminal.on_receipt(payload)
             self.statistics.receipted_by_range += len(answered.tap_ids)
         else:
-            answered = gate.validator.on_verdict(payload, now_s)
+            answered = gate.terminal.on_verdict(payload, now_s)
             self._judged(gate, answered, now_s)
         self.statistics.receipted += len(answered.tap_ids)
         by = "verdict" if answered.verdict else "receipt"

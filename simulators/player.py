@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import resource
 import signal
 import ssl
@@ -23,14 +24,17 @@ import numpy as np
 
 from dispatch.network import Network
 from dispatch.network_file import NetworkFileError, load_network
+from simulators.bank_riders import BankCard, make_bank_cards
 from simulators.duties import plan_duties
-from simulators.gates import Gates
+from simulators.gates import Gates, Mind
 from simulators.journal import Journal
 from simulators.outing import Ensemble, Outing, Pace
 from simulators.provision import DeviceCredential, Kind, keep_provisioned, validator_name
 from simulators.riders import CityCard, Riders, RiderSettings
 from simulators.sales import Sales, SalesSettings
 from simulators.transport import Broker, Devices
+from simulators.validator_library.fetching import Fetching, Source
+from simulators.validator_library.rules import Profile, Rules
 from simulators.validators import Limits
 from simulators.vehicles import Fleet, VehicleSettings
 
@@ -52,6 +56,9 @@ class PlayerSettings:
     riders: RiderSettings = field(default_factory=RiderSettings)
     sales: SalesSettings = field(default_factory=SalesSettings)
     limits: Limits = field(default_factory=Limits)
+    fallback_s: float | None = None  # validators decide alone when nobody has answered for so long; None: never
+    disks: Path | None = None  # a folder for the validators' disks
+    networks: tuple[str, ...] = ()  # where tickets must be good, for validators alone
 
 
 async def play(
@@ -66,6 +73,7 @@ async def play(
     rng: np.random.Generator,
     stop: asyncio.Event,
     cards: Sequence[CityCard] = (),
+    bank_cards: Sequence[BankCard] = (),
     tls: ssl.SSLContext | None = None,
     http_tls: ssl.SSLContext | None = None,
     report: Report | None = None,
@@ -76,37 +84,51 @@ async def play(
     Vehicles and validators are those that have credentials (see provision.needed_devices). The generator must be
     a fresh one each time for one instance, since the taps' ids come from it. `report` gets the statistics now and then.
     """
-    allow_sockets(len(devices) + SOCKETS_SPARE)
+    allow_sockets(2 * len(devices) + SOCKETS_SPARE)  # a validator has a disk as well
     fleet_rng, fault_rng, rider_rng, gate_rng, device_rng, sales_rng = rng.spawn(6)
     broker = Broker(mqtt_host, mqtt_port, tls, connects_per_s=settings.connects_per_s)
-    riders = Riders(settings.riders, rider_rng)
+    riders = Riders(settings.riders, rider_rng, bank_cards=bank_cards)
     riders.enrol(cards)
     sales = Sales(http_url, kiosk_token, riders, settings.sales, http_tls)
-    with Journal(settings.journal) as journal:
-        async with Devices(broker, device_rng) as connections:
-            validators = {device.id: device for device in devices if device.kind == "validator"}
-            vehicles = [device for device in devices if device.kind == "vehicle"]
-            gates = Gates(
-                {v.id: validators[name] for v in vehicles if (name := validator_name(v.id)) in validators},
-                connections,
-                journal,
-                limits=settings.limits,
-                rng=gate_rng,
-                clock=clock,
-                leftover=journal.leftover(),
-            )
-            ensemble = Ensemble(connections, gates, riders, clock)
-            player = _Player(network, vehicles, settings, ensemble, sales, clock)
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(player.drive(fleet_rng, fault_rng), name="player drives"),
-                    group.create_task(sales.run(sales_rng), name="player buys tickets"),
-                    group.create_task(player.report(report), name="player reports"),
-                ]
-                await stop.wait()
-                for task in tasks:
-                    task.cancel()
+    validators = {device.id: device for device in devices if device.kind == "validator"}
+    vehicles = [device for device in devices if device.kind == "vehicle"]
+    async with contextlib.AsyncExitStack() as stack:
+        journal = stack.enter_context(Journal(settings.journal))
+        connections = Devices(broker, device_rng)
+        gates = Gates(
+            {v.id: validators[name] for v in vehicles if (name := validator_name(v.id)) in validators},
+            connections,
+            journal,
+            limits=settings.limits,
+            rng=gate_rng,
+            clock=clock,
+            leftover=journal.leftover(),
+            mind=_mind(settings),
+        )
+        stack.enter_context(gates)
+        await stack.enter_async_context(connections)
+        fetching = Fetching(Source(http_url, tls=http_tls), gates.lists, gates.take_products, clock)
+        ensemble = Ensemble(connections, gates, riders, clock)
+        player = _Player(network, vehicles, settings, ensemble, sales, fetching, clock)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(player.drive(fleet_rng, fault_rng), name="player drives"),
+                group.create_task(sales.run(sales_rng), name="player buys tickets"),
+                group.create_task(player.report(report), name="player reports"),
+            ]
+            if settings.fallback_s is not None:
+                tasks.append(group.create_task(fetching.run(), name="player fetches lists"))
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
     return player.statistics()
+
+
+def _mind(settings: PlayerSettings) -> Mind:
+    """What validators decide by: readers without a safe place for card keys, which take cards on trust."""
+    profile = Profile(cards_on_trust=True, bank_alone=True)
+    rules = Rules(1, {}, frozenset(settings.networks), profile)
+    return Mind(settings.fallback_s, folder=settings.disks, rules=rules)
 
 
 @dataclass(slots=True)
@@ -118,6 +140,7 @@ class _Player:
     settings: PlayerSettings
     ensemble: Ensemble
     sales: Sales
+    fetching: Fetching
     clock: Callable[[], float]
     outing: Outing | None = None
 
@@ -161,6 +184,9 @@ class _Player:
             "riders_turned_away": self.ensemble.riders.turned_away,
             "riders_empty_handed": self.ensemble.riders.empty_handed,
             "taps_waiting": self.ensemble.gates.waiting(),
+            "validators_alone": self.ensemble.gates.alone(),
+            "lists_age_s": self._lists_age_s(),
+            "lists_failed": self.fetching.counters.total(),
             **self.ensemble.gates.statistics.as_dict(),
             "tickets_sold": sales.sold,
             "tickets_revoked": sales.revoked,
@@ -168,6 +194,11 @@ class _Player:
             "sales_failed": sales.failed,
             "sales_problem": sales.last_problem,
         }
+
+    def _lists_age_s(self) -> dict[str, float]:
+        """How old the validators' lists are; without those that they do not have."""
+        ages = self.ensemble.gates.lists.ages_s(self.clock())
+        return {name: round(age_s, 1) for name, age_s in ages.items() if math.isfinite(age_s)}
 
 
 def allow_sockets(count: int) -> None:
@@ -208,6 +239,8 @@ class PlayerConfig(msgspec.Struct, forbid_unknown_fields=True):
     kiosk_token: str
     devices: list[DeviceConfig]
     cards: list[CardConfig] = []
+    bank_riders: int = 0  # people with bank cards; for a simulated acquirer only
+    bank_key: str = ""  # hex; what their tokens follow from
     shift_s: float | None = None
     mqtt_ca: Path | None = None  # the server's certificate, or who signed it
     http_ca: Path | None = None
@@ -226,6 +259,7 @@ def main(config_path: Path | None) -> None:
         text = sys.stdin.buffer.read() if config_path is None else config_path.read_bytes()
         config = msgspec.json.decode(text, type=PlayerConfig, dec_hook=_read_path)
         cards = [_card(card) for card in config.cards]
+        bank_cards = make_bank_cards(bytes.fromhex(config.bank_key), config.bank_riders)
         network = load_network(config.network)
         trust = _trust(config.mqtt_ca), _trust(config.http_ca)
     except (OSError, ValueError, NetworkFileError) as error:
@@ -233,7 +267,7 @@ def main(config_path: Path | None) -> None:
     if config.shift_s is not None:
         network = replace(network, shift_s=config.shift_s)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_play(config, network, cards, trust))
+        asyncio.run(_play(config, network, cards, bank_cards, trust))
 
 
 def _card(card: CardConfig) -> CityCard:
@@ -251,6 +285,7 @@ async def _play(
     config: PlayerConfig,
     network: Network,
     cards: Sequence[CityCard],
+    bank_cards: Sequence[BankCard],
     trust: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
 ) -> None:
     stop = asyncio.Event()
@@ -268,6 +303,7 @@ async def _play(
         rng=np.random.default_rng(config.seed),
         stop=stop,
         cards=cards,
+        bank_cards=bank_cards,
         tls=trust[0],
         http_tls=trust[1],
         report=_print_report,

@@ -1,4 +1,4 @@
-"""Who taps where vehicles open their doors, and with what: cards, tickets bought on a phone, and now and then a trick.
+"""Who taps where vehicles open their doors, and with what: cards of the city or a bank, tickets, now and then a trick.
 
 How many riders there are follows from the vehicles' own boardings, scaled so that all together come to a rate that a
 setting gives. What they hold is kept here: cards whose counters only rise, tickets not used yet, tickets used up.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 
+from gateway.wire import Bank
+from simulators.bank_riders import BankCard
 from simulators.vehicles import Service
 from ticketing.card import CardKeys, sun_message
 
@@ -34,12 +36,16 @@ class Trick(Enum):
     REPLAYED = "replayed"  # a recorded message of a card
 
 
+Held = tuple[str, str, Trick] | tuple[str, str, Trick, Bank]  # medium, token, trick, and what a bank's reader tells
+
+
 @dataclass(frozen=True, slots=True)
 class RiderSettings:
     """How many tap and what with; shares are weights of what a rider pulls out."""
 
     taps_per_s: float = 10.0  # of the whole fleet
-    card: float = 0.62
+    card: float = 0.52
+    bank: float = 0.10
     single: float = 0.22
     ride_pass: float = 0.12
     used: float = 0.015
@@ -80,6 +86,7 @@ class RiderTap:
     medium: str
     token: str
     trick: Trick
+    bank: Bank | None = None  # what the reader tells of a bank card
 
 
 @dataclass(slots=True)
@@ -99,6 +106,7 @@ class Riders:
     settings: RiderSettings
     rng: np.random.Generator
     cards: deque[Card] = field(default_factory=deque)
+    bank_cards: Sequence[BankCard] = ()
     singles: deque[Ticket] = field(default_factory=deque)
     passes: deque[Ticket] = field(default_factory=deque)
     used: deque[Ticket] = field(default_factory=lambda: deque(maxlen=USED_KEPT_MAX))
@@ -145,8 +153,7 @@ class Riders:
             if found is None:
                 self.empty_handed += 1
             else:
-                medium, token, trick = found
-                taps.append(RiderTap(now_s, planned.vehicle, medium, token, trick))
+                taps.append(RiderTap(now_s, planned.vehicle, *found))
         return taps
 
     def _later(self, vehicle: int, at_s: float) -> None:
@@ -171,11 +178,12 @@ class Riders:
         self.boardings_per_s += weight * (fresh - self.boardings_per_s)
         return self.settings.taps_per_s / max(self.boardings_per_s, 0.05)
 
-    def _pull_out(self) -> tuple[str, str, Trick] | None:
+    def _pull_out(self) -> Held | None:
         """What one rider holds to the reader; a card or any ticket where the first thought is not to be had."""
         settings = self.settings
-        ways = (
+        ways: tuple[tuple[float, Callable[[], Held | None]], ...] = (
             (settings.card, self._card),
+            (settings.bank, self._bank),
             (settings.single, self._single),
             (settings.ride_pass, self._pass),
             (settings.used, self._used),
@@ -205,6 +213,12 @@ class Riders:
         card.counter += 1
         card.last_message = sun_message(card.keys, card.uid, card.counter, self.rng.bytes(5))
         return "card", card.last_message, Trick.NONE
+
+    def _bank(self) -> Held | None:
+        if not self.bank_cards:
+            return None
+        card = self.bank_cards[int(self.rng.integers(len(self.bank_cards)))]
+        return "bank", card.token, Trick.NONE, card.bank
 
     def _show(self, ticket: Ticket) -> str:
         return ticket.jwt if ticket.jwt and self.rng.random() < self.settings.jwt_share else ticket.token

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-import aiohttp
 import msgspec
 
 from gateway import topics
 from simulators.transport import Device, Devices
 from simulators.validator_library.disk import Disk
-from simulators.validator_library.lists import TEXT_BYTES_MAX, ListError
-from simulators.validator_library.rules import products_from_json
+from simulators.validator_library.fetching import Fetching, Source
+from simulators.validator_library.rules import ProductRule
 from simulators.validator_library.terminal import Shown, Step, Terminal
 
 _encode = msgspec.json.Encoder().encode
@@ -32,7 +31,7 @@ class Access:
     password: str
     http_url: str | None = None
     status_lists: tuple[int, ...] = ()
-    refresh_s: float = 20.0  # a revoked ticket is refused within a minute
+    refresh_s: float = 20.0
     http_timeout_s: float = 10.0
     turn_s: float = 0.02
 
@@ -65,7 +64,7 @@ class ValidatorDevice:
             status_topic=topics.validator_status(operator, name),
             on_message=self._hear,
         )
-        self._refresh_now = asyncio.Event()
+        self._fetching = self._make_fetching()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> ValidatorDevice:
@@ -73,8 +72,8 @@ class ValidatorDevice:
         self._devices.open(self.device)
         name = self._access.name
         self._tasks = [asyncio.create_task(self._work(), name=f"validator {name}")]
-        if self._access.http_url is not None:
-            self._tasks.append(asyncio.create_task(self._refresh_for_ever(), name=f"lists of {name}"))
+        if self._fetching is not None:
+            self._tasks.append(asyncio.create_task(self._fetching.run(), name=f"lists of {name}"))
         return self
 
     async def __aexit__(
@@ -95,6 +94,13 @@ class ValidatorDevice:
     def ages_s(self) -> dict[str, float]:
         """How old keys, status lists and deny list are, in seconds."""
         return self.terminal.lists.ages_s(self._clock())
+
+    def _make_fetching(self) -> Fetching | None:
+        access = self._access
+        if access.http_url is None:
+            return None
+        source = Source(access.http_url, access.status_lists, access.refresh_s, access.http_timeout_s)
+        return Fetching(source, self.terminal.lists, self._take_products, self._clock, self.counters)
 
     async def _work(self) -> None:
         while True:
@@ -121,47 +127,8 @@ class ValidatorDevice:
             self.terminal.on_verdict(payload, self._clock())
         elif topic.endswith("/receipt"):
             self.terminal.on_receipt(payload)
-        elif topic == self._lists_topic:
-            self._refresh_now.set()  # something is newer; what, the addresses that we know will tell
+        elif topic == self._lists_topic and self._fetching is not None:
+            self._fetching.wake()  # something is newer; what, the addresses that we know will tell
 
-    async def _refresh_for_ever(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=self._access.http_timeout_s)
-        async with aiohttp.ClientSession(timeout=timeout, read_bufsize=2**16) as http:
-            while True:
-                self._refresh_now.clear()
-                await self.refresh(http)
-                try:
-                    async with asyncio.timeout(self._access.refresh_s):
-                        await self._refresh_now.wait()
-                except TimeoutError:
-                    pass
-
-    async def refresh(self, http: aiohttp.ClientSession) -> None:
-        """Fetch everything once; what cannot be fetched or taken stays as it was, and is counted."""
-        lists, now_s = self.terminal.lists, self._clock()
-        await self._fetch(http, "/.well-known/cose-keys", lambda data: lists.take_keys(data, now_s))
-        await self._fetch(http, "/api/v1/products", self._take_products)
-        for number in sorted({*self._access.status_lists, *lists.numbers}):
-            await self._fetch(
-                http, f"/status-lists/{number}", lambda data: lists.take_status_list(data.decode("ascii"), now_s)
-            )
-        await self._fetch(
-            http, f"/deny-list?after={lists.deny_sequence}", lambda data: lists.take_deny_list(data, now_s)
-        )
-
-    def _take_products(self, data: bytes) -> None:
-        rules = self.terminal.rules
-        self.terminal.rules = replace(rules, products=products_from_json(data))
-
-    async def _fetch(self, http: aiohttp.ClientSession, path: str, take: Callable[[bytes], object]) -> None:
-        try:
-            async with http.get(f"{self._access.http_url}{path}") as reply:
-                reply.raise_for_status()
-                data = await reply.content.read(TEXT_BYTES_MAX + 1)
-                while len(data) <= TEXT_BYTES_MAX and not reply.content.at_eof():
-                    data += await reply.content.read(TEXT_BYTES_MAX + 1 - len(data))
-            take(data)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            self.counters["fetch_failures"] += 1
-        except (ListError, ValueError):
-            self.counters["lists_refused"] += 1
+    def _take_products(self, products: Mapping[str, ProductRule]) -> None:
+        self.terminal.rules = replace(self.terminal.rules, products=products)

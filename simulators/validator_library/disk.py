@@ -30,15 +30,16 @@ _encode = msgspec.json.Encoder().encode
 class Disk:
     """The file; enter it to read what is there and to append."""
 
-    def __init__(self, path: Path, bytes_max: int = BYTES_MAX) -> None:
-        """`bytes_max` is the size at which the file is written anew."""
+    def __init__(self, path: Path, bytes_max: int = BYTES_MAX, seen_max: int = ENTRIES_MAX) -> None:
+        """`bytes_max` is the size at which the file is written anew; `seen_max` media are remembered."""
         self.path = path
         self.syncs = 0
         self.rewritten = 0
         self._bytes_max = bytes_max
         self._size = 0
-        self._taps: dict[str, Entry] = {}
-        self._seen: dict[str, Entry] = {}
+        self._seen_max = seen_max
+        self._taps: dict[str, bytes] = {}  # their lines: a fifth of what the entries would take
+        self._seen: dict[str, bytes] = {}
         self._file: BinaryIO
 
     def __enter__(self) -> Disk:
@@ -56,7 +57,7 @@ class Disk:
 
     def entries(self) -> list[Entry]:
         """What is still of use: taps that are not done, and what is remembered of media."""
-        return [*self._taps.values(), *self._seen.values()]
+        return [msgspec.json.decode(line) for line in (*self._taps.values(), *self._seen.values())]
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries; with a tap among them, they are safe when this returns.
@@ -80,17 +81,19 @@ class Disk:
             self._rewrite()
 
     def _follow_line(self, line: bytes) -> None:
+        if not line.endswith(b"\n"):  # whole, and cut just before its end
+            line += b"\n"
         try:
             entry = msgspec.json.decode(line)
             match entry:
                 case {"what": "tap" | "decided", "id": str(tap_id), "at": _, "payload": str()}:
-                    self._taps[tap_id] = entry
+                    self._taps[tap_id] = line
                 case {"what": "done", "id": str(tap_id)}:
                     self._taps.pop(tap_id, None)
                 case {"what": "seen", "medium": str(medium), "seen": [_, _, _, _]}:
                     self._seen.pop(medium, None)
-                    self._seen[medium] = entry
-                    if len(self._seen) > ENTRIES_MAX:  # the longest unseen goes first, as in the memory itself
+                    self._seen[medium] = line
+                    if len(self._seen) > self._seen_max:  # the longest unseen goes first, as in the memory itself
                         del self._seen[next(iter(self._seen))]
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass  # a line that a power cut has cut short: nothing of it was sent or shown
@@ -106,8 +109,8 @@ class Disk:
         new = self.path.with_name(self.path.name + ".new")
         with new.open("wb") as file:
             new.chmod(0o600)
-            for entry in self.entries():
-                file.write(_encode(entry) + b"\n")
+            for line in (*self._taps.values(), *self._seen.values()):
+                file.write(line)
             file.flush()
             os.fsync(file.fileno())
         self._file.close()

@@ -10,6 +10,7 @@ Every tap that the shell is given to send must be on disk first: `Step.write` co
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,10 +60,14 @@ class Terminal:
         rng: np.random.Generator,
         lists: Lists | None = None,
         limits: Limits | None = None,
-        fallback_s: float = 0.5,
+        fallback_s: float | None = 0.5,
         memory: Memory | None = None,
     ) -> None:
-        """`place` is <operator>/<vehicle>; `boot` names this start; neither it nor the seed of `rng` comes again."""
+        """`place` is <operator>/<vehicle>; `boot` names this start; neither it nor the seed of `rng` comes again.
+
+        Lists, rules and rng may be those of other terminals as well. With `fallback_s` None it never decides alone:
+        its riders wait.
+        """
         self.rules = rules
         self.lists = lists or Lists()
         self.memory = memory or Memory()
@@ -101,7 +106,8 @@ class Terminal:
         self._scans[kept.tap_id] = Scan(medium, token, self._place, now_s, bank.oda if bank else "none")
         if self.alone_since_s is None:
             self._step.write.append(_tap_entry("tap", kept))
-            heapq.heappush(self._deadlines, (now_s + self._fallback_s, kept.tap_id))
+            if self._fallback_s is not None:
+                heapq.heappush(self._deadlines, (now_s + self._fallback_s, kept.tap_id))
         else:
             self._decide(kept.tap_id, "tap")
         return kept
@@ -122,7 +128,9 @@ class Terminal:
 
     def next_s(self) -> float:
         """When `step` has something to do next (Unix seconds), minus infinity for now, infinity for never."""
-        deadline_s = self._deadlines[0][0] if self._deadlines else float("inf")
+        if self._step.write or self._step.show:
+            return -math.inf
+        deadline_s = self._deadlines[0][0] if self._deadlines else math.inf
         return min(deadline_s, self.validator.next_s())
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
@@ -132,7 +140,7 @@ class Terminal:
             return answered
         tap_id = answered.tap_id
         if answered.verdict == Verdict.UNAVAILABLE:
-            if tap_id in self._scans:
+            if tap_id in self._scans and self._fallback_s is not None:
                 self._go_alone(now_s)
                 self._decide(tap_id, "decided")
             return answered

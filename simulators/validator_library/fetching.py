@@ -1,0 +1,92 @@
+"""Fetches what validators decide by over HTTP, now and then and when told; one may serve all readers of a vehicle."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from simulators.validator_library.lists import TEXT_BYTES_MAX, ListError, Lists
+from simulators.validator_library.rules import ProductRule, products_from_json
+
+TakeProducts = Callable[[Mapping[str, ProductRule]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the lists are; `status_lists` are fetched from the start, others once a ticket has named them."""
+
+    http_url: str
+    status_lists: tuple[int, ...] = ()
+    refresh_s: float = 20.0  # a revoked ticket is refused within a minute
+    timeout_s: float = 10.0
+    tls: ssl.SSLContext | None = None
+
+
+class Fetching:
+    """Keeps `lists` fresh while `run` runs. What cannot be fetched or taken stays as it was, and is counted."""
+
+    def __init__(
+        self,
+        source: Source,
+        lists: Lists,
+        take_products: TakeProducts,
+        clock: Callable[[], float],
+        counters: Counter[str] | None = None,
+    ) -> None:
+        """`take_products` gets the tariff's products each time; `clock` is in Unix seconds."""
+        self.counters: Counter[str] = Counter() if counters is None else counters
+        self._source = source
+        self._url = source.http_url.rstrip("/")
+        self._lists = lists
+        self._take_products = take_products
+        self._clock = clock
+        self._now = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something is newer: fetch without waiting for the time."""
+        self._now.set()
+
+    async def run(self) -> None:
+        """Fetch for ever."""
+        timeout = aiohttp.ClientTimeout(total=self._source.timeout_s)
+        connector = aiohttp.TCPConnector(ssl=self._source.tls if self._source.tls is not None else True)
+        async with aiohttp.ClientSession(timeout=timeout, read_bufsize=2**16, connector=connector) as http:
+            while True:
+                self._now.clear()
+                await self.refresh(http)
+                try:
+                    async with asyncio.timeout(self._source.refresh_s):
+                        await self._now.wait()
+                except TimeoutError:
+                    pass
+
+    async def refresh(self, http: aiohttp.ClientSession) -> None:
+        """Fetch everything once."""
+        lists, now_s = self._lists, self._clock()
+        await self._fetch(http, "/.well-known/cose-keys", lambda data: lists.take_keys(data, now_s))
+        await self._fetch(http, "/api/v1/products", lambda data: self._take_products(products_from_json(data)))
+        for number in sorted({*self._source.status_lists, *lists.numbers}):
+            await self._fetch(
+                http, f"/status-lists/{number}", lambda data: lists.take_status_list(data.decode("ascii"), now_s)
+            )
+        await self._fetch(
+            http, f"/deny-list?after={lists.deny_sequence}", lambda data: lists.take_deny_list(data, now_s)
+        )
+
+    async def _fetch(self, http: aiohttp.ClientSession, path: str, take: Callable[[bytes], object]) -> None:
+        try:
+            async with http.get(self._url + path) as reply:
+                reply.raise_for_status()
+                data = await reply.content.read(TEXT_BYTES_MAX + 1)
+                while len(data) <= TEXT_BYTES_MAX and not reply.content.at_eof():
+                    data += await reply.content.read(TEXT_BYTES_MAX + 1 - len(data))
+            take(data)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            self.counters["fetch_failures"] += 1
+        except (ListError, ValueError):
+            self.counters["lists_refused"] += 1
