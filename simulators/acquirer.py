@@ -2,7 +2,8 @@
 
 It keeps its own record of what was really charged, which a test compares with our books. What goes wrong can be set as
 a whole (`Mood`, also over HTTP at /control) or asked for by a token: one that begins with `decline-` is declined,
-`timeout-` is booked and its first answer never comes, `twice-` is answered twice, `unverified-` fails its verification.
+`timeout-` is booked and its first answer never comes, `twice-` is answered twice, `unverified-` fails its verification,
+`unfunded-` passes it and has no money for any charge.
 """
 
 from __future__ import annotations
@@ -155,6 +156,8 @@ class Acquirer:
                 return "no_such_charge"
             return "more_than_charged" if amount > left else ""
         if token.startswith("decline-") or token in self.mood.decline_tokens:
+            return "insufficient_funds"
+        if kind == "charge" and token.startswith("unfunded-"):
             return "insufficient_funds"
         if kind == "verification" and token.startswith("unverified-"):
             return "card_not_active"

@@ -1,7 +1,7 @@
 """Bank cards in riders' pockets: what a certified reader tells of each, made from a key and always the same again.
 
-A token is a keyed hash in the letters g to v, so that nobody can see a card number in it; a few begin as the simulated
-acquirer declines them. A card and the telephone that it is in have tokens of their own and share the PAR.
+A token is a keyed hash in the letters g to v, so that nobody can see a card number in it; a few begin as those that the
+simulated acquirer finds good and without money. A card and the telephone that it is in have a token each and one PAR.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.wire import Bank
 
-DECLINED = "decline-"  # simulators.acquirer declines the charges of such a token
+UNFUNDED = "unfunded-"  # simulators.acquirer verifies such a token and declines its charges
 _LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 _PAR_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAR_ISSUER = "QTKT"  # EMV: four characters of who assigned it, then 25
@@ -33,18 +33,18 @@ class BankCard:
 
 
 def make_bank_cards(
-    key: bytes, count: int, *, with_par: float = 0.6, with_phone: float = 0.3, declined: float = 0.03
+    key: bytes, count: int, *, with_par: float = 0.6, with_phone: float = 0.3, unfunded: float = 0.03
 ) -> list[BankCard]:
     """The cards of `count` people, and some of these on their telephones as well, under the same PAR.
 
-    Shares are of all people: whose reader tells a PAR, who has a telephone too (of those with a PAR), whose charges
-    the acquirer declines. A twentieth cannot be authenticated offline.
+    Shares are of all people: whose reader tells a PAR, who has a telephone too (of those with a PAR), who has no
+    money. A twentieth cannot be authenticated offline.
     """
     cards = []
     for number in range(count):
         draw = _hash(key, "who", number)
         par = _par(_hash(key, "par", number)) if _share(draw, 0) < with_par else None
-        prefix = DECLINED if _share(draw, 1) < declined else ""
+        prefix = UNFUNDED if _share(draw, 1) < unfunded else ""
         oda = "none" if _share(draw, 2) < 0.05 else "passed"
         cards.append(BankCard(prefix + _token(_hash(key, "plastic", number)), par, oda))
         if par is not None and _share(draw, 3) < with_phone / max(with_par, with_phone, 1e-9):

@@ -143,7 +143,12 @@ async def office(broker: Broker, answer: Callable[[dict[str, Any], int], str | N
 
 @contextlib.asynccontextmanager
 async def playing(
-    stage: Stage, journal: Path | None = None, plan_s: float = 3_600.0, **changed: Any
+    stage: Stage,
+    journal: Path | None = None,
+    plan_s: float = 3_600.0,
+    fallback_s: float | None = None,
+    disks: Path | None = None,
+    **changed: Any,
 ) -> AsyncIterator[dict[str, Any]]:
     """A play at the side; its statistics are in the dict when it is over."""
     settings = PlayerSettings(
@@ -153,6 +158,8 @@ async def playing(
         pace=Pace(position_interval_s=0.5, alarms_per_hour=0.0, faults=FaultSettings().none_at_all()),
         riders=RiderSettings(taps_per_s=8.0, to_reader_s_mean=0.3),
         limits=Limits(first_pause_s=0.5, pause_s_max=2.0, **changed),
+        fallback_s=fallback_s,
+        disks=disks,
     )
     stop, statistics = asyncio.Event(), {}
     rng = np.random.default_rng()
@@ -240,6 +247,42 @@ async def test_a_restart_sends_what_the_last_start_left(tmp_path: Path, network:
 
     with journal.open("rb") as file:
         assert compare(read_journal(file), desk.stored.values()).findings == []
+
+
+async def test_validators_decide_alone_and_upload_from_their_own_disks(tmp_path: Path, network: Network) -> None:
+    journal, disks = tmp_path / "journal.jsonl", tmp_path / "disks"
+    nobody = True
+
+    def answer(_tap: dict[str, Any], tries: int) -> str | None:
+        if nobody:
+            return "unavailable" if tries == 2 else None
+        return "accepted"
+
+    def heard(desk: Office) -> list[dict[str, Any]]:
+        return [json.loads(payload) for _, payload in desk.heard.get("tap", [])]
+
+    async with on_stage(tmp_path, network, share=1.0) as stage, office(stage.broker, answer) as desk:
+        async with playing(stage, journal, fallback_s=0.2, disks=disks) as alone:
+            await desk.until(lambda: len({tap["id"] for tap in heard(desk) if tap["offline"]}) >= 5)
+        left = set(desk.tries)
+        files = [path for path in disks.iterdir() if path.stat().st_size]
+        assert {path.name for path in files} <= {f"city.{name}" for name in desk.senders("tap")}
+        journal.rename(tmp_path / "first.jsonl")  # it has no part in what follows
+        nobody = False
+        async with playing(stage, journal, fallback_s=5.0, disks=disks):
+            await desk.until(lambda: left <= desk.stored.keys())
+            await desk.until(lambda: any(tap["offline"] is None and tap["id"] not in left for tap in heard(desk)))
+
+    assert alone["by_own_verdict"] == {"accepted": alone["offline"]}  # cards on trust: it had no lists
+    decided = [tap["offline"] for tap in heard(desk) if tap["id"] in left and tap["offline"]]
+    assert {(one["verdict"], one["rules_version"]) for one in decided} == {("accepted", 1)}
+    entries = []
+    for path in (tmp_path / "first.jsonl", journal):
+        with path.open("rb") as file:
+            entries += list(read_journal(file))
+    comparison = compare(entries, desk.stored.values())
+    assert comparison.findings == []
+    assert comparison.receipted >= len(left)
 
 
 async def test_a_tap_that_nobody_answers_is_set_aside_and_reported(tmp_path: Path, network: Network) -> None:

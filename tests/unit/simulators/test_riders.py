@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from simulators.bank_riders import make_bank_cards
 from simulators.riders import CityCard, Riders, RiderSettings, Ticket, Trick
 from simulators.vehicles import Service
 from ticketing.card import CardKeys, diversify, read_card
@@ -72,6 +73,27 @@ def test_a_cards_message_is_one_that_ticketing_takes_and_its_counter_rises() -> 
         assert tap.counter > counters.get(tap.uid, 0)
         counters[tap.uid] = tap.counter
     assert len(counters) == 50
+
+
+def test_a_tenth_tap_bank_cards_with_what_their_reader_tells() -> None:
+    riders = crowd(RiderSettings(taps_per_s=20.0))
+    riders.bank_cards = make_bank_cards(b"key", 40)
+    known = {card.token: card.bank for card in riders.bank_cards}
+    taps = []
+    for at_s in range(400):
+        riders.board([service(3, float(at_s), 20)], {3}, float(at_s))
+        riders.singles.extend(tickets(10))
+        taps += riders.due(float(at_s))
+
+    banks = [tap for tap in taps if tap.medium == "bank"]
+    assert len(banks) / len(taps) == pytest.approx(0.1, rel=0.2)
+    assert {tap.token: tap.bank for tap in banks} == known, "everybody rides, each with his own card"
+    assert {tap.bank for tap in taps if tap.medium != "bank"} == {None}
+
+
+def test_without_bank_cards_those_riders_take_another() -> None:
+    riders = crowd(RiderSettings(card=0, bank=1.0, single=0, ride_pass=0, used=0, revoked=0, expired=0, forged=0))
+    assert {medium for medium, _, _ in taps_in(riders, 20)} == {"card"}
 
 
 def test_a_single_ticket_is_shown_once_and_tried_again_only_as_a_trick() -> None:

@@ -347,3 +347,36 @@ def test_the_disk_is_written_anew_without_what_is_done(tmp_path) -> None:
         assert disk.path.stat().st_size < 4_000
     with Disk(tmp_path / "taps") as disk:
         assert [entry["id"] for entry in disk.entries()] == ["40"]
+
+
+def test_with_no_time_to_fall_back_it_never_decides_alone() -> None:
+    one = terminal(fallback_s=None)
+    kept = one.tap(NOW_S, "qr", issue_qr(claims(), SIGNER))
+    assert kept is not None
+    one.step(NOW_S, online=True)
+    one.on_verdict(answer(kept.tap_id, "unavailable"), NOW_S)
+    step = one.step(NOW_S + 86_400, online=False)
+    assert (step.show, one.alone_since_s, json.loads(kept.payload)["offline"]) == ([], None, None)
+
+
+def test_it_wants_a_step_for_what_is_to_be_written_or_shown() -> None:
+    one = terminal()
+    kept = one.tap(NOW_S, "qr", issue_qr(claims(), SIGNER))
+    assert kept is not None
+    one.step(NOW_S, online=True)
+    assert one.next_s() > NOW_S
+    one.on_verdict(answer(kept.tap_id), NOW_S)
+    assert one.next_s() < NOW_S
+    assert [entry["what"] for entry in one.step(NOW_S, online=True).write] == ["seen", "done"]
+
+
+def test_the_disk_remembers_as_many_media_as_it_may_and_survives_a_line_without_its_end(tmp_path) -> None:
+    path = tmp_path / "taps"
+    seen = [{"what": "seen", "medium": f"card:{number}", "seen": [1, "a/1", 5.0, number]} for number in range(5)]
+    with Disk(path, seen_max=3) as disk:
+        disk.append(seen)
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    with Disk(path, bytes_max=1, seen_max=3) as disk:
+        disk.append([{"what": "tap", "id": "t", "at": 0.0, "payload": "{}"}])  # and writes it anew
+    with Disk(path, seen_max=3) as disk:
+        assert [entry.get("medium", entry["what"]) for entry in disk.entries()] == ["tap", "card:2", "card:3", "card:4"]
