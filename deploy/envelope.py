@@ -26,6 +26,7 @@ CONSOLE_FOLDER = _SOURCE / "dispatch" / "console" / "dist"
 WALLET_FOLDER = _SOURCE / "ticketing" / "wallet" / "dist"
 _TOO_LARGE = re.compile(r"exceed|too many|too large|more than \d+ bytes", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_POLICY = "Content-Security-Policy"
 REQUEST_ID = web.RequestKey("request_id", str)
 PER_SUBJECT = Rate(per_s=1000, burst=2000)  # one validator may bring 200 taps at once, and a depot's are many
 PER_ADDRESS = Rate(per_s=500, burst=1000)  # a control room's consoles come from one address
@@ -95,7 +96,9 @@ class Envelope:
         response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
         html = response.content_type == "text/html"
         for name, value in (self._page_headers if html else self._headers).items():
-            response.headers.setdefault(name, value)
+            # A browser puts the headers of a 304 in the place of those that it has kept: the page's own policy stands.
+            if response.status != HTTPStatus.NOT_MODIFIED or name != _POLICY:
+                response.headers.setdefault(name, value)
 
     def parser_problem(self, status: int, message: str | None) -> web.Response:
         """The answer to bytes that are no HTTP request, or one too large."""
@@ -169,7 +172,7 @@ def _security_headers(policy: str) -> dict[str, str]:
     return {
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
-        "Content-Security-Policy": policy,
+        _POLICY: policy,
         "Cross-Origin-Opener-Policy": "same-origin",
     }
 

@@ -491,6 +491,17 @@ async def test_the_pages_bring_all_they_need_and_allow_nothing_else(web: Running
             assert not re.findall(r'(?:src|href)="https?:', text)
 
 
+async def test_a_page_that_a_browser_has_kept_keeps_its_policy(web: Running) -> None:
+    """A 304's headers take the place of those kept: under another policy the page is blank the second time."""
+    async with web.client() as client:
+        for page in ("/", "/docs"):
+            async with client.get(page) as response:
+                first, tag = response.headers["Content-Security-Policy"], response.headers["ETag"]
+            async with client.get(page, headers={"If-None-Match": tag}) as response:
+                assert response.status == 304
+                assert response.headers.get("Content-Security-Policy", first) == first
+
+
 async def test_a_console_that_is_not_built_says_how_to(tmp_path: Path) -> None:
     async with (
         running_web(tmp_path, console=tmp_path / "none") as running,
