@@ -39,7 +39,7 @@ from dispatch.snapshot import LAYOVER, ON_TRIP, Snapshot
 from dispatch.states import deviations, states, view_fleet
 from dispatch.switching import carry_fleet, carry_passages, cross, shift_between
 from dispatch.tracks import Roads, TrackCounts, TrackLimits, follow
-from dispatch.watch import sight, sight_alarm, sight_missing, sight_vehicles
+from dispatch.watch import Driven, sight, sight_alarm, sight_missing, sight_vehicles
 
 CLAIM_AGAIN_S = 300.0  # a claim that came to nothing (too early, say) is looked at again so often
 PAST_S_MAX = 86_400.0
@@ -105,6 +105,7 @@ class Engine:
         self.orders = Orders()
         self._missing: list[Sighting] = []
         self._missing_s = -np.inf
+        self._driven = Driven()
         self._signed_on: dict[str, Descriptor] = {}
         self._fixes = self._passages = 0
         self._unlearnt: list[Passages] = []
@@ -205,6 +206,7 @@ class Engine:
         self.orders.carry(crossing.trip, shift_s)
         self.network, self.roads, self.timetable, self.running = network, fresh.roads, fresh.timetable, fresh.running
         self.inference, self.reassignment, self._missing_s = fresh.inference, fresh.reassignment, -np.inf
+        self._driven = fresh._driven
         self.late.clear()
         return kept
 
@@ -311,7 +313,7 @@ class Engine:
         if not 0 <= now_s - self._missing_s < MISSING_EVERY_S:
             self._missing_s = now_s
             self._missing = sight_missing(
-                fleet, self.timetable, self.roads.lines, set(self.orders.cancelled), limits, now_s
+                fleet, self.timetable, self.roads.lines, set(self.orders.cancelled), limits, self._driven, now_s
             )
         sightings = sight(fleet, self.network, headways, self.settings.headway, limits)
         sightings += sight_vehicles(fleet, self.timetable, listed, state, limits, now_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -56,12 +57,30 @@ def sight_vehicles(
     return found
 
 
+@dataclass(slots=True)
+class Driven:
+    """The runs that vehicles have been seen on: who comes to the end before the timetable does has not been missing."""
+
+    since_s: float = np.inf  # nobody has looked before: of runs that began earlier it is not known who drove them
+    keys: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def note(self, fleet: Fleet, due: Ints, now_s: float) -> Ints:
+        """Take down who drives what now; all runs of `due` that have been driven so far."""
+        self.since_s = min(self.since_s, now_s)
+        n = len(fleet)
+        now = (run_key(fleet.trip[:n], fleet.zero_s[:n]), run_key(fleet.next_trip[:n], fleet.next_zero_s[:n]))
+        driven = np.union1d(self.keys, now[0])
+        self.keys = driven[np.isin(driven, due)]
+        return np.concatenate((self.keys, *now))
+
+
 def sight_missing(
     fleet: Fleet,
     timetable: Timetable,
     lines: Lines,
     cancelled: set[tuple[int, float]],
     limits: AlertLimits,
+    driven: Driven,
     now_s: float,
 ) -> list[Sighting]:
     """Lines of which a trip should long have begun that no vehicle has, where most of their trips have one."""
@@ -72,17 +91,13 @@ def sight_missing(
     if cancelled:
         expected &= ~np.isin(key, [run_key(np.array([trip]), np.array([at_s]))[0] for trip, at_s in cancelled])
     rows = np.flatnonzero(expected)
-    n = len(fleet)
-    taken = np.concatenate(
-        (run_key(fleet.trip[:n], fleet.zero_s[:n]), run_key(fleet.next_trip[:n], fleet.next_zero_s[:n]))
-    )
+    taken = driven.note(fleet, key, now_s)
     alone: Flags = ~np.isin(key[rows], taken)
     line = lines.pattern_line[network.trip_pattern[due.trip[rows]]]
     size = len(lines.line_route)
     share = np.bincount(line[~alone], minlength=size) / np.maximum(np.bincount(line, minlength=size), 1)
-    missing = np.flatnonzero(
-        alone & (now_s - due.start_s[rows] >= limits.missing_s) & (share[line] >= limits.followed_share)
-    )
+    overdue = (now_s - due.start_s[rows] >= limits.missing_s) & (due.start_s[rows] >= driven.since_s)
+    missing = np.flatnonzero(alone & overdue & (share[line] >= limits.followed_share))
     _, first = np.unique(
         line[missing], return_index=True
     )  # runs are in order of departure: the longest missing of each

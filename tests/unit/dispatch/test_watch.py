@@ -58,6 +58,20 @@ def test_a_trip_that_nobody_drives_is_missing_where_the_others_have_their_vehicl
     assert [kind for kind, _ in play(engine, line, {"a": 3600, "c": 4200, "b": 3900}, 4720, 4900)].count("missing") == 0
 
 
+def test_a_trip_that_was_driven_to_its_end_early_is_not_missing(line):
+    engine = Engine(line.network)
+    play(engine, line, {"a": 3600}, 3540, 3600)
+    trips = {"a": 3600 - 900, "b": 3900, "c": 4200, "d": 4500}  # a is a quarter of an hour early all the way
+    assert ("missing", "") not in play(engine, line, trips, 3620, 5300)
+    without = {"b": 3900, "c": 4200, "d": 4500}  # and then its vehicle goes home
+    assert ("missing", "") not in play(engine, line, without, 5320, 5900)
+
+
+def test_of_trips_that_began_before_anybody_looked_nothing_is_said(line):
+    alerts = play(Engine(line.network), line, {"a": 3600, "c": 4200}, 3920, 4900)
+    assert ("missing", "") not in alerts
+
+
 def test_a_line_from_which_hardly_anybody_reports_misses_nothing(line):
     alerts = play(Engine(line.network), line, {"d": 4500}, 3600, 5400)
     assert ("missing", "") not in alerts
