@@ -265,8 +265,8 @@ async def test_validators_decide_alone_and_upload_from_their_own_disks(tmp_path:
         async with playing(stage, journal, fallback_s=0.2, disks=disks) as alone:
             await desk.until(lambda: len({tap["id"] for tap in heard(desk) if tap["offline"]}) >= 5)
         left = set(desk.tries)
-        files = [path for path in disks.iterdir() if path.stat().st_size]
-        assert {path.name for path in files} <= {f"city.{name}" for name in desk.senders("tap")}
+        files = {path.name for path in disks.iterdir() if path.stat().st_size}
+        assert {f"city.{name}" for name in desk.senders("tap")} <= files
         journal.rename(tmp_path / "first.jsonl")  # it has no part in what follows
         nobody = False
         async with playing(stage, journal, fallback_s=5.0, disks=disks):
