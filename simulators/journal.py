@@ -4,6 +4,7 @@
     {"at", "validator", "what": "sent", "id"}                       each try
     {"at", "validator", "what": "answered", "id", "verdict"}        by a verdict; `unavailable` is an answer too
     {"at", "validator", "what": "deleted", "id", "by": "verdict"|"receipt"}
+    {"at", "validator", "what": "alone", "id", "verdict"}           what its rider was shown without the server's word
     {"at", "validator", "what": "set_aside", "id"}
 
 The file is only appended to. A line cut short by a kill is the last one of its start, and is passed over. A full file
