@@ -34,15 +34,18 @@ START_PAST_S_MAX, START_AHEAD_S_MAX = 86400, 366 * 86400
 
 
 class SoldTicket(msgspec.Struct, frozen=True):
-    """A ticket just sold, ready to be shown; times in Unix seconds, the price in minor units."""
+    """A ticket just sold, ready to be shown; times in Unix seconds, the price in minor units.
+
+    token, jwt and qr_svg are null for a ticket on a city card: a code of it would be a second medium, free to copy.
+    """
 
     id: str
     product_id: str
-    token: str
-    jwt: str
+    token: str | None
+    jwt: str | None
     valid_from: int
     valid_until: int
-    qr_svg: str
+    qr_svg: str | None
     price_minor: int
     currency: str
 
@@ -207,6 +210,9 @@ class Desk:
             sale = ledger.sale(Money(product.price_minor, self._tariff.currency), order.paid_into)
             await book(connection, sale, order.subject, ticket_id=ticket_id, card_uid=order.card_uid)
         await audit(connection, order.subject, "sell", f"ticket:{ticket_id}", product_id=product.id)
+        price = (product.price_minor, self._tariff.currency)
+        if order.card_uid is not None:
+            return SoldTicket(str(ticket_id), product.id, None, None, order.start_s, until_s, None, *price)
         claims = Claims(
             self._settings.issuer,
             ticket_id,
@@ -219,17 +225,7 @@ class Desk:
             device_key=order.device,
         )
         token, jwt = self._credentials(claims)
-        return SoldTicket(
-            str(ticket_id),
-            product.id,
-            token,
-            jwt,
-            order.start_s,
-            until_s,
-            qr.svg(token),
-            product.price_minor,
-            self._tariff.currency,
-        )
+        return SoldTicket(str(ticket_id), product.id, token, jwt, order.start_s, until_s, qr.svg(token), *price)
 
     def get_product(self, product_id: str) -> Product:
         """A product of the tariff; Problem 404 names those that there are."""

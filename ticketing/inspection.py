@@ -67,6 +67,9 @@ class Inspector:
         return _seen(verdict, reading, dict(row), vehicle)
 
 
+NOT_HERE = Say("Дійсний, але тут не прикладено", "Valid, but not tapped on this vehicle")
+
+
 def _refused(verdict: Verdict, reason: str | None) -> Inspection:
     return Inspection(verdict, reason, SAY[verdict])
 
@@ -80,7 +83,7 @@ def _seen(verdict: Verdict, reading: Reading, row: dict[str, object], vehicle: s
     return Inspection(
         verdict,
         reading.reason,
-        SAY[verdict],
+        NOT_HERE if verdict is Verdict.ACCEPTED and here is False else SAY[verdict],
         str(fields.ticket_id) if fields.ticket_id else None,
         uid,
         fields.product_id,

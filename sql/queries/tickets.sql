@@ -47,7 +47,7 @@ SELECT extract(epoch FROM max(valid_until))::float8 FROM ticket
 WHERE card_uid IS NULL AND sold_at <= to_timestamp($1::float8);
 
 -- name: inspect
--- What a controller sees of a ticket: its state, that it was used aside, and its last accepted tap.
+-- What a controller sees of a ticket shown as a code: its state, that it was used aside, and its last accepted tap.
 SELECT least(CASE
            WHEN to_timestamp($2) < t.valid_from THEN 'not_yet_valid'
            WHEN to_timestamp($2) >= t.valid_until THEN 'expired'
@@ -57,4 +57,4 @@ SELECT least(CASE
        END::verdict, CASE WHEN denied('ticket', uuid_send(t.id)) THEN 'denied' ELSE 'accepted' END::verdict) AS verdict,
        t.id AS ticket_id, t.product_id, extract(epoch FROM t.valid_until)::float8 AS valid_until, t.uses, t.uses_allowed,
        NULL::bigint AS balance_minor, extract(epoch FROM t.last_used_at)::float8 AS last_used_at, t.last_place
-FROM ticket t WHERE t.id = $1;
+FROM ticket t WHERE t.id = $1 AND t.card_uid IS NULL;

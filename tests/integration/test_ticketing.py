@@ -26,7 +26,7 @@ from ticketing import base45
 from ticketing.api import TicketingApi
 from ticketing.card import CardKeys, sun_message
 from ticketing.config import TicketingSettings
-from ticketing.credential import plain_token, proof_message, with_proof
+from ticketing.credential import Claims, issue_qr, plain_token, proof_message, with_proof
 from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, b64url, kid_of
@@ -601,6 +601,29 @@ async def test_a_controller_sees_what_a_validator_accepted(city):
     assert (await inspect("qr", "garbage", None)).verdict.value == "malformed"
     await city.api.desk.change_ticket(sold.id, "revoke", "lost", subject="cashier")
     assert (await inspect("qr", sold.token, None)).verdict.value == "revoked"
+
+
+async def test_a_controller_is_told_who_did_not_tap_here(city):
+    sold = await city.sell()
+    inspect = city.api.inspector.inspect
+    assert (await inspect("qr", sold.token, "4582")).say.en == "Valid, but not tapped on this vehicle"
+    assert (await inspect("qr", sold.token, None)).say.en == "Accepted"
+    await city.say(sold.token)
+    assert (await inspect("qr", sold.token, "4582")).say.en == "Accepted"
+
+
+async def test_a_ticket_on_a_card_has_no_code(city):
+    """A code of it would be a second medium, which anybody could copy and show to controllers."""
+    await enrol(city)
+    sold = await city.sell("day", card_uid=UID.hex())
+    assert (sold.token, sold.jwt, sold.qr_svg) == (None, None, None)
+    row = await city.pool.fetchrow("SELECT * FROM ticket WHERE id = $1", uuid.UUID(sold.id))
+    claims = Claims(
+        "takt", row["id"], "day", sold.valid_from, sold.valid_until, ("*",), row["status_list"], row["status_index"]
+    )
+    code = issue_qr(claims, city.service.keys.signer)
+    assert await city.say(code) == "unknown"
+    assert (await city.api.inspector.inspect("qr", code, None)).verdict.value == "unknown"
 
 
 async def test_a_message_read_by_a_controller_is_good_for_no_tap(city):
