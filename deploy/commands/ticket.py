@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.errors import UserError
+from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from ticketing.keyset import KeySet
@@ -52,9 +53,11 @@ def issue(
 
     body: dict[str, Any] = {"product_id": product}
     if valid_from is not None:
-        body["valid_from"] = valid_from
+        body["valid_from"] = _instant("--valid-from", valid_from)
     if qr is not None:
         _check_suffix(qr)
+        if card is not None:
+            raise UsageError("--qr and --card: a ticket on a city card has no code; leave one of them out")
     if device_key is not None:
         body["device_key"] = _read_json(device_key)
     if card is not None:
@@ -114,6 +117,9 @@ def verify(
     ] = None,
     at: Annotated[float | None, typer.Option(help="The instant to judge at, Unix seconds [default: now].")] = None,
     issuer: Annotated[str, typer.Option(help="The issuer, where the key set does not say.")] = "takt",
+    proof: Annotated[
+        bool, typer.Option("--proof", help="Demand the fresh proof of the passenger's own device, as for `mobile`.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -123,14 +129,14 @@ def verify(
 
     text = sys.stdin.read(8192).strip("\r\n") if token == "-" else token  # noqa: S105
     key_set = _read_keys(keys, issuer, data_dir)
-    at_s = time.time() if at is None else at
+    at_s = time.time() if at is None else _instant("--at", at)
     try:
         credential = read_credential(text, key_set)
     except CredentialError as error:
         _refuse({"verdict": error.verdict, "reason": error.reason}, as_json)
     claims = credential.claims
     verdict = "accepted"
-    if stale(credential, at_s, False, ProofLimits()):
+    if stale(credential, at_s, proof, ProofLimits()):
         verdict = "stale_proof"
     elif at_s < claims.not_before_s:
         verdict = "not_yet_valid"
@@ -158,6 +164,17 @@ def verify(
     typer.echo(f"ticket   {claims.ticket_id}")
     typer.echo(f"product  {claims.product}")
     typer.echo(f"valid    {_local(claims.not_before_s)} to {_local(claims.expires_s)}")
+    if credential.proof_s is not None:
+        typer.echo(f"proof    of the passenger's own device, {max(0.0, at_s - credential.proof_s):.0f} s old")
+    elif claims.device_key is not None:
+        typer.echo("proof    none: this is sold to one device and may be a copy; --proof refuses it")
+
+
+def _instant(option: str, at_s: float) -> float:
+    """An instant as typed; every comparison with nan is false, so an expired ticket would look good at that time."""
+    if not math.isfinite(at_s):
+        raise UsageError(f"{option} {at_s}: write Unix seconds, such as {int(time.time())}")
+    return at_s
 
 
 def _refuse(document: dict[str, Any], as_json: bool) -> Any:

@@ -1,5 +1,6 @@
 """`takt ticket verify`: offline, by a key set file, with an exit status that scripts can use."""
 
+import dataclasses
 import json
 import time
 import uuid
@@ -10,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from deploy.commands import ticket
-from deploy.errors import UserError
-from ticketing.credential import Claims, issue_jwt, issue_qr
+from deploy.errors import UsageError, UserError
+from ticketing.credential import Claims, issue_jwt, issue_qr, plain_token, proof_message, with_proof
 from ticketing.keys import FileSigner
-from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.keyset import DeviceKey, IssuerKey, KeySet, kid_of
 
 PRIVATE = Ed25519PrivateKey.generate()
 PUBLIC = PRIVATE.public_key()
@@ -64,3 +65,30 @@ def test_a_file_that_is_no_key_set_is_one_sentence(tmp_path, content):
     result = run("x", "--keys", str(path))
     assert isinstance(result.exception, UserError)
     assert str(path) in str(result.exception)
+
+
+@pytest.mark.parametrize("at", ["nan", "inf", "-inf"])
+def test_an_instant_that_is_none_makes_no_ticket_good(keys, at):
+    result = run(issue_qr(CLAIMS, SIGNER), "--keys", keys, "--at", at)
+    assert isinstance(result.exception, UsageError)
+    assert "--at" in str(result.exception)
+
+
+def test_a_copy_of_a_code_is_told_from_the_phone_that_it_was_sold_to(keys):
+    """A screenshot without the phone's proof must not read like the fresh code."""
+    device = DeviceKey("Ed25519", PUBLIC.public_bytes_raw())
+    copy = issue_qr(dataclasses.replace(CLAIMS, device_key=device), SIGNER)
+    fresh = with_proof(copy, NOW, PRIVATE.sign(proof_message(plain_token(copy), NOW)))
+    shown = run(copy, "--keys", keys)
+    assert shown.exit_code == 0
+    assert "may be a copy" in shown.stdout
+    refused = run(copy, "--keys", keys, "--proof", "--json")
+    assert (refused.exit_code, json.loads(refused.stdout)["verdict"]) == (1, "stale_proof")
+    proven = run(fresh, "--keys", keys, "--proof", "--at", str(NOW + 5))
+    assert (proven.exit_code, "own device, 5 s old" in proven.stdout) == (0, True)
+
+
+def test_a_ticket_on_a_card_has_no_code_to_write(tmp_path):
+    words = ["ticket", "issue", "day", "--card", "04de5f1eacc040", "--qr", str(tmp_path / "code.svg")]
+    result = CliRunner().invoke(APP, words)
+    assert isinstance(result.exception, UsageError)
