@@ -36,6 +36,8 @@ from ticketing.verdict import Tap
 
 _BANK = re.compile(r"bank:[A-Za-z0-9_-]{1,64}")
 _LOOK_BACK_DAYS = 8
+# A day beyond these is a slip of the keyboard, and the calendar itself ends where its neighbours are looked for.
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2200, 1, 1)
 
 ReceiptId = Annotated[str, Meta(min_length=32, max_length=36)]
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -208,9 +210,12 @@ class ReceiptsApi:
             tariff = self._editions.current.tariff
             return service_day(self._clock(), tariff.day_start, tariff.zone)
         try:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
-            raise Problem(422, "No date", f"day: {text[:20]!r} is no date such as 2026-03-04") from None
+            day = date.max
+        if not FIRST_DAY <= day < LAST_DAY:
+            raise Problem(422, "No date", f"day: {text[:20]!r} is no date such as 2026-03-04")
+        return day
 
     async def _by_id(self, receipt_id: str) -> DayReceipt:
         try:

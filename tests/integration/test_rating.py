@@ -325,7 +325,8 @@ async def test_a_receipt_says_which_rule_which_fact_and_how_much(database):
             with pytest.raises(Problem) as problem:
                 await api.by_id(nobodys)
             assert problem.value.status == 404
-        for text, day in (("04de5f1eacc049", DAY), ("bank?", DAY), (UID.hex(), "2026-02-30")):
+        days = [(UID.hex(), day) for day in ("2026-02-30", "9999-12-31", "0001-01-01")]
+        for text, day in (("04de5f1eacc049", DAY), ("bank?", DAY), *days):
             with pytest.raises(Problem):
                 await api.day(text, day)
 
