@@ -11,6 +11,7 @@ is therefore kept until the last of his days has been.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,8 @@ FORGOTTEN_AT_ONCE = 5_000
 ROUNDS_MAX = 2_000  # in one go: ten million taps
 TRIPS_MAX = 100_000
 LETTERS_DAYS = 30
+_UID = re.compile(r"[0-9A-Fa-f]{14}")
+_BANK_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
 class Forgotten(msgspec.Struct, frozen=True):
@@ -74,7 +77,7 @@ class Privacy:
 
     async def export(self, account: str, subject: str) -> RiderData:
         """Everything about one account; Problem 404 where there is none."""
-        self._check(account)
+        account = _known_form(account)
         async with self._books.writing() as connection:
             await self._know(connection, account)
             kind, _, name = account.partition(":")
@@ -100,7 +103,7 @@ class Privacy:
         Raises:
             Problem: 404 where there is no such account, 409 while it still owes something.
         """
-        self._check(account)
+        account = _known_form(account)
         async with self._books.writing() as connection:
             await self._know(connection, account)
             owed = await connection.fetchval(query("privacy.owes"), account)
@@ -135,15 +138,21 @@ class Privacy:
                 break
         return gone
 
-    def _check(self, account: str) -> None:
-        kind, _, name = account.partition(":")
-        well = kind == "card" and len(name) == 14 and all(letter in "0123456789abcdef" for letter in name)
-        if not well and not (kind == "bank" and 0 < len(name) <= 64 and name.isascii() and name.isalnum()):
-            raise Problem(400, "No account", "an account is card:<uid, 14 hex digits> or bank:<id>")
-
     async def _know(self, connection: Any, account: str) -> None:
         if not await connection.fetchval(query("privacy.know_account"), account):
             raise Problem(404, "No such account", f"nothing is known here of {account}")
+
+
+def _known_form(text: str) -> str:
+    """An account as it is stored; a card's may be written as a receipt's is: its UID alone, in either case."""
+    kind, colon, name = text.partition(":")
+    if not colon:
+        kind, name = "card", kind
+    if kind == "card" and _UID.fullmatch(name):
+        return f"card:{name.lower()}"
+    if kind == "bank" and _BANK_ID.fullmatch(name):
+        return text
+    raise Problem(400, "No account", f"{text[:80]!r} is none: write card:<uid, 14 hex digits> or bank:<id>")
 
 
 def _ledger_names(kind: str, name: str) -> tuple[str, str]:

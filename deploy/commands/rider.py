@@ -15,7 +15,7 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
 ]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-Account = Annotated[str, typer.Argument(help="card:<uid, 14 hex digits> or bank:<id>.")]
+Account = Annotated[str, typer.Argument(help="card:UID (14 hex digits), its UID alone, or bank:ID.")]
 ANSWER_S_MAX = 330.0
 
 
