@@ -56,7 +56,7 @@ SAY: dict[Verdict, Say] = {
     Verdict.EXPIRED: Say("Строк дії минув", "Expired"),
     Verdict.REVOKED: Say("Квиток скасовано", "Ticket cancelled"),
     Verdict.SUSPENDED: Say("Квиток призупинено", "Ticket suspended"),
-    Verdict.DENIED: Say("Картку заблоковано", "Blocked"),
+    Verdict.DENIED: Say("Заблоковано", "Blocked"),
     Verdict.WRONG_SERVICE: Say("Не діє на цьому маршруті", "Not valid on this service"),
     Verdict.USED_UP: Say("Квиток уже використано", "Already used"),
     Verdict.PASSBACK: Say("Щойно використано тут", "Just used here"),
