@@ -22,7 +22,7 @@ from ticketing.reading import Readers, Reading, read_taps
 from ticketing.seams import BankJudge, Pricing, Whereabouts
 from ticketing.store import AWAY, Store
 from ticketing.tariff import Tariff
-from ticketing.verdict import SAY, Answer, Tap, Verdict, unavailable
+from ticketing.verdict import Answer, Tap, Verdict, say_of, unavailable
 from ticketing.waiting import Lane, Turns
 
 PROBE_S = 2.0
@@ -293,7 +293,7 @@ class Ticketing:
                     row.until_s,
                     row.charged_minor,
                     row.currency,
-                    SAY[verdict],
+                    say_of(verdict, row.reason),
                     row.reason,
                     through,
                 ),

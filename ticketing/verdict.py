@@ -66,6 +66,25 @@ SAY: dict[Verdict, Say] = {
 }
 
 
+DENIED_FOR: dict[str, Say] = {
+    "debt": Say("Поїздку не оплачено банком", "An earlier ride is unpaid"),
+    "verification_declined": Say("Банк відхилив картку", "Declined by the bank"),
+    "not_verified": Say("Прикладіть ще раз за мить", "Tap again in a moment"),
+    "awaits_verification": Say("Прикладіть ще раз за мить", "Tap again in a moment"),
+    "unpaid_limit": Say("Забагато неоплачених поїздок", "Too many rides not paid yet"),
+    "too_many_taps": Say("Забагато поїздок за годину", "Too many rides in an hour"),
+    "offline_authentication_failed": Say("Картка не справжня", "Not a genuine card"),
+}
+"""Where a bank card is denied for another reason than the deny list, its rider is told that: some need only wait."""
+
+
+def say_of(verdict: Verdict, reason: str | None) -> Say:
+    """What the display says to a verdict and its reason."""
+    if verdict is Verdict.DENIED and reason in DENIED_FOR:
+        return DENIED_FOR[reason]
+    return SAY[verdict]
+
+
 class Bank(msgspec.Struct, frozen=True):
     """What a certified reader says about a bank card beside its token."""
 

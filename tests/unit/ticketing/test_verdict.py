@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ticketing.verdict import JUDGED, SAY, Bank, Offline, Tap, Verdict, content_hash, unavailable
+from ticketing.verdict import DENIED_FOR, JUDGED, SAY, Bank, Offline, Tap, Verdict, content_hash, say_of, unavailable
 
 # Contract, section 3.
 ORDER = [
@@ -67,3 +67,14 @@ def test_another_content_has_another_hash(other):
 def test_the_same_tap_sent_again_has_the_same_hash():
     again = changed(received_s=9.0, raw=b"other spaces", offline=Offline("accepted", 3))
     assert content_hash(again) == content_hash(TAP)
+
+
+def test_a_denied_bank_card_is_told_why():
+    """The reasons are those that the database and the reader of taps give; each has words of its own."""
+    root = Path(__file__).parents[3]
+    text = (root / "sql" / "schema.sql").read_text() + (root / "ticketing" / "reading.py").read_text().replace('"', "'")
+    for reason, say in DENIED_FOR.items():
+        assert f"'{reason}'" in text
+        assert say_of(Verdict.DENIED, reason) == say != SAY[Verdict.DENIED]
+    assert say_of(Verdict.DENIED, "deny_list") == say_of(Verdict.DENIED, None) == SAY[Verdict.DENIED]
+    assert say_of(Verdict.ACCEPTED, "debt") == SAY[Verdict.ACCEPTED]
