@@ -184,17 +184,18 @@ class Desk:
         uuid = parse_ticket_id(ticket_id)
 
         async def change(connection: Any) -> Done:
-            status = await connection.fetchval(query("tickets.lock"), uuid)
-            if status is None:
+            ticket = await connection.fetchrow(query("tickets.lock"), uuid)
+            if ticket is None:
                 raise Problem(404, "No such ticket", f"no ticket {uuid} was sold here")
-            if status == "revoked" and action in ("suspend", "resume"):
+            if ticket["status"] == "revoked" and action in ("suspend", "resume"):
                 raise Problem(409, "Ticket revoked", f"ticket {uuid} is revoked, and that is for good: sell a new one")
             if action == "refund":
                 await _reverse_sale(connection, uuid, subject)
                 await return_purchase(connection, uuid, self._clock())
             wanted = {"revoke": "revoked", "refund": "revoked", "suspend": "suspended", "resume": "valid"}[action]
             await connection.execute(query("tickets.set_status"), uuid, wanted, mask_text(reason))
-            await audit(connection, subject, action, f"ticket:{uuid}", reason=reason)
+            used = {"uses": ticket["uses"]} if action == "refund" else {}
+            await audit(connection, subject, action, f"ticket:{uuid}", reason=reason, **used)
             return Done()
 
         await self._books.once(subject, idempotency_key, (action, ticket_id, reason), Done, change)

@@ -27,13 +27,16 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `takt`."""
     ticket = typer.Typer(
         name="ticket",
-        help="Sell, show and verify tickets, for a desk or a script.",
+        help="Sell, show, refund and verify tickets, for a desk or a script.",
         epilog="Example: takt ticket issue single --qr ticket.svg",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
     ticket.command("issue", epilog="Example: takt ticket issue single --qr ticket.svg")(issue)
     ticket.command("show", epilog="Example: takt ticket show 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11")(show)
+    ticket.command("refund", epilog='Example: takt ticket refund 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11 --reason "rain"')(
+        refund
+    )
     ticket.command("verify", epilog="Example: takt ticket verify - --keys jwks.json < token.txt")(verify)
     app.add_typer(ticket)
 
@@ -101,13 +104,33 @@ def show(
     if as_json:
         _print_json(found)
         return
-    allowed = found["uses_allowed"]
     typer.echo(f"ticket   {found['id']}, {found['status']}" + (f" ({found['reason']})" if found["reason"] else ""))
     typer.echo(f"product  {found['product_id']}, {_money(found)}, sold by {found['sold_by']}")
     typer.echo(f"valid    {_local(found['valid_from'])} to {_local(found['valid_until'])}")
-    typer.echo(f"used     {found['uses']}" + (f" of {allowed}" if allowed else " (pass)"))
-    if found["last_used_at"]:
-        typer.echo(f"last     {_local(found['last_used_at'])} on {found['last_place']}")
+    _echo_uses(found)
+    if qr is not None:
+        typer.echo(f"QR code  {qr}")
+
+
+def refund(
+    ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a ticket and give its price back, the way it was paid; how often it was used is told and recorded."""
+    from urllib.parse import quote
+
+    from deploy.client import Client
+
+    found = Client(data_dir, config).post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", {"reason": reason})
+    if as_json:
+        _print_json(found)
+        return
+    typer.echo(f"ticket   {found['id']}, {found['status']} ({found['reason']})")
+    typer.echo(f"refund   {_money(found)}")
+    _echo_uses(found)
 
 
 def verify(
@@ -168,6 +191,13 @@ def verify(
         typer.echo(f"proof    of the passenger's own device, {max(0.0, at_s - credential.proof_s):.0f} s old")
     elif claims.device_key is not None:
         typer.echo("proof    none: this is sold to one device and may be a copy; --proof refuses it")
+
+
+def _echo_uses(found: dict[str, Any]) -> None:
+    allowed = found["uses_allowed"]
+    typer.echo(f"used     {found['uses']}" + (f" of {allowed}" if allowed else " (pass)"))
+    if found["last_used_at"]:
+        typer.echo(f"last     {_local(found['last_used_at'])} on {found['last_place']}")
 
 
 def _instant(option: str, at_s: float) -> float:

@@ -20,8 +20,8 @@ SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 
 FROM ticket WHERE id = $1;
 
 -- name: lock
--- The status of one ticket, held until the end of the transaction.
-SELECT status FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
+-- The status of one ticket and how often it was used, held until the end of the transaction.
+SELECT status, uses FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: set_status
 -- Revoke, suspend or resume a ticket that is locked.

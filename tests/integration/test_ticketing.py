@@ -174,6 +174,14 @@ async def test_a_refund_reverses_the_sale_once(city):
         await city.api.desk.change_ticket(sold.id, "resume", "pity", subject="cashier")
 
 
+async def test_the_refund_of_a_used_ticket_is_recorded_as_such(city):
+    sold = await city.sell()
+    assert await city.say(sold.token) == "accepted"
+    assert (await city.api.desk.change_ticket(sold.id, "refund", "broke down", subject="cashier")).uses == 1
+    noted = "SELECT details ->> 'uses' FROM audit WHERE object = $1 AND action = 'refund'"
+    assert await city.value(noted, f"ticket:{sold.id}") == "1"
+
+
 async def test_validity_is_half_open_and_by_our_clock(city):
     start = city.now() + 3600
     sold = await city.sell(valid_from=start)

@@ -92,3 +92,24 @@ def test_a_ticket_on_a_card_has_no_code_to_write(tmp_path):
     words = ["ticket", "issue", "day", "--card", "04de5f1eacc040", "--qr", str(tmp_path / "code.svg")]
     result = CliRunner().invoke(APP, words)
     assert isinstance(result.exception, UsageError)
+
+
+def test_a_refund_tells_how_often_the_ticket_was_used(monkeypatch):
+    asked = []
+
+    class Answering:
+        def __init__(self, *_):
+            pass
+
+        def post(self, path, body):
+            asked.append((path, body))
+            return {
+                "id": "7c0c", "status": "revoked", "reason": "rain", "price_minor": 800, "currency": "UAH",
+                "uses": 1, "uses_allowed": 1, "last_used_at": float(NOW), "last_place": "town/4582",
+            }  # fmt: skip
+
+    monkeypatch.setattr("deploy.client.Client", Answering)
+    result = CliRunner().invoke(APP, ["ticket", "refund", "7c0c/..", "--reason", "rain"])
+    assert asked == [("/api/v1/tickets/7c0c%2F../refund", {"reason": "rain"})]
+    assert "8.00 UAH" in result.stdout
+    assert "used     1 of 1" in result.stdout
