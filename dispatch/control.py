@@ -1,6 +1,6 @@
 """Control: which lines are advised on or run automatically, by which law, since when, and whether it helps.
 
-Off is the default, and only a person changes it. What a line was like in the twenty minutes before it was switched on
+Off is the default, and only a person changes it. What a line was like in the ten minutes before it was switched on
 is kept beside what it is like now: excess wait (EWT) and headway adherence (c_vh) of all its stops, both directions.
 """
 
@@ -23,7 +23,7 @@ from dispatch.passages import PassageLog, Passages
 
 Mode = Literal["off", "advise", "automatic"]
 OFFERED: Final = [name for name in LAWS if name != "none"]
-WINDOW_S = 1200.0
+WINDOW_S = 600.0  # long enough for a line of ten minutes, short enough to see what a hold has done
 PASSAGES_MAX = 100_000  # of which the measures are taken: bounds what a tick spends on them
 PASSAGES_OF_ALL_MAX = 10_000
 PAIRS_MIN = 30  # fewer headways say nothing
@@ -31,7 +31,7 @@ FILE_VERSION = 1
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Regularity of a route over the last twenty minutes; null where too little was seen."""
+    """Regularity of a route over the last ten minutes; null where too little was seen."""
 
     ewt_s: float | None = None
     c_vh: float | None = None
@@ -141,7 +141,7 @@ class ControlTable:
 def recent_pairs(
     log: PassageLog, network: Network, lines: Lines, timetable: Timetable, now_s: float, wanted: Flags
 ) -> Pairs:
-    """Headways at stops of the last twenty minutes; of a vehicle that came to a stop twice on one run, the later.
+    """Headways at stops of the last ten minutes; of a vehicle that came to a stop twice on one run, the later.
 
     In a large city only those of the lines that are `wanted` (by line): a tick must not wait for all.
     """

@@ -56,13 +56,13 @@ export function pooled(rows: (Measured | null)[], at: number): Sample | null {
   return weight > 0 ? { at, ewt_s: ewt / weight, c_vh: Math.sqrt(cvh / weight) } : null
 }
 
-const WINDOW_S = 1200 // as the server's own figure
+const WINDOW_S = 600 // as the server's own figure
 const WINDOWS = 9
 const BACK_S = 300
 
 const asked = new Map<string, Promise<Sample[]>>()
 
-/** What was measured before this page was opened: the excess wait of twenty minutes each, five minutes apart. */
+/** What was measured before this page was opened: the excess wait of ten minutes each, five minutes apart. */
 export function loadEarlier(routeId: string, nowS: number): Promise<Sample[]> {
   const known = asked.get(routeId)
   if (known) return known
