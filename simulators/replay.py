@@ -14,6 +14,8 @@ from dispatch.observations import Descriptor, Observations
 REQUIRED = ("timestamp", "vehicle_id", "latitude", "longitude")
 OPERATOR = "recorded"  # a recording names no operators
 FIXES_MAX = 20_000_000
+UNIX_S_MAX = 1e11  # the year 5138: above it, somebody wrote milliseconds
+SPAN_S_MAX = 100 * 86_400.0  # it is played in steps: one wrong year among the times would take for ever
 NOT_AN_ID = re.compile(r"[^A-Za-z0-9_-]+")
 
 Floats = NDArray[np.float64]
@@ -33,6 +35,12 @@ def read_recording(path: Path) -> Observations:
     size = len(columns["timestamp"])
     nothing = [""] * size
     ts_s = _numbers(path, columns, "timestamp", required=True)
+    bad = np.flatnonzero((ts_s < 0) | (ts_s >= UNIX_S_MAX))
+    if len(bad):
+        text = columns["timestamp"][int(bad[0])]
+        raise RecordingError(f"{path}:{int(bad[0]) + 2}: timestamp: {text[:40]!r} is not a time in Unix seconds")
+    if size and ts_s.max() - ts_s.min() > SPAN_S_MAX:
+        raise RecordingError(f"{path}: from the first fix to the last are more than 100 days; cut it into pieces")
     unknown = np.full(size, np.nan)
     fixes = Observations(
         [f"{OPERATOR}/{NOT_AN_ID.sub('-', name)}" for name in columns["vehicle_id"]],

@@ -86,6 +86,11 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
     admission = admit(fixes, Memory(), fixes.ts_s, Limits(bounds=_bounds(network)))
     rejected = {reason: count for reason, count in admission.counts().items() if reason not in ("admitted", "late")}
     admitted = fixes.take(admission.mask.nonzero()[0])
+    if not len(admitted):
+        why = ", ".join(f"{reason} {count:,}" for reason, count in rejected.items() if count)
+        raise UserError(
+            f"{positions}: not one of {len(fixes):,} positions is fit to use ({why}); is {gtfs} their feed?"
+        )
     hidden = replace(admitted, descriptor=[None] * len(admitted)) if ignore_trips else admitted
     engine = Engine(network)
     engine.eta = EtaWatch(SAMPLES_MAX)

@@ -136,7 +136,7 @@ def _span(wish: _Wish, timezone: str, known: tuple[float, float]) -> tuple[float
     """What is asked for, within what there is."""
     from_s = _time("--from", wish.from_, timezone, 0) if wish.from_ else known[0]
     to_s = _time("--to", wish.to, timezone, 1) if wish.to else known[1]
-    if wish.from_ and not wish.to and len(wish.from_) == 10:
+    if wish.from_ and not wish.to and _is_day(wish.from_):
         to_s = min(to_s, _time("--from", wish.from_, timezone, 1))
     from_s, to_s = max(from_s, known[0]), min(to_s, known[1])
     if not from_s < to_s:
@@ -148,6 +148,11 @@ def _span(wish: _Wish, timezone: str, known: tuple[float, float]) -> tuple[float
     return from_s, to_s
 
 
+def _is_day(text: str) -> bool:
+    """Whether somebody wrote a date alone; Unix seconds of our time have ten characters as well."""
+    return len(text) == 10 and not text.isdigit()
+
+
 def _time(option: str, text: str, timezone: str, days_added: int) -> float:
     """Unix seconds of what a person wrote; a date alone means its beginning, as an end the beginning of the next."""
     zone = ZoneInfo(timezone)
@@ -157,7 +162,7 @@ def _time(option: str, text: str, timezone: str, days_added: int) -> float:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
         raise UserError(f"{option}: {text!r} is not a time; write {TIMES}") from None
-    if len(text) == 10:
+    if _is_day(text):
         at += dt.timedelta(days=days_added)
     return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
 
@@ -182,6 +187,8 @@ def _from_positions(gtfs: str, positions: Path, block_pattern: str | None) -> _S
     lat_deg, lon_deg = network.stop_lat_deg, network.stop_lon_deg
     bounds = (float(lat_deg.min()), float(lon_deg.min()), float(lat_deg.max()), float(lon_deg.max()))
     admitted = fixes.take(admit(fixes, Memory(), fixes.ts_s, Limits(bounds=bounds)).mask.nonzero()[0])
+    if not len(admitted):
+        raise UserError(f"{positions}: not one position is fit to use; is {gtfs} the feed that was driven?")
     engine = Engine(network)
     instants = np.arange(admitted.ts_s[0] // STEP_S, admitted.ts_s[-1] // STEP_S + 2) * STEP_S
     edges = np.searchsorted(admitted.ts_s, instants, side="right").tolist()

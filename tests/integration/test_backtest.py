@@ -81,6 +81,13 @@ def test_a_file_that_is_none_gets_one_sentence(tmp_path, washington):
         backtest.run(str(washington[0]), empty)
 
 
+def test_positions_from_anywhere_else_are_said_to_be(tmp_path, washington):
+    elsewhere = tmp_path / "elsewhere.csv"
+    elsewhere.write_text("timestamp,vehicle_id,latitude,longitude\n1771257482,a,50.45,30.52\n1771257490,a,95,300\n")
+    with pytest.raises(UserError, match=r"not one of 2 positions is fit to use \(off_map .*\); is .* their feed"):
+        backtest.run(str(washington[0]), elsewhere)
+
+
 def test_the_command_prints_one_document(washington):
     import typer
 

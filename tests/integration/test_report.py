@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ async def test_a_page_of_what_history_keeps(database: str, tmp_path: Path) -> No
     assert "13 липня 2026" in page
     assert page.count('<section class="line"') == 1
     assert page.count("<title>a · t1</title>") == 1
+
+
+async def test_unix_seconds_are_no_date_though_they_are_as_long(database: str, tmp_path: Path) -> None:
+    environment = await kept(database, tmp_path)
+    since = dt.datetime(2026, 7, 12, 12, tzinfo=dt.UTC)
+    page = await in_thread(tmp_path, environment, "--from", str(int(since.timestamp())))
+    assert page.count('<section class="line"') == 1
 
 
 @pytest.mark.parametrize(

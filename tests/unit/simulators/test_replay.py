@@ -50,6 +50,12 @@ def test_a_file_of_headings_alone_is_empty(recording):
         (f"{HEAD}\n1,a,,30\n", "positions.csv:2: latitude: '' is not a number"),
         (f"{HEAD}\n1,a,nan,30\n", "positions.csv:2: latitude: 'nan' is not a number"),
         (f"{HEAD}\n1,a,50,30,1\n", "positions.csv:2: 5 fields where the header names 4"),
+        (
+            f"{HEAD}\n1771257482000,a,50,30\n",
+            "csv:2: timestamp: '1771257482000' is not a time in Unix seconds",
+        ),
+        (f"{HEAD}\n-5,a,50,30\n", "positions.csv:2: timestamp: '-5' is not a time in Unix seconds"),
+        (f"{HEAD}\n5,a,50,30\n1771257482,a,50,30\n", "more than 100 days"),
         (b"\xff\xfe\x00", "not a csv file in UTF-8"),
     ],
 )
