@@ -24,6 +24,8 @@ from deploy.wiring import read_network
 from dispatch.board import Board, Publication
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deploy.config import Dispatch
     from deploy.serving import Grounds
     from dispatch.engine import Engine
@@ -50,7 +52,7 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
 async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     """The engine, fed from the backbone and publishing to it."""
     from deploy.accuracy import tell_accuracy
-    from deploy.learnt import recall, remembered
+    from deploy.learnt import recall
     from deploy.orders import keep_orders, recall_orders
     from dispatch.history import History, HistorySettings
     from dispatch.service import DispatchService
@@ -95,7 +97,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
             )
             scorer = asyncio.create_task(tell_accuracy(links, engine, service), name="link accuracy")
             try:
-                async with remembered(engine, service, learnt):
+                async with _remembered(engine, service, learnt):
                     yield
             finally:
                 teller.cancel()
@@ -104,6 +106,16 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     finally:
         sender.cancel()
         teller_of_places.cancel()
+
+
+@asynccontextmanager
+async def _remembered(engine: Engine, service: DispatchService, learnt: Path) -> AsyncIterator[None]:
+    from deploy.alarms import remembered_alarms
+    from deploy.learnt import remembered
+
+    alarms = learnt.with_name("alarms.json")
+    async with remembered(engine, service, learnt), remembered_alarms(engine, service, alarms):
+        yield
 
 
 def _new_engine(chosen: Dispatch, network: Network) -> Engine:

@@ -161,6 +161,21 @@ class AlertDesk:
         elif cause.alert is not None:
             cause.alert.updated_at = now_s
 
+    def alarms(self) -> dict[str, Alert]:
+        """Drivers' alarms that stand, by vehicle: what a restart must not forget."""
+        return {vehicle: c.alert for (kind, vehicle), c in self._causes.items() if kind == "alarm" and c.alert}
+
+    def resume_alarms(self, alarms: dict[str, Alert], now_s: float) -> int:
+        """Take up alarms that stood before a restart, unless a shift has passed since; returns how many."""
+        taken = 0
+        for vehicle, alert in alarms.items():
+            key = ("alarm", vehicle)
+            if key not in self._causes and alert.state != "closed" and 0 <= now_s - alert.opened_at < SHELVED_S_MAX:
+                self._causes[key] = _Cause(Stage.OPEN, alert.opened_at, alert)
+                self._open += 1
+                taken += 1
+        return taken
+
     @property
     def opened_lately(self) -> int:
         """How many alerts have opened in the last ten minutes."""
