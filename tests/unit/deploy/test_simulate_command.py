@@ -91,7 +91,7 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:
     for content, said in (
         (b"\xff\xfe", "not UTF-8"),
         (b"#" * 70_000, "at most 65,536 bytes"),
-        (b'kind = "loop"\nvehicles = -1', "vehicles: Expected `int` >= 2"),
+        (b'kind = "loop"\nvehicles = -1', "vehicles: Expected `int` >= 1"),
     ):
         path = tmp_path / "bad.toml"
         path.write_bytes(content)
