@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from dispatch.alerts import Alert, AlertDesk, Sighting
-from dispatch.arrivals import leave_out, predict
+from dispatch.arrivals import Predictions, leave_out, predict
 from dispatch.assignment import Inference, assign, end_trips, finish_inferred, is_wrong
 from dispatch.claims import Claim, Timetable
 from dispatch.config import DispatchSettings
@@ -69,6 +69,16 @@ class Folded:
     zero_s: Floats
     offset_m: Floats
     on_route: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The vehicles that are listed, what they are doing, how late they are, and where they will be when."""
+
+    listed: Rows
+    state: Ints
+    late_s: Floats
+    predictions: Predictions
 
 
 class Engine:
@@ -279,26 +289,19 @@ class Engine:
     def look(self, now_s: float) -> Snapshot:
         """Derive headways, predictions and alerts from the state of the fleet: the second half of a tick."""
         fleet, network, roads, timetable = self.fleet, self.network, self.roads, self.timetable
-        listed = np.flatnonzero(now_s - fleet.ts_s[: len(fleet)] <= self.settings.forget_s)
-        state = states(fleet, timetable, listed, now_s)
-        late_s = deviations(fleet, network, listed)
         self.orders.forget(timetable, now_s)
+        foreseen = self.foresee(now_s)
+        listed, state, predictions = foreseen.listed, foreseen.state, foreseen.predictions
         under_way = listed[state == ON_TRIP]
         frequent_s = timetable.frequent_s(fleet.trip[under_way], fleet.zero_s[under_way])
         headways = find_headways(
             fleet, network, roads.lines, roads.memory, under_way, frequent_s, self.settings.headway
         )
-        predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(late_s)
-        predictions = predict(
-            fleet, network, self.running.outlook(now_s), listed[predictable], late_s[predictable], now_s
-        )
-        predictions = leave_out(predictions, set(self.orders.cancelled))
-        self.eta.look(predictions, fleet, self.running, now_s)
         self._watch(headways, listed, state, now_s)
         return Snapshot(
             now_s,
             network,
-            view_fleet(fleet, timetable, roads.lines, listed, state, late_s),
+            view_fleet(fleet, timetable, roads.lines, listed, state, foreseen.late_s),
             headways,
             predictions,
             timetable.start_dates(predictions.trip, predictions.zero_s),
@@ -307,6 +310,20 @@ class Engine:
             list(fleet.key),
             list(self.orders.cancelled.values()),
         )
+
+    def foresee(self, now_s: float) -> Foreseen:
+        """Predict arrivals, and score what was predicted before: all of `look` that a backtest asks for."""
+        fleet, network = self.fleet, self.network
+        listed = np.flatnonzero(now_s - fleet.ts_s[: len(fleet)] <= self.settings.forget_s)
+        state = states(fleet, self.timetable, listed, now_s)
+        late_s = deviations(fleet, network, listed)
+        predictable = ((state == ON_TRIP) | (state == LAYOVER)) & ~np.isnan(late_s)
+        predictions = predict(
+            fleet, network, self.running.outlook(now_s), listed[predictable], late_s[predictable], now_s
+        )
+        predictions = leave_out(predictions, set(self.orders.cancelled))
+        self.eta.look(predictions, fleet, self.running, now_s)
+        return Foreseen(listed, state, late_s, predictions)
 
     def _watch(self, headways: Headways, listed: Rows, state: Ints, now_s: float) -> None:
         fleet, limits = self.fleet, self.settings.alerts

@@ -124,7 +124,7 @@ def _play(engine: Engine, fixes: Observations) -> list[Folded]:
             engine.ingest(fixes.take(np.arange(done, end)))
             done = end
         folded.append(engine.advance(now_s))
-        engine.look(now_s)
+        engine.foresee(now_s)
     return folded
 
 
