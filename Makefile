@@ -9,10 +9,10 @@ PAGES  := dispatch/console ticketing/wallet
 demo: setup
 	$(BIN)/takt demo $(ARGS)
 
-# Files are shared out to as many processes, in their order: much of a test's time is waiting for what it has started.
-WORKERS ?= 3
+# Files are shared out to as many processes: much of a test's time is waiting for what it has started.
+WORKERS ?= 2
 test: setup check
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

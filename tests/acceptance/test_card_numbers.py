@@ -18,7 +18,8 @@ import pytest
 from tests.acceptance.product import Product
 from tests.acceptance.test_demo import Device
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+# Every door of a running city takes minutes: it is tried with the other long tests, by `make soak`.
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300), pytest.mark.soak]
 
 # Test numbers that card schemes publish: they pass the check and belong to nobody.
 NUMBERS = ("4111111111111111", "5555555555554444", "378282246310005", "4012 8888 8888 1881", "6011-1111-1111-1117")

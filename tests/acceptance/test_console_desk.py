@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 
 from tests.acceptance.console_page import MARKS, until
 
-pytestmark = MARKS
+# Twenty tests of a browser take minutes: they run with the other long ones, by `make soak`.
+pytestmark = [*MARKS, pytest.mark.soak]
 
 
 @pytest.fixture
