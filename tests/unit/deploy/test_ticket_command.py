@@ -37,14 +37,18 @@ def run(*words, given=None):
     return CliRunner().invoke(APP, ["ticket", "verify", *words], input=given)
 
 
-@pytest.mark.parametrize("token", [issue_qr(CLAIMS, SIGNER), issue_jwt(CLAIMS, SIGNER, "https://takt.example/lists")])
+@pytest.mark.parametrize(
+    "token", [issue_qr(CLAIMS, SIGNER), issue_jwt(CLAIMS, SIGNER, "https://takt.example/lists")], ids=["qr", "jwt"]
+)
 def test_a_genuine_ticket(keys, token):
     result = run("-", "--keys", keys, "--json", given=token + "\n")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["id"] == str(CLAIMS.ticket_id)
 
 
-@pytest.mark.parametrize(("at", "verdict"), [(NOW - 61, "not_yet_valid"), (NOW + 3600, "expired")])
+@pytest.mark.parametrize(
+    ("at", "verdict"), [(NOW - 61, "not_yet_valid"), (NOW + 3600, "expired")], ids=["before", "after"]
+)
 def test_a_ticket_out_of_its_time(keys, at, verdict):
     result = run(issue_qr(CLAIMS, SIGNER), "--keys", keys, "--json", "--at", str(at))
     assert result.exit_code == 1
