@@ -39,8 +39,8 @@ async def settle_due(settlements: Settlements, now_s: float) -> list[date]:
     """Settle the days that are over and have not been; which those were."""
     last = settlements.last_day(now_s - AFTER_S)
     known = {settled.day for settled in await settlements.list_days()}
-    # A first start has no days before it; once there is a settlement, what lies between is made up for.
-    first = last if not known else max(date.fromisoformat(max(known)), last - timedelta(days=DAYS_BACK))
+    newest = date.fromisoformat(max(known)) if known else await settlements.first_day()
+    first = max(newest, last - timedelta(days=DAYS_BACK))
     due = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     settled = []
     for day in due:

@@ -194,6 +194,12 @@ class Settlements:
         today = service_day(now_s, self._tariff.service_day_start, self._tariff.zone)
         return date.fromordinal(today.toordinal() - 1)
 
+    async def first_day(self) -> date:
+        """The business day in which the instance began: there is nothing to settle before."""
+        async with self._books.reading() as connection:
+            begun_s = await connection.fetchval(query("settlement.begun"))
+        return service_day(begun_s, self._tariff.service_day_start, self._tariff.zone)
+
     async def settled_until_s(self, now_s: float) -> float:
         """Up to when everything received has been settled; the distant past where nothing has."""
         async with self._books.reading() as connection:
@@ -232,10 +238,14 @@ class Settlements:
         """A day's settlement, kept: a new version where it comes out otherwise than the newest one.
 
         Raises:
-            Problem: 409 where the day is not over, 500 where it does not add up, 503 while the database is away.
+            Problem: 409 where the day is not over, or before the instance's first; 500 where it does not add up;
+                503 while the database is away.
         """
         if day > self.last_day(now_s):
             raise Problem(409, "Day not over", f"{day} is not over; the last one that is: {self.last_day(now_s)}")
+        first = await self.first_day()
+        if day < first:
+            raise Problem(409, "Day before the first", f"this instance began on {first}: there is nothing in {day}")
         if await self._is_forgotten(day):
             kept = await self.find(day)
             if kept is not None:

@@ -86,3 +86,7 @@ SELECT EXISTS (SELECT FROM tap_count c
                WHERE c.received_day + make_interval(hours => c.hour) + interval '1 hour' > to_timestamp($1::float8) AT TIME ZONE 'UTC'
                  AND c.received_day + make_interval(hours => c.hour) < to_timestamp($2::float8) AT TIME ZONE 'UTC'
                  AND c.received_day >= (to_timestamp($1::float8) AT TIME ZONE 'UTC')::date - 1);
+
+-- name: begun
+-- When this database was made: there is nothing to settle before.
+SELECT extract(epoch FROM min(applied_at))::float8 FROM schema_migration;

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import msgspec
 import pytest
 
@@ -41,8 +39,7 @@ async def settle(city: City) -> float:  # noqa: F811
     settlements = Settlements(Books(city.service.store), city.service.tariff)
     tariff = city.service.tariff
     today = service_day(city.now(), tariff.service_day_start, tariff.zone)
-    for day in (today - timedelta(days=1), today):
-        await settlements.settle(day, "nightly", city.now() + 3 * DAY_S)
+    await settlements.settle(today, "nightly", city.now() + 3 * DAY_S)
     return await settlements.settled_until_s(city.now() + 3 * DAY_S)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from deploy.commands.settle import rows
-from deploy.nightly import AFTER_S, settle_due
+from deploy.nightly import settle_due
 from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from ticketing.books import Books
 from ticketing.days import service_day
@@ -81,6 +81,17 @@ async def test_a_day_that_is_not_over_is_not_settled(city: City, settlements: Se
     assert await settlements.find(today(city)) is None
 
 
+async def test_a_day_before_the_instance_began_is_not_settled(
+    city: City,  # noqa: F811
+    settlements: Settlements,
+) -> None:
+    for day in (today(city) - timedelta(days=1), date(1999, 1, 1), date(1, 1, 2)):
+        with pytest.raises(Problem) as refused:
+            await settlements.settle(day, "admin", city.now())
+        assert (refused.value.status, str(today(city)) in refused.value.detail) == (409, True)
+    assert await settlements.list_days() == []
+
+
 async def test_what_does_not_add_up_is_said_and_not_kept(city: City, settlements: Settlements) -> None:  # noqa: F811
     await a_day(city)
     document = await settlements.make(today(city))
@@ -96,8 +107,7 @@ async def test_each_night_settles_the_day_that_is_over_and_those_that_were_misse
     settlements: Settlements,
 ) -> None:
     day = today(city)
-    assert await settle_due(settlements, city.now()) == [settlements.last_day(city.now() - AFTER_S)]
-    assert await settle_due(settlements, city.now()) == []
+    assert await settle_due(settlements, city.now()) == []  # this instance began today
     await a_day(city)
     missed = await settle_due(settlements, city.now() + 3 * DAY_S)
     assert day in missed
