@@ -187,9 +187,12 @@ class AlertDesk:
         return self._open
 
     def acknowledge(self, alert_id: str, by: str, now_s: float) -> Alert | None:
-        """Note who has seen an alert; the first one stays. None where there is no such alert."""
+        """Note who has seen an alert; the first one stays, and one that is closed stays as it was closed.
+
+        None where there is no such alert.
+        """
         alert = self._find(alert_id)
-        if alert is not None and alert.acknowledged_at is None:
+        if alert is not None and alert.acknowledged_at is None and alert.state != "closed":
             alert.acknowledged_by, alert.acknowledged_at, alert.updated_at = by, now_s, now_s
             alert.state = "acknowledged" if alert.state == "open" else alert.state
         return alert

@@ -65,6 +65,13 @@ def test_who_acknowledged_first_and_when_stays(desk):
     assert desk.acknowledge("no-such-alert", "anna", 100.0) is None
 
 
+def test_who_acknowledges_what_is_closed_changes_nothing(desk):
+    watch(desk, 0, 60, bunched())
+    watch(desk, 70, 140)
+    alert = desk.acknowledge("bunched.op.1.60", "anna", 150.0)
+    assert (alert.state, alert.acknowledged_by, alert.acknowledged_at) == ("closed", None, None)
+
+
 def test_a_flood_is_bounded_and_counted(desk):
     watch(desk, 0, 60, *(bunched(f"op/{i}") for i in range(5)))
     assert len(desk.alerts()) == 2
