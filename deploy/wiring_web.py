@@ -17,8 +17,6 @@ from deploy import metrics
 from deploy.announcer import Announcer
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
-from deploy.control import RemoteControl, control_board
-from deploy.desk import RemoteDesk
 from deploy.devices import Registry
 from deploy.feeds import Feeds
 from deploy.instance import takt_version
@@ -34,6 +32,7 @@ from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
 from deploy.wiring_books import city_books
 from deploy.wiring_dispatch import board_from
+from deploy.wiring_fleet import fleet_apis
 from deploy.wiring_payments import selling
 from deploy.wiring_rating import receipts
 from deploy.wiring_wallet import wallet
@@ -100,14 +99,6 @@ async def _web(
     send: Callable[[str, wire.Instruction], bool],
     announcer: Announcer | None = None,
 ) -> AsyncIterator[WebServer]:
-    from deploy.accuracy import hear_accuracy
-    from dispatch.accuracy_api import AccuracyApi
-    from dispatch.api import DispatchApi
-    from dispatch.control_api import ControlApi
-    from dispatch.history_read import HistoryReader
-    from dispatch.notices_api import NoticesApi
-    from dispatch.notices_store import PostgresNotices
-    from dispatch.playback import PlaybackApi
     from sql.pool import open_pool
     from ticketing.api import TicketingApi
 
@@ -121,22 +112,6 @@ async def _web(
     )
     # A pool of its own: a report of a month must not take the connections that taps wait for.
     pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
-    network = feeds.network
-    reader = HistoryReader(pool, network.timezone)
-    controls, control = await control_board(links), RemoteControl(links)
-    fleet = DispatchApi(board, network, RemoteDesk(links, send, control.note), history=reader)
-    fleet.streams.control = controls
-    decided = ControlApi(controls, control, time.time, reader)
-    feeds.followers.append(fleet.use_network)
-    heard = await hear_accuracy(links, grounds.registry)
-    notices = NoticesApi(PostgresNotices(pool), network, time.time)
-    fleet.notices = notices.entities
-    feeds.followers.append(notices.use_network)
-    metrics.expose(grounds.registry, "notices", lambda: notices.counters)
-    playback = PlaybackApi(reader, network.feed_version, time.time)
-    metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
-    streams = fleet.streams
-    metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
     options = WebSettings(
         host=settings.http.host,
         port=settings.http.port,
@@ -148,25 +123,13 @@ async def _web(
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     tickets = TicketingApi(service)
     try:
+        fleet = await fleet_apis(grounds, links, board, feeds, send, pool)
         async with (
             feeds,
             selling(grounds, service) as sale,
             city_books(grounds, service, each_night=announcer is not None) as books,
             WebServer(
-                [
-                    status,
-                    fleet,
-                    decided,
-                    feeds,
-                    playback,
-                    AccuracyApi(lambda: heard.reply),
-                    notices,
-                    tickets,
-                    wallet(grounds, service),
-                    *sale,
-                    *books,
-                    *receipts(grounds, service),
-                ],
+                [status, *fleet, feeds, tickets, wallet(grounds, service), *sale, *books, *receipts(grounds, service)],
                 options,
                 Access(BearerGate(tokens, time.time), sessions),
                 grounds.registry,

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from dispatch.errors import Problem
 from dispatch.history_read import FIXES_MAX, HistoryAwayError, HistoryReader, StoredFix
+from dispatch.network import Network
 from dispatch.snapshot import VehiclesDocument
 
 SPAN_S_MAX = 7 * 86_400.0
@@ -100,6 +101,10 @@ class PlaybackApi:
         self._settings = settings
         self.playing = 0
         self.counters = {"players_refused": 0, "players_stalled": 0, "frames_played": 0}
+
+    def use_network(self, network: Network) -> None:
+        """Name another feed version from now on."""
+        self._feed_version = network.feed_version
 
     def routes(self) -> list[tuple[object, ...]]:
         """The operations."""
