@@ -34,7 +34,7 @@ async def fleet_apis(
     from dispatch.history_read import HistoryReader
     from dispatch.notices_api import NoticesApi
     from dispatch.notices_store import PostgresNotices
-    from dispatch.playback import PlaybackApi
+    from dispatch.playback import PlaybackApi, PlaybackSettings
 
     network = feeds.network
     reader = HistoryReader(pool, network.timezone)
@@ -42,7 +42,8 @@ async def fleet_apis(
     heard = await hear_accuracy(links, grounds.registry)
     fleet = DispatchApi(board, network, RemoteDesk(links, send, control.note), history=reader)
     notices = NoticesApi(PostgresNotices(pool), network, time.time)
-    playback = PlaybackApi(reader, network.feed_version, time.time)
+    kept = PlaybackSettings(fixes_days=grounds.settings.dispatch.fixes_days, timezone=network.timezone)
+    playback = PlaybackApi(reader, network.feed_version, time.time, kept, network.route_id)
     fleet.streams.control, fleet.notices = controls, notices.entities
     feeds.followers += [fleet.use_network, notices.use_network, playback.use_network]
     streams = fleet.streams

@@ -179,7 +179,7 @@ class ControlApi:
             rows = await self._history.decisions(since_s, until_s, route_id, DECISIONS_MAX)
         except HistoryAwayError:
             raise Problem(503, "Not ready", "The database of history does not answer.", {"Retry-After": "5"}) from None
-        return DecisionsReply([_decision(row) for row in rows])
+        return DecisionsReply([decision_row(row) for row in rows])
 
     def _document(self, part: str) -> bytes:
         document = self._board.document(part)
@@ -204,7 +204,8 @@ def _done(row: Row | str, id: str) -> Row:
     return row
 
 
-def _decision(row: Any) -> DecisionRow:
+def decision_row(row: Any) -> DecisionRow:
+    """A row of the query decisions.between."""
     operator_id, _, vehicle_id = row["vehicle"].partition("/")
     known = msgspec.json.decode(row["known"])
     return DecisionRow(

@@ -19,6 +19,9 @@ By = Literal["route", "stop", "hour", "day"]
 GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 WAIT_S_MAX = 5.0
 PASSAGES_MAX = 2_000_000
+HEADWAYS_MAX = 50_000  # in a minute of playback: more than 20,000 vehicles leave stops
+ALERTS_MAX = 2000
+ALERT_LOST_S = 8 * 3600.0  # an alert that nobody saw close is not shown for longer than a shift
 FIXES_MAX = 10_000  # a page: what is decoded at once holds up the loop for some 20 ms
 
 _Key = tuple[str, int, str | None, int | None, Any]
@@ -88,6 +91,23 @@ class HistoryReader:
         """Fixes in `from_s <= t < to_s` by time; at most FIXES_MAX, and then the last ones are missing."""
         rows = await self._fetch("history.fixes", from_s, to_s, FIXES_MAX)
         return await asyncio.to_thread(lambda: [read_fix(row) for row in rows])
+
+    async def past_headways(self, from_s: float, to_s: float, routes: list[str]) -> list[Any]:
+        """Rows of the query playback.headways, at most HEADWAYS_MAX."""
+        return await self._fetch("playback.headways", from_s, to_s, routes, HEADWAYS_MAX)
+
+    async def past_alerts(self, from_s: float, to_s: float) -> list[Any]:
+        """Rows of the query playback.alerts, at most ALERTS_MAX."""
+        return await self._fetch("playback.alerts", from_s, to_s, ALERT_LOST_S, ALERTS_MAX)
+
+    async def past_counts(self, from_s: float, to_s: float) -> tuple[int, int]:
+        """How many alerts opened and how many decisions were taken."""
+        row = (await self._fetch("playback.counts", from_s, to_s))[0]
+        return row["alerts"], row["decisions"]
+
+    async def stringline(self, from_s: float, to_s: float, route_id: str, rows_max: int) -> list[Any]:
+        """Rows of the query playback.stringline."""
+        return await self._fetch("playback.stringline", from_s, to_s, route_id, rows_max)
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         try:

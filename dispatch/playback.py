@@ -1,35 +1,36 @@
-"""Playback: any hour again, as the same events as the live stream, from stored fixes and at any speed.
+"""Playback over HTTP: any hour again, as the same events as the live stream, from what is stored and at any speed.
 
-A player folds fixes into the fleet as it was and sends one frame each second of the viewer's time. It holds one page of
-fixes and the newest fix of each vehicle, nothing else, and reads the next page only when this one has been played.
+Positions are kept for some days, headways, alerts and decisions for longer (settings `dispatch.fixes_days` and
+`history_days`): an hour whose positions are gone can still be gone through, and the answers say so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from aiohttp import web
 
 from dispatch.errors import Problem
-from dispatch.history_read import FIXES_MAX, HistoryAwayError, HistoryReader, StoredFix
+from dispatch.history_read import ALERTS_MAX, HistoryAwayError, HistoryReader
 from dispatch.network import Network
-from dispatch.snapshot import VehiclesDocument
+from dispatch.playback_player import PAGE_S_MAX, Moment, Player
 
 SPAN_S_MAX = 7 * 86_400.0
 SPEED_MIN, SPEED_MAX = 0.1, 600.0
-LOOK_BACK_S = 120.0  # fixes of vehicles that stand are a minute apart
-SILENT_S = 120.0
-FORGET_S = 600.0
-
-_ENCODE = msgspec.json.Encoder().encode
+YEAR_10000_S = 253_402_300_800.0  # what a date can hold
+_STAFF = "measures:read"
+_NEVER_KEPT = "no-store"
 
 
 class PlaybackReply(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """GET /api/v1/playback: what is kept of a span, to be played by /api/v1/playback/stream."""
+    """GET /api/v1/playback: what is kept of a span; positions of times before `fixes_from` are kept no longer."""
 
     from_: float
     to: float
@@ -37,52 +38,45 @@ class PlaybackReply(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     vehicles: int
     first_at: float | None
     last_at: float | None
+    alerts: int
+    decisions: int
+    fixes_from: float
     speed_max: float
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Something to jump to: an alert from its opening to its end (null: it was not seen to end)."""
+
+    id: str
+    kind: str
+    at: float
+    until: float | None
+    route_id: str | None
+    vehicle_id: str
+
+
+class MarksReply(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """GET /api/v1/playback/marks: alerts that were open in a span, by time; of more than 2,000 the newest."""
+
+    from_: float
+    to: float
+    alerts: list[Mark]
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackSettings:
-    """Limits of playback: few at once, none for ever, each with a page of fixes in memory."""
+    """Limits of playback: few at once, none for ever, each with a page of fixes in memory; how long these are kept."""
 
     players_max: int = 8
     frame_s: float = 1.0
     page_s: float = 30.0
     stall_s_max: float = 60.0
     life_s_max: float = 3600.0
+    fixes_days: int = 3
+    timezone: str = "UTC"
 
 
 DEFAULTS = PlaybackSettings()
-
-
-@dataclass(slots=True)
-class Reel:
-    """The fleet as it was at one instant after another: fixes in, frames out."""
-
-    feed_version: str
-    _newest: dict[str, StoredFix] = field(default_factory=dict)
-    _page: deque[StoredFix] = field(default_factory=deque)
-
-    def load(self, fixes: list[StoredFix]) -> None:
-        """The next page, in the order of time."""
-        self._page.extend(fixes)
-
-    def fold(self, at_s: float) -> None:
-        """Take the fixes up to an instant from the page; the newest of each vehicle is kept."""
-        while self._page and self._page[0].at_s <= at_s:
-            fix = self._page.popleft()
-            self._newest[fix.key] = fix
-
-    def frame(self, at_s: float) -> VehiclesDocument:
-        """The fleet at an instant, by fixes up to then; a vehicle without any for long is silent, then gone."""
-        self.fold(at_s)
-        for key in [key for key, fix in self._newest.items() if at_s - fix.at_s > FORGET_S]:
-            del self._newest[key]
-        rows = []
-        for _, fix in sorted(self._newest.items()):
-            age_s = at_s - fix.at_s
-            state = "silent" if age_s > SILENT_S else fix.vehicle.state
-            rows.append(msgspec.structs.replace(fix.vehicle, age_s=round(age_s, 1), state=state))
-        return VehiclesDocument(at_s, self.feed_version, rows)
 
 
 class PlaybackApi:
@@ -94,63 +88,107 @@ class PlaybackApi:
         feed_version: str,
         clock: Callable[[], float],
         settings: PlaybackSettings = DEFAULTS,
+        routes: list[str] | None = None,
     ) -> None:
         self._reader = reader
         self._feed_version = feed_version
         self._clock = clock
         self._settings = settings
+        self._routes = routes or []
         self.playing = 0
         self.counters = {"players_refused": 0, "players_stalled": 0, "frames_played": 0}
 
     def use_network(self, network: Network) -> None:
-        """Name another feed version from now on."""
+        """Name another feed version from now on, and know its routes beside those of before."""
         self._feed_version = network.feed_version
+        self._routes = list(dict.fromkeys([*network.route_id, *self._routes]))[: 4 * len(network.route_id)]
 
     def routes(self) -> list[tuple[object, ...]]:
         """The operations."""
         return [
-            ("GET", "/api/v1/playback", "measures:read", self.look),
-            ("GET", "/api/v1/playback/stream", "measures:read", self.stream),
+            ("GET", "/api/v1/playback", _STAFF, self.look),
+            ("GET", "/api/v1/playback/at", _STAFF, self.moment),
+            ("GET", "/api/v1/playback/marks", _STAFF, self.marks),
+            ("GET", "/api/v1/playback/stream", _STAFF, self.stream),
         ]
 
     async def look(self, *, from_: float, to: float) -> PlaybackReply:
-        """Say what is kept of the vehicles' positions between two times, at most a week."""
+        """Say what is kept of positions, alerts and decisions between two times, at most a week."""
         _check_span(from_, to)
         try:
             span = await self._reader.fixes_span(from_, to)
+            alerts, decisions = await self._reader.past_counts(from_, to)
         except HistoryAwayError:
             raise _away() from None
-        return PlaybackReply(from_, to, span.fixes, span.vehicles, span.from_s, span.to_s, SPEED_MAX)
+        found = (span.fixes, span.vehicles, span.from_s, span.to_s, alerts, decisions)
+        return PlaybackReply(from_, to, *found, self._fixes_from_s(), SPEED_MAX)
+
+    async def moment(self, *, at: float) -> Annotated[Moment, _NEVER_KEPT]:
+        """Show one instant: vehicles, headways, the alerts that were open and the decisions of the last 15 minutes."""
+        if not 0 <= at <= YEAR_10000_S:
+            raise Problem(422, "Invalid request", "at: Unix seconds.")
+        player = Player(self._reader, self._feed_version, self._routes, self._settings.page_s)
+        async with self._place():
+            try:
+                await player.open(at)
+            except HistoryAwayError:
+                raise _away() from None
+            return await asyncio.to_thread(player.moment, at)
+
+    async def marks(self, *, from_: float, to: float) -> Annotated[MarksReply, _NEVER_KEPT]:
+        """List the alerts of a span, to jump to."""
+        _check_span(from_, to)
+        try:
+            rows = await self._reader.past_alerts(from_, to)
+        except HistoryAwayError:
+            raise _away() from None
+        alerts = [
+            Mark(row["id"], row["kind"], row["opened_s"], row["closed_s"], row["route_id"], row["vehicle_id"])
+            for row in reversed(rows)
+        ]
+        return MarksReply(from_, to, alerts[-ALERTS_MAX:])
 
     async def stream(
         self, *, from_: float, to: float | None = None, speed: float = 1.0, request: web.Request
     ) -> web.StreamResponse:
-        """Play stored positions (server-sent events `vehicles`, then `end`) at 0.1 to 600 times the speed of life."""
+        """Play what is stored at 0.1 to 600 times the speed of life, a frame a second.
+
+        Server-sent events as of the live stream: `vehicles` and `headways` with each frame, `alerts` and `decisions`
+        when they have changed, `end` at the end.
+        """
         ends_s = min(from_ + SPAN_S_MAX, self._clock()) if to is None else to
         _check_span(from_, ends_s)
         if not SPEED_MIN <= speed <= SPEED_MAX:
             raise Problem(422, "Invalid request", f"speed: between {SPEED_MIN:g} and {SPEED_MAX:g}.")
+        async with self._place():
+            return await self._serve(request, from_, ends_s, speed)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the places that there are for who looks at the past; a Problem where all are taken."""
         if self.playing >= self._settings.players_max:
             self.counters["players_refused"] += 1
             raise Problem(503, "Too many players", "The server plays no more at once; try again in a while.")
         self.playing += 1
         try:
-            return await self._serve(request, from_, ends_s, speed)
+            yield
         finally:
             self.playing -= 1
 
     async def _serve(self, request: web.Request, from_s: float, ends_s: float, speed: float) -> web.StreamResponse:
-        reel = Reel(self._feed_version)
+        settings = self._settings
+        page_s = max(settings.page_s, min(PAGE_S_MAX, speed * settings.frame_s))
+        player = Player(self._reader, self._feed_version, self._routes, page_s)
         try:  # an answer in words while that is still possible
-            loaded_s = await self._load(reel, from_s - LOOK_BACK_S, self._settings.page_s)
+            await player.open(from_s)
         except HistoryAwayError:
             raise _away() from None
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         try:
-            async with asyncio.timeout(self._settings.life_s_max):
-                await self._play(response, reel, (from_s, ends_s, loaded_s), speed)
+            async with asyncio.timeout(settings.life_s_max):
+                await self._play(response, player, (from_s, ends_s), speed)
         except HistoryAwayError:
             await response.write(b'event: end\ndata: {"reason": "away"}\n\n')
         except TimeoutError:
@@ -162,19 +200,17 @@ class PlaybackApi:
         return response
 
     async def _play(
-        self, response: web.StreamResponse, reel: Reel, span: tuple[float, float, float], speed: float
+        self, response: web.StreamResponse, player: Player, span: tuple[float, float], speed: float
     ) -> None:
-        """Frames from `span[0]` to `span[1]`; fixes have been loaded up to `span[2]`."""
+        """Frames from `span[0]` to `span[1]`."""
         loop = asyncio.get_running_loop()
         settings = self._settings
-        (at_s, ends_s, loaded_s), began = span, loop.time()
+        (at_s, ends_s), began = span, loop.time()
         step_s, nth = speed * settings.frame_s, 0
         while at_s <= ends_s:
-            while loaded_s <= at_s:
-                loaded_s = await self._load(reel, loaded_s, settings.page_s)
-                reel.fold(min(at_s, loaded_s))
+            await player.go(at_s)
             # Ten thousand vehicles take some 20 ms, which is too long for the loop that answers taps.
-            frame = await asyncio.to_thread(_event, reel, at_s)
+            frame = await asyncio.to_thread(player.events, at_s)
             async with asyncio.timeout(settings.stall_s_max):
                 await response.write(frame)
             self.counters["frames_played"] += 1
@@ -183,21 +219,16 @@ class PlaybackApi:
             await asyncio.sleep(max(0.0, began + nth * settings.frame_s - loop.time()))
         await response.write(b'event: end\ndata: {"reason": "over"}\n\n')
 
-    async def _load(self, reel: Reel, from_s: float, span_s: float) -> float:
-        """Read the next page; returns up to when it goes: less far than asked where there was too much for one."""
-        fixes = await self._reader.fixes(from_s, from_s + span_s)
-        whole = len(fixes) < FIXES_MAX or fixes[-1].at_s == from_s
-        to_s = from_s + span_s if whole else fixes[-1].at_s
-        reel.load([fix for fix in fixes if fix.at_s < to_s])
-        return to_s
-
-
-def _event(reel: Reel, at_s: float) -> bytes:
-    return b"event: vehicles\nid: %.3f\ndata: %b\n\n" % (at_s, _ENCODE(reel.frame(at_s)))
+    def _fixes_from_s(self) -> float:
+        """The first instant whose positions may still be kept: whole local days are dropped."""
+        zone = ZoneInfo(self._settings.timezone)
+        today = dt.datetime.fromtimestamp(self._clock(), zone).date()
+        first = today - dt.timedelta(days=self._settings.fixes_days)
+        return dt.datetime.combine(first, dt.time(), zone).timestamp()
 
 
 def _check_span(from_s: float, to_s: float) -> None:
-    if not 0 <= from_s < to_s or to_s - from_s > SPAN_S_MAX:
+    if not 0 <= from_s < to_s <= YEAR_10000_S or to_s - from_s > SPAN_S_MAX:
         raise Problem(422, "Invalid request", "`from` must be before `to`, by a week at the most (Unix seconds).")
 
 

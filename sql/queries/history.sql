@@ -65,13 +65,17 @@ SET at = excluded.at, leader = excluded.leader, headway_s = excluded.headway_s, 
 DELETE FROM passage_incoming;
 
 -- name: keep_alert
--- An alert as it is now; a later word on it replaces the earlier one.
+-- An alert as it is now; a later word on it replaces the earlier one, but for the figures that opened it: those of its
+-- end would say that all was well.
 INSERT INTO alert_history AS a (service_date, id, kind, state, vehicle_id, route_id, direction_id, opened_at, closed_at,
                                 acknowledged_by, acknowledged_at, detail)
 VALUES ($1, $2, $3, $4, $5, $6, $7, to_timestamp($8), to_timestamp($9), $10, to_timestamp($11), $12::text::jsonb)
 ON CONFLICT (service_date, id) DO UPDATE
 SET state = excluded.state, closed_at = excluded.closed_at, acknowledged_by = excluded.acknowledged_by,
-    acknowledged_at = excluded.acknowledged_at, detail = excluded.detail;
+    acknowledged_at = excluded.acknowledged_at,
+    detail = excluded.detail || jsonb_build_object(
+        'headway_s', a.detail -> 'headway_s', 'scheduled_headway_s', a.detail -> 'scheduled_headway_s',
+        'ratio', a.detail -> 'ratio', 'late_s', a.detail -> 'late_s');
 
 -- name: keep_decision
 -- A decision and what has become of it.

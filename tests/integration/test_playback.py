@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,9 @@ import asyncpg
 import pytest
 
 from dispatch.history_read import HistoryReader, read_fix
-from dispatch.playback import PlaybackApi, PlaybackSettings, Reel
+from dispatch.playback import PlaybackApi, PlaybackSettings
+from dispatch.playback_player import Reel
+from sql import query
 from sql.pool import open_pool
 from tests.integration.web_running import Running, running_web
 
@@ -32,11 +35,44 @@ async def store(url: str, rows: list[tuple[float, str, float]]) -> None:
         await connection.close()
 
 
+ALERT = {
+    "id": "a1", "kind": "bunched", "state": "closed", "route_id": "r1", "direction_id": 0, "vehicle_id": "a",
+    "leader_id": "b", "stop_id": "s1", "opened_at": FROM_S + 60, "updated_at": FROM_S + 300, "headway_s": 40.0,
+    "scheduled_headway_s": 300.0, "ratio": 0.13, "acknowledged_by": "desk1", "acknowledged_at": FROM_S + 120,
+    "closed_at": FROM_S + 300, "closed_by": "desk1", "close_reason": "Settled",
+}  # fmt: skip
+KNOWN = {
+    "law": "even", "hold_s": 40.0,
+    "instruction": {"id": "i1", "state": "done", "created_at": FROM_S + 90, "delivered_at": FROM_S + 91,
+                    "read_at": FROM_S + 100, "done_at": FROM_S + 200, "expired_at": None},
+}  # fmt: skip
+
+
+async def store_story(url: str) -> None:
+    """A headway measured at the first minute, an alert from the first to the fifth, a hold decided in between."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SELECT make_history_days('2026-07-14', '2026-07-15')")
+        await connection.execute(
+            "INSERT INTO headway (service_date, trip_id, zero_at, vehicle, stop_sequence, route_id, direction_id, "
+            "stop_id, visit, at, leader, headway_s, scheduled_s, is_peak) VALUES ('2026-07-14', 't1', now(), 'op/a', 1,"
+            "'r1', 0, 's1', 0, to_timestamp($1), 'op/b', 40, 300, true)",
+            FROM_S + 58,
+        )
+        of = (ALERT["opened_at"], ALERT["closed_at"], ALERT["acknowledged_by"], ALERT["acknowledged_at"])
+        alert = ("2026-07-14", "a1", "bunched", "closed", "a", "r1", 0, *of, json.dumps(ALERT))
+        await connection.execute(query("history.keep_alert"), dt.date(2026, 7, 14), *alert[1:])
+        decided = ("d1", "hold", "applied", "op/a", "r1", 0, FROM_S + 90, "desk1", json.dumps(KNOWN))
+        await connection.execute(query("history.keep_decision"), dt.date(2026, 7, 14), *decided)
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def playing(url: str, folder: Path, **options: Any) -> AsyncIterator[Running]:
     async with await open_pool(url, size_max=2, size_min=1) as pool:
         settings = PlaybackSettings(**{"frame_s": 0.01, **options})
-        api = PlaybackApi(HistoryReader(pool, "UTC"), "f1", lambda: FROM_S + 3600, settings)
+        api = PlaybackApi(HistoryReader(pool, "UTC"), "f1", lambda: FROM_S + 3600, settings, ["r1"])
         async with running_web(folder, more=[api]) as running:
             yield running
 
@@ -82,10 +118,10 @@ async def test_what_is_kept_is_told_first(database: str, tmp_path: Path) -> None
     assert (told["first_at"], told["last_at"]) == (FROM_S + 5, FROM_S + 20)
 
 
-@pytest.mark.parametrize("query", ["from=5&to=1", "from=0&to=9999999999", "from=1&speed=0", "to=5", "from=nan&to=1"])
-async def test_bad_spans_and_speeds_are_refused(database: str, tmp_path: Path, query: str) -> None:
+@pytest.mark.parametrize("words", ["from=5&to=1", "from=0&to=9999999999", "from=1&speed=0", "to=5", "from=nan&to=1"])
+async def test_bad_spans_and_speeds_are_refused(database: str, tmp_path: Path, words: str) -> None:
     async with playing(database, tmp_path) as web:
-        await get(web, f"/api/v1/playback/stream?{query}", 422)
+        await get(web, f"/api/v1/playback/stream?{words}", 422)
 
 
 async def test_nobody_plays_without_a_login_and_only_so_many_at_once(database: str, tmp_path: Path) -> None:
@@ -120,8 +156,63 @@ def test_a_vehicle_without_a_word_is_silent_and_then_gone() -> None:
 
 async def test_more_fixes_than_a_page_holds_are_all_played(database: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("dispatch.history_read.FIXES_MAX", 7)
-    monkeypatch.setattr("dispatch.playback.FIXES_MAX", 7)
+    monkeypatch.setattr("dispatch.playback_player.FIXES_MAX", 7)
     await store(database, [(FROM_S - 100 + n, f"op/{n % 25}", 30.0 + n / 1000) for n in range(100)])
     async with playing(database, tmp_path) as web:
         shown, _ = await frames(web, f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 5}&speed=500")
     assert {row["lon"] for row in shown[0]["vehicles"]} == {30.0 + n / 1000 for n in range(75, 100)}
+
+
+async def test_an_instant_shows_what_was_measured_known_and_done_by_then(database: str, tmp_path: Path) -> None:
+    await store_story(database)
+    async with playing(database, tmp_path) as web:
+        then = [await get(web, f"/api/v1/playback/at?at={FROM_S + after_s}") for after_s in (50, 95, 150, 310, 2000)]
+    assert [[one["state"] for one in moment["headways"]] for moment in then] == [
+        [], ["bunched"], ["bunched"], ["bunched"], [],
+    ]  # fmt: skip
+    assert (then[1]["headways"][0]["vehicle_id"], then[1]["headways"][0]["leader_id"]) == ("a", "b")
+    assert [[one["state"] for one in moment["alerts"]] for moment in then] == [
+        [], ["open"], ["acknowledged"], ["closed"], [],
+    ]  # fmt: skip
+    assert (then[1]["alerts"][0]["acknowledged_by"], then[2]["alerts"][0]["closed_by"]) == (None, None)
+    came = [[one["known"]["instruction"]["state"] for one in moment["decisions"]] for moment in then]
+    assert came == [[], ["delivered"], ["read"], ["done"], []]
+    assert then[1]["decisions"][0]["known"]["instruction"]["done_at"] is None
+
+
+async def test_an_alert_keeps_the_figures_that_opened_it(database: str, tmp_path: Path) -> None:
+    await store_story(database)
+    connection = await asyncpg.connect(database)
+    try:
+        later = {**ALERT, "headway_s": 290.0, "ratio": 0.97}
+        of = (ALERT["opened_at"], ALERT["closed_at"], None, None, json.dumps(later))
+        line = ("a1", "bunched", "closed", "a", "r1", 0)
+        await connection.execute(query("history.keep_alert"), dt.date(2026, 7, 14), *line, *of)
+    finally:
+        await connection.close()
+    async with playing(database, tmp_path) as web:
+        then = await get(web, f"/api/v1/playback/at?at={FROM_S + 305}")
+    assert (then["alerts"][0]["headway_s"], then["alerts"][0]["ratio"]) == (40.0, 0.13)
+
+
+async def test_the_stream_tells_of_alerts_and_decisions_when_they_change(database: str, tmp_path: Path) -> None:
+    await store_story(database)
+    path = f"/api/v1/playback/stream?from={FROM_S}&to={FROM_S + 330}&speed=600"
+    async with playing(database, tmp_path) as web:
+        async with web.client(headers=web.bearer("dispatcher")) as client, client.get(path) as response:
+            text = await response.text()
+        marks = await get(web, f"/api/v1/playback/marks?from={FROM_S}&to={FROM_S + 330}")
+        told = await get(web, f"/api/v1/playback?from={FROM_S}&to={FROM_S + 330}")
+    names = [part.split("\n")[0].removeprefix("event: ") for part in text.split("\n\n") if part]
+    assert names.count("vehicles") == names.count("headways") == 56
+    assert names.count("alerts") == 4  # none, opened, acknowledged, closed
+    assert names.count("decisions") == 5  # none, then with each step of the instruction
+    assert [(one["id"], one["at"], one["until"]) for one in marks["alerts"]] == [("a1", FROM_S + 60, FROM_S + 300)]
+    assert (told["alerts"], told["decisions"], told["fixes"]) == (1, 1, 0)
+    assert told["fixes_from"] == FROM_S - FROM_S % 86_400 - 3 * 86_400
+
+
+@pytest.mark.parametrize("words", ["at=nan", "at=-1", "at=1e300", ""])
+async def test_a_bad_instant_is_refused(database: str, tmp_path: Path, words: str) -> None:
+    async with playing(database, tmp_path) as web:
+        await get(web, f"/api/v1/playback/at?{words}", 422)
