@@ -14,8 +14,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ticketing.activity import Activity
 from ticketing.books import Books
 from ticketing.cards import Card, CardDesk, EnrolledCard
-from ticketing.city_schema import Name
-from ticketing.desk import Desk, SoldTicket, Ticket
+from ticketing.city_schema import Name, Refund
+from ticketing.desk import Change, Desk, Refunding, SoldTicket, Ticket
 from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
 from ticketing.lists import DenyList, Lists
@@ -28,14 +28,14 @@ _UUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F
 
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
 UnixTime = Annotated[float, Meta(ge=-1e11, le=1e11)]
-Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Uid = Annotated[str, Meta(min_length=14, max_length=20)]
 
 
 class ProductOffer(Struct, frozen=True):
     """A product as it is offered; rides null for a pass, proof true where it is shown with a device's proof.
 
-    riders: how many travel on it together, by one use.
+    riders: how many travel on it together, by one use. refund: what it brings when it is given back. categories: the
+    concessions that it is for, empty for everybody; online: whether the passenger's page may sell it.
     """
 
     id: str
@@ -47,6 +47,9 @@ class ProductOffer(Struct, frozen=True):
     passback_minutes: int
     proof: bool
     riders: int
+    refund: Refund
+    categories: list[str]
+    online: bool
 
 
 class Products(Struct, frozen=True):
@@ -62,12 +65,6 @@ class Sale(Struct, forbid_unknown_fields=True):
     device_key: dict[str, str] | None = None
     valid_from: UnixTime | None = None
     card_uid: Uid | None = None
-
-
-class Change(Struct):
-    """Why a ticket or card is changed."""
-
-    reason: Reason
 
 
 class TapBody(Struct):
@@ -235,13 +232,18 @@ class TicketingApi:
                     product.passback_minutes,
                     product.proof,
                     product.riders,
+                    product.refund,
+                    list(product.categories),
+                    tariff.may_hold(product, None),
                 )
                 for product in tariff.products.values()
             ]
         )
 
-    async def sell(self, *, body: Sale, subject: str, idempotency_key: str | None) -> SoldTicket:
+    async def sell(self, *, body: Sale, subject: str, role: str, idempotency_key: str | None) -> SoldTicket:
         """Sell a ticket: its credentials, and the QR code to show."""
+        if role == "vendor" and body.card_uid is None:
+            self.desk.check_unseen(self.desk.get_product(body.product_id))
         return await self.desk.sell(
             body.product_id,
             subject=subject,
@@ -267,9 +269,13 @@ class TicketingApi:
         """Let a suspended ticket count again."""
         return await self._change(ticket_id, "resume", body, subject, idempotency_key)
 
-    async def refund(self, ticket_id: str, *, body: Change, subject: str, idempotency_key: str | None) -> Ticket:
-        """Revoke a ticket and give its price back."""
-        return await self._change(ticket_id, "refund", body, subject, idempotency_key)
+    async def refund(
+        self, ticket_id: str, *, body: Refunding, subject: str, role: str, idempotency_key: str | None
+    ) -> Ticket:
+        """Revoke a ticket and give back what the tariff says for it; an admin may give back all of it (override)."""
+        if body.override and role != "admin":
+            raise Problem(403, "Admins only", "override refunds against the tariff's rule: ask an admin")
+        return await self.desk.refund(ticket_id, body, subject=subject, idempotency_key=idempotency_key)
 
     async def open_shift(self, *, body: ShiftOpening, subject: str) -> Shift:
         """Open a cashier's shift: what the cashier sells and refunds from now on belongs to it."""

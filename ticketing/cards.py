@@ -15,7 +15,7 @@ from ticketing.card import CardKeys
 from ticketing.desk import Desk, Order, parse_card_uid
 from ticketing.errors import Problem
 from ticketing.masking import mask_text
-from ticketing.money import MINOR_MAX, Money
+from ticketing.money import Money
 from ticketing.tariff import Tariff
 
 CARDS_AT_ONCE_MAX = 1000
@@ -114,8 +114,10 @@ class CardDesk:
     ) -> Card:
         """Put money on a card, taken in cash; what is owed on it is paid first."""
         uid = parse_card_uid(uid_text)
-        if not 0 < amount_minor <= MINOR_MAX:
-            raise Problem(422, "No amount", f"amount_minor is 1 to {MINOR_MAX} minor units")
+        rules, currency = self._tariff.top_ups, self._tariff.currency
+        if not rules.min_minor <= amount_minor <= rules.max_minor:
+            least, most = Money(rules.min_minor, currency), Money(rules.max_minor, currency)
+            raise Problem(422, "Amount out of range", f"amount_minor: {least} to {most} can be put on a card at once")
 
         async def put(connection: Any) -> Done:
             row = await connection.fetchrow(query("cards.top_up"), uid, amount_minor)
@@ -124,6 +126,13 @@ class CardDesk:
             transfer = ledger.top_up(uid, Money(amount_minor, row["currency"]))
             await book(connection, transfer, subject, card_uid=uid)
             await settle_debt(connection, uid, subject)
+            held = Money(await connection.fetchval(query("cards.balance"), uid), row["currency"])
+            if held.minor > rules.balance_max_minor:
+                most, room = Money(rules.balance_max_minor, held.currency), held.minor - rules.balance_max_minor
+                fits = Money(max(0, amount_minor - room), held.currency)
+                raise Problem(
+                    409, "Purse full", f"a purse holds {most} at most, and this one had {held} with it: {fits} fit in"
+                )
             await audit(connection, subject, "top_up", f"card:{uid.hex()}", amount_minor=amount_minor)
             return Done()
 

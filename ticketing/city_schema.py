@@ -234,11 +234,35 @@ class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
     covered_by_pass: bool = False
 
 
+class Refund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a product brings that is given back: all of it while it is unused and valid, for `days` after its sale.
+
+    used: what a used one brings, or one given back later: "none", or "rest": its price by the rides that are left, that
+    of a pass by its days.
+    """
+
+    days: int = 14
+    used: str = "none"
+
+
+class TopUps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is put on a city card at once, and how much its purse may hold."""
+
+    min_minor: int = 100
+    max_minor: int = 200_000
+    balance_max_minor: int = 500_000
+
+
+CAREFUL = Refund()
+BOUNDED = TopUps()
+
+
 class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """A product that rides are taken from: all of them while it is valid, or a number.
 
     It is sold as a code or on a city card. passback_minutes: not again on the same vehicle within them; proof: the code
-    is good only with the fresh proof of the passenger's device; riders: so many travel together, by one use.
+    is good only with the fresh proof of the passenger's device; riders: so many travel together, by one use; refund:
+    where it is other than the file's.
     """
 
     price_minor: int
@@ -251,6 +275,7 @@ class Pass(NamedEntry, frozen=True, forbid_unknown_fields=True):
     passback_minutes: int = 0
     proof: bool = False
     riders: int = 1
+    refund: Refund | None = None
 
     @property
     def scope(self) -> Ids:
@@ -352,6 +377,8 @@ class TariffFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     debit: tuple[Debit, ...] = ()
     group: Group = NO_GROUP
     penalty: tuple[Penalty, ...] = ()
+    refund: Refund = CAREFUL
+    top_up: TopUps = BOUNDED
 
 
 def read_tariff_file(text: str, file: str) -> TariffFile:

@@ -6,11 +6,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 
 from sql import query
 from ticketing import ledger, qr
@@ -24,6 +25,7 @@ from ticketing.keyset import DeviceKey, device_key_from_jwk
 from ticketing.masking import mask_text
 from ticketing.money import Money
 from ticketing.operations import return_purchase
+from ticketing.refunds import Held, back_minor
 from ticketing.tariff import Product, Tariff
 
 LIST_SIZE = 1 << 20
@@ -51,7 +53,10 @@ class SoldTicket(msgspec.Struct, frozen=True):
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A ticket as it stands in the books; times in Unix seconds, uses_allowed null for a pass."""
+    """A ticket as it stands in the books; times in Unix seconds, uses_allowed null for a pass.
+
+    refunded_minor: what was given back for it, null where nothing was.
+    """
 
     id: str
     product_id: str
@@ -71,6 +76,19 @@ class Ticket(msgspec.Struct, frozen=True):
     reason: str | None
     token: str | None
     jwt: str | None
+    refunded_minor: int | None = None
+
+
+class Change(msgspec.Struct):
+    """Why a ticket or card is changed."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class Refunding(Change):
+    """Why a ticket is given back; override (an admin's): all of its price, whatever the tariff says."""
+
+    override: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,30 +198,73 @@ class Desk:
     async def change_ticket(
         self, ticket_id: str, action: str, reason: str, *, subject: str, idempotency_key: str | None = None
     ) -> Ticket:
-        """Revoke, suspend, resume or refund a ticket; a refund revokes it and reverses its sale."""
+        """Revoke, suspend or resume a ticket."""
         uuid = parse_ticket_id(ticket_id)
+        wanted = {"revoke": "revoked", "suspend": "suspended", "resume": "valid"}[action]
 
         async def change(connection: Any) -> Done:
-            ticket = await connection.fetchrow(query("tickets.lock"), uuid)
-            if ticket is None:
-                raise Problem(404, "No such ticket", f"no ticket {uuid} was sold here")
+            ticket = await self._lock(connection, uuid)
             if ticket["status"] == "revoked" and action in ("suspend", "resume"):
                 raise Problem(409, "Ticket revoked", f"ticket {uuid} is revoked, and that is for good: sell a new one")
-            if action == "refund":
-                await _reverse_sale(connection, uuid, subject)
-                await return_purchase(connection, uuid, self._clock())
-            wanted = {"revoke": "revoked", "refund": "revoked", "suspend": "suspended", "resume": "valid"}[action]
             await connection.execute(query("tickets.set_status"), uuid, wanted, mask_text(reason))
-            used = {"uses": ticket["uses"]} if action == "refund" else {}
-            await audit(connection, subject, action, f"ticket:{uuid}", reason=reason, **used)
+            await audit(connection, subject, action, f"ticket:{uuid}", reason=reason)
             return Done()
 
         await self._books.once(subject, idempotency_key, (action, ticket_id, reason), Done, change)
         return await self.get_ticket(ticket_id)
 
+    async def refund(
+        self, ticket_id: str, wanted: Refunding, *, subject: str, idempotency_key: str | None = None
+    ) -> Ticket:
+        """Revoke a ticket and give back what the tariff says, the way it was paid; Problem 409 says why nothing is."""
+        uuid = parse_ticket_id(ticket_id)
+
+        async def give(connection: Any) -> Done:
+            ticket = await self._lock(connection, uuid)
+            sale = await _sale_to_reverse(connection, uuid)
+            minor = self._back_minor(ticket, wanted.override)
+            amount = Money(minor, sale["currency"])
+            first = ledger.Transfer(
+                ledger.Kind(sale["kind"]), sale["debit"], sale["credit"], Money(sale["amount_minor"], sale["currency"])
+            )
+            back = ledger.reversal(first, amount)
+            await book(connection, back, subject, ticket_id=uuid, reverses=sale["id"])
+            await return_purchase(connection, uuid, amount, self._clock())
+            await connection.execute(query("tickets.set_status"), uuid, "revoked", mask_text(wanted.reason))
+            said = {"reason": wanted.reason, "uses": ticket["uses"], "amount_minor": minor}
+            action = "refund_override" if wanted.override else "refund"
+            await audit(connection, subject, action, f"ticket:{uuid}", **said)
+            return Done()
+
+        asked = ("refund", ticket_id, wanted.reason, *((True,) if wanted.override else ()))
+        await self._books.once(subject, idempotency_key, asked, Done, give)
+        return await self.get_ticket(ticket_id)
+
+    def _back_minor(self, ticket: Any, override: bool) -> int:
+        if override:
+            return int(ticket["price_minor"])
+        held = Held(*(ticket[name] for name in Held._fields))
+        back = back_minor(self._tariff.refund_of(ticket["product_id"]), held, self._clock())
+        if isinstance(back, str):
+            raise Problem(
+                409,
+                "Not refundable",
+                f"{ticket['product_id']!r} brings nothing back: {back}. An admin may refund it all the same, with a "
+                "reason (override)",
+            )
+        return back
+
+    async def _lock(self, connection: Any, ticket_id: UUID) -> Any:
+        ticket = await connection.fetchrow(query("tickets.lock"), ticket_id)
+        if ticket is None:
+            raise Problem(404, "No such ticket", f"no ticket {ticket_id} was sold here")
+        return ticket
+
     async def sell_in(self, connection: Any, order: Order) -> SoldTicket:
         """Sell within a transaction that is open already: ticket, ledger line and audit row."""
         product = order.product
+        if product.categories and order.card_uid is not None:
+            await self._check_category(connection, product, order.card_uid)
         until_s = self._tariff.valid_until_s(product, order.start_s)
         ticket_id = UUID(bytes=secrets.token_bytes(16), version=4)
         number, index = await self._insert(connection, order, ticket_id, until_s)
@@ -227,6 +288,26 @@ class Desk:
         )
         token, jwt = self._credentials(claims)
         return SoldTicket(str(ticket_id), product.id, token, jwt, order.start_s, until_s, qr.svg(token), *price)
+
+    def check_unseen(self, product: Product) -> None:
+        """Problem 409 where a product is for a concession and nobody is there to see who has it."""
+        if not self._tariff.may_hold(product, None):
+            raise Problem(
+                409,
+                "Sold at desks",
+                f"{product.id!r} is for {', '.join(product.categories)}: a desk sees who may have it",
+            )
+
+    async def _check_category(self, connection: Any, product: Product, card_uid: bytes) -> None:
+        """A concession's product goes on a card whose holder has it: validators see no more than the card."""
+        card = await connection.fetchrow(query("rating.account_exists"), card_uid)
+        if card is not None and not self._tariff.may_hold(product, card["category"]):
+            has = f"has the category {card['category']!r}" if card["category"] else "has no category"
+            raise Problem(
+                409,
+                "Wrong category",
+                f"{product.id!r} is for {', '.join(product.categories)}, and this card {has}: set it first",
+            )
 
     def get_product(self, product_id: str) -> Product:
         """A product of the tariff; Problem 404 names those that there are."""
@@ -286,12 +367,11 @@ def _device_key(jwk: Mapping[str, object] | None, product: Product) -> DeviceKey
         raise Problem(422, "Bad device key", str(error)) from None
 
 
-async def _reverse_sale(connection: Any, ticket_id: UUID, subject: str) -> None:
+async def _sale_to_reverse(connection: Any, ticket_id: UUID) -> Any:
+    """The transfer by which a ticket was paid; Problem 409 where there is none, or it was given back."""
     sale = await connection.fetchrow(query("ledger.sale_of_ticket"), ticket_id)
     if sale is None:
         raise Problem(409, "Nothing to refund", f"ticket {ticket_id} was free of charge")
     if sale["reversed_by"] is not None:
         raise Problem(409, "Refunded already", f"the sale of ticket {ticket_id} has been reversed before")
-    amount = Money(sale["amount_minor"], sale["currency"])
-    first = ledger.Transfer(ledger.Kind(sale["kind"]), sale["debit"], sale["credit"], amount)
-    await book(connection, ledger.reversal(first), subject, ticket_id=ticket_id, reverses=sale["id"])
+    return sale

@@ -126,9 +126,12 @@ def difference(amount: Money, surplus: bool) -> Transfer:
     return Transfer(Kind.DIFFERENCE, *accounts, amount)
 
 
-def reversal(transfer: Transfer) -> Transfer:
-    """A refund: the same amount the other way round; the first transfer stays as it was."""
-    return Transfer(Kind.REFUND, transfer.credit, transfer.debit, transfer.amount)
+def reversal(transfer: Transfer, amount: Money | None = None) -> Transfer:
+    """A refund: the same amount, or a part of it, the other way round; the first transfer stays as it was."""
+    back = amount or transfer.amount
+    if back.currency != transfer.amount.currency or back.minor > transfer.amount.minor:
+        raise ValueError(f"of {transfer.amount} no {back} can be given back")
+    return Transfer(Kind.REFUND, transfer.credit, transfer.debit, back)
 
 
 def balances(transfers: Iterable[Transfer]) -> dict[tuple[str, str], int]:

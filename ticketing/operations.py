@@ -158,11 +158,10 @@ async def write_down(
     await connection.execute(query("payments.insert"), *row)
 
 
-async def return_purchase(connection: Any, ticket_id: UUID, now_s: float) -> None:
-    """Give the price of a ticket back to whoever paid it online, where it was; the ledger is the caller's."""
+async def return_purchase(connection: Any, ticket_id: UUID, amount: Money, now_s: float) -> None:
+    """Give so much of a ticket's price back to whoever paid it online, where it was; the ledger is the caller's."""
     row = await connection.fetchrow(query("payments.return_purchase"), ticket_id)
     if row is not None and row["acquirer_id"] is not None:
-        amount = Money(row["price_minor"], row["currency"])
         key = operation_key("return", row["id"])
         await write_down(
             connection, key, "refund", now_s, purchase_id=row["id"], refunds=row["acquirer_id"], amount=amount

@@ -93,6 +93,7 @@ class Purchases:
         if why := bad_token(wanted.payment.method_token):
             raise Problem(422, "Bad payment token", f"payment.method_token: {why}")
         order = self._desk.order(wanted.product_id, ONLINE, wanted.device_key, wanted.valid_from)
+        self._desk.check_unseen(order.product)
         if self._under_way >= TRIES_AT_ONCE_MAX:
             raise Problem(503, "Busy", "too many purchases are under way: try again in a moment")
         self._under_way += 1

@@ -12,13 +12,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from ticketing.city_schema import (
+    BOUNDED,
+    CAREFUL,
     EVERYWHERE,
     MEDIA_TYPES,
     Name,
     Network,
     Pass,
     Penalty,
+    Refund,
     TariffFile,
+    TopUps,
     Trips,
     Valid,
     read_tariff_file,
@@ -49,6 +53,8 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passback_minutes: int = 0
     proof: bool = False
     riders: int = 1
+    refund: Refund = CAREFUL
+    categories: tuple[str, ...] = ()
 
 
 class Purse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +77,18 @@ class Tariff:
     networks: Mapping[str, Network]
     trips: Trips | None = None
     penalties: tuple[Penalty, ...] = ()
+    refund: Refund = CAREFUL
+    top_ups: TopUps = BOUNDED
+    default_category: str | None = None
+
+    def may_hold(self, product: Product, category: str | None) -> bool:
+        """Whether a product is for a rider of a category; None is the one of all who are in no other."""
+        return not product.categories or (category or self.default_category) in product.categories
+
+    def refund_of(self, product_id: str) -> Refund:
+        """What a sold product brings that is given back; one that is no longer sold, what the file says for all."""
+        product = self.products.get(product_id)
+        return product.refund if product else self.refund
 
     def penalty_minor(self, operator: str, route_id: str | None) -> int | None:
         """What riding without a ticket costs on a line: the first penalty for one of its networks, else for all."""
@@ -85,7 +103,13 @@ class Tariff:
             raise ValueError("this tariff sells no trips ahead: it has no [trips]")
         months = Valid(months=self.trips.valid_months or _TRIPS_MONTHS)
         return Product(
-            TRIPS, _TRIPS_NAME, self.trips.cost_minor(trips), months, trips, self.trips.networks or (EVERYWHERE,)
+            TRIPS,
+            _TRIPS_NAME,
+            self.trips.cost_minor(trips),
+            months,
+            trips,
+            self.trips.networks or (EVERYWHERE,),
+            refund=self.refund,
         )
 
     def networks_of(self, operator: str, route_id: str | None = None) -> tuple[str, ...]:
@@ -151,22 +175,37 @@ def _checked(parsed: TariffFile, file: str) -> Tariff:
     fare_minor = _card_fare_minor(parsed)
     if not 0 <= fare_minor <= MINOR_MAX:
         raise TariffError(f"{file}: purse.fare_minor is an amount of minor units, not {fare_minor}")
+    _check_refund(parsed.refund, f"{file}: refund")
+    _check_top_ups(parsed.top_up, f"{file}: top_up")
     networks = {network.id: network for network in parsed.network}
     if len(networks) < len(parsed.network):
         raise TariffError(f"{file}: network: an id is there twice")
     products: dict[str, Product] = {}
     for one in parsed.product:
-        product = _product(one)
+        product = _product(one, parsed.refund)
         _check_product(product, networks, f"{file}: product {one.id!r}")
         if one.id in products:
             raise TariffError(f"{file}: product {one.id!r} is there twice")
         products[one.id] = product
     start = time(int(clock[1]), int(clock[2]))
     purse = Purse(fare_minor, parsed.purse.passback_minutes)
-    return Tariff(parsed.version, parsed.currency, zone, start, purse, products, networks, parsed.trips, parsed.penalty)
+    return Tariff(
+        parsed.version,
+        parsed.currency,
+        zone,
+        start,
+        purse,
+        products,
+        networks,
+        parsed.trips,
+        parsed.penalty,
+        parsed.refund,
+        parsed.top_up,
+        parsed.default_category,
+    )
 
 
-def _product(one: Pass) -> Product:
+def _product(one: Pass, refund: Refund) -> Product:
     return Product(
         one.id,
         one.name,
@@ -177,7 +216,22 @@ def _product(one: Pass) -> Product:
         one.passback_minutes,
         one.proof,
         one.riders,
+        one.refund or refund,
+        one.categories,
     )
+
+
+def _check_refund(refund: Refund, where: str) -> None:
+    if not 0 <= refund.days <= 3660:
+        raise TariffError(f"{where}.days: 0 to 3660 days after the sale; 0 is never")
+    if refund.used not in ("none", "rest"):
+        raise TariffError(f'{where}.used: "none" or "rest", not {refund.used!r}')
+
+
+def _check_top_ups(top_ups: TopUps, where: str) -> None:
+    amounts = (1, top_ups.min_minor, top_ups.max_minor, top_ups.balance_max_minor, MINOR_MAX)
+    if list(amounts) != sorted(amounts):
+        raise TariffError(f"{where}.min_minor: is at least 1 and at most max_minor, which is at most balance_max_minor")
 
 
 def _card_fare_minor(parsed: TariffFile) -> int:
@@ -201,6 +255,7 @@ def _check_product(product: Product, networks: Mapping[str, Network], where: str
         raise TariffError(f"{where}: passback_minutes is 0 to 1440")
     if not 1 <= product.riders <= RIDERS_MAX:
         raise TariffError(f"{where}: riders is 1 to {RIDERS_MAX}: how many travel together on it")
+    _check_refund(product.refund, f"{where}.refund")
     for network in product.networks:
         if network != EVERYWHERE and network not in networks:
             raise TariffError(f"{where}: networks names {network!r}, which has no [[network]] in this file")

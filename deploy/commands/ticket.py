@@ -115,21 +115,28 @@ def show(
 def refund(
     ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    override: Annotated[
+        bool, typer.Option("--override", help="Give all of it back against the tariff's rule; the audit log says so.")
+    ] = False,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a ticket and give its price back, the way it was paid; how often it was used is told and recorded."""
+    """Revoke a ticket and give back what the tariff says for it, the way it was paid."""
     from urllib.parse import quote
 
     from deploy.client import Client
+    from ticketing.money import Money
 
-    found = Client(data_dir, config).post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", {"reason": reason})
+    body: dict[str, Any] = {"reason": reason} | ({"override": True} if override else {})
+    found = Client(data_dir, config).post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", body)
     if as_json:
         _print_json(found)
         return
     typer.echo(f"ticket   {found['id']}, {found['status']} ({found['reason']})")
-    typer.echo(f"refund   {_money(found)}")
+    back = Money(found["refunded_minor"], found["currency"])
+    of = "" if back.minor == found["price_minor"] else f", of {_money(found)}"
+    typer.echo(f"refund   {back}{of}")
     _echo_uses(found)
 
 

@@ -13,6 +13,10 @@ FROM card WHERE uid = $1;
 -- More in a card's purse; nothing when there is no such card.
 UPDATE card SET balance_minor = balance_minor + $2 WHERE uid = $1 RETURNING balance_minor, currency;
 
+-- name: balance
+-- What a card's purse holds, within the transaction that put money there.
+SELECT balance_minor FROM card WHERE uid = $1;
+
 -- name: purse_differences
 -- Cards whose purse is not the sum of its transfers: none, or the books are wrong.
 SELECT c.uid, c.balance_minor, coalesce(s.sum, 0) AS booked_minor

@@ -59,4 +59,4 @@ UPDATE purchase SET state = $2, reason = $3, ticket_id = $4, acquirer_id = $5, d
 -- name: return_purchase
 -- The purchase of a ticket that is given back, with what it takes to give its price back.
 UPDATE purchase SET state = 'returned' WHERE ticket_id = $1 AND state = 'approved'
-RETURNING id, price_minor, currency, acquirer_id;
+RETURNING id, acquirer_id;

@@ -16,12 +16,16 @@ RETURNING id;
 SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 AS valid_from,
        extract(epoch FROM valid_until)::float8 AS valid_until, uses_allowed, uses, networks, status_list, status_index,
        price_minor, currency, device_key, sold_by, extract(epoch FROM sold_at)::float8 AS sold_at,
-       extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, last_tap, reason
+       extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, last_tap, reason,
+       (SELECT sum(r.amount_minor)::bigint FROM transfer r WHERE r.ticket_id = ticket.id AND r.kind = 'refund') AS refunded_minor
 FROM ticket WHERE id = $1;
 
 -- name: lock
--- The status of one ticket and how often it was used, held until the end of the transaction.
-SELECT status, uses FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
+-- The status of one ticket and what a refund depends on, held until the end of the transaction.
+SELECT status, product_id, price_minor, extract(epoch FROM sold_at)::float8 AS sold_s,
+       extract(epoch FROM valid_from)::float8 AS from_s, extract(epoch FROM valid_until)::float8 AS until_s, uses,
+       uses_allowed
+FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: set_status
 -- Revoke, suspend or resume a ticket that is locked.

@@ -20,6 +20,7 @@ from sql.pool import open_pool
 from ticketing.api import ShiftClosing, ShiftOpening, TicketingApi, TopUp
 from ticketing.books import audit
 from ticketing.card import CardKeys
+from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
@@ -200,7 +201,7 @@ async def test_a_cashiers_day_meets_the_ledger(town):
     shift = await api.open_shift(body=ShiftOpening(10_000), subject="olena")
     sold = await work(town, 3)
     await work(town, 2, "petro")  # another desk
-    await api.desk.change_ticket(sold[0], "refund", "rain", subject="olena")
+    await api.desk.refund(sold[0], Refunding("rain"), subject="olena")
     await api.cards.enrol(["04DE5F1EACC040"], CARD_KEYS, subject="admin")
     await api.top_up("04DE5F1EACC040", body=TopUp(5_000), subject="olena", idempotency_key="k1")
     await api.top_up("04DE5F1EACC040", body=TopUp(5_000), subject="olena", idempotency_key="k1")

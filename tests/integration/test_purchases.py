@@ -19,6 +19,7 @@ from sql.pool import open_pool
 from tests.integration.test_ticketing import issuer_keys
 from ticketing.api import TicketingApi
 from ticketing.books import Books
+from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.operations import Drain, Operations
 from ticketing.payment_http import HttpPayments
@@ -172,7 +173,7 @@ async def test_an_acquirer_that_is_down_leaves_the_purchase_pending(shop):
 
 async def test_a_refund_at_the_desk_goes_back_to_the_card(shop):
     bought = await shop.buy()
-    await shop.desk.desk.change_ticket(bought.id, "refund", "changed plans", subject="desk1")
+    await shop.desk.desk.refund(bought.id, Refunding("changed plans"), subject="desk1")
     await shop.ask_again()
     assert list(shop.acquirer.charged.values()) == [0]
     assert (await shop.api.get(bought.purchase_id)).payment == "returned"

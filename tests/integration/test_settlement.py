@@ -14,6 +14,7 @@ from deploy.nightly import settle_due
 from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from ticketing.books import Books
 from ticketing.days import service_day
+from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.settlement import Settlements, canonical, faults
 
@@ -36,7 +37,7 @@ async def a_day(city: City) -> None:  # noqa: F811
     for ticket, operator in zip(sold, ("kpt", "kpt", "bus"), strict=False):
         assert await city.say(ticket.token, operator=operator, device=f"door-{operator}") == "accepted"
     assert await city.say(sold[0].token, device="other") == "used_up"
-    await city.api.desk.change_ticket(sold[3].id, "refund", "not used", subject="cashier")
+    await city.api.desk.refund(sold[3].id, Refunding("not used"), subject="cashier")
 
 
 async def test_a_day_is_shared_out_to_the_last_kopiyka(city: City, settlements: Settlements) -> None:  # noqa: F811

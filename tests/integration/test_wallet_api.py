@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.integration.test_ticketing import City, open_city
 from ticketing.credential import plain_token, proof_message, with_proof
+from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.keyset import b64url
 from ticketing.wallet_api import Shown, WalletApi, WalletTicket
@@ -92,7 +93,7 @@ async def test_what_the_desk_does_is_seen(city):
     phone = Phone()
     sold = [await sold_to(city, phone, product) for product in ("month", "mobile", "day")]
     await city.api.desk.change_ticket(sold[0].id, "suspend", "asked for", subject="cashier")
-    await city.api.desk.change_ticket(sold[1].id, "refund", "asked for", subject="cashier")
+    await city.api.desk.refund(sold[1].id, Refunding("asked for"), subject="cashier")
     codes = [phone.show(one.token, city.now()) for one in sold]
     assert [one.verdict for one in await standing(city, *codes)] == ["suspended", "revoked", "accepted"]
     city.offset_s = 40 * 86400

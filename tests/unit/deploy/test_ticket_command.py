@@ -110,10 +110,13 @@ def test_a_refund_tells_how_often_the_ticket_was_used(monkeypatch):
             return {
                 "id": "7c0c", "status": "revoked", "reason": "rain", "price_minor": 800, "currency": "UAH",
                 "uses": 1, "uses_allowed": 1, "last_used_at": float(NOW), "last_place": "town/4582",
+                "refunded_minor": 500,
             }  # fmt: skip
 
     monkeypatch.setattr("deploy.client.Client", Answering)
     result = CliRunner().invoke(APP, ["ticket", "refund", "7c0c/..", "--reason", "rain"])
     assert asked == [("/api/v1/tickets/7c0c%2F../refund", {"reason": "rain"})]
-    assert "8.00 UAH" in result.stdout
+    assert "5.00 UAH, of 8.00 UAH" in result.stdout
     assert "used     1 of 1" in result.stdout
+    CliRunner().invoke(APP, ["ticket", "refund", "7c0c", "--reason", "rain", "--override"])
+    assert asked[1][1] == {"reason": "rain", "override": True}

@@ -1,0 +1,49 @@
+"""What a ticket brings that is given back, by the tariff's rule for its product."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ticketing.city_schema import Refund
+
+DAY_S = 86_400
+
+
+class Held(NamedTuple):
+    """A ticket that was sold: times in Unix seconds, price in minor units, uses_allowed None for a pass."""
+
+    price_minor: int
+    sold_s: float
+    from_s: float
+    until_s: float
+    uses: int
+    uses_allowed: int | None
+
+
+def back_minor(rule: Refund, ticket: Held, now_s: float) -> int | str:
+    """How much is given back, in minor units; or the sentence that says why nothing is.
+
+    Unused, and within the rule's days of its sale, a valid ticket brings its price. Where the rule gives the rest, any
+    other valid ticket brings the part that its rides left are of all of them; a pass its whole days left.
+    """
+    if now_s >= ticket.until_s:
+        return "its time is over"
+    fresh = now_s < ticket.sold_s + rule.days * DAY_S
+    if not ticket.uses and fresh:
+        return ticket.price_minor
+    if rule.used == "rest":
+        return _rest_minor(ticket, now_s) or "nothing is left of it that would bring money"
+    if ticket.uses:
+        times = "once" if ticket.uses == 1 else f"{ticket.uses} times"
+        return f"it was used {times}, and what was used is not given back"
+    if not rule.days:
+        return "this product is not given back"
+    return f"it was sold more than {rule.days} days ago, and is given back no longer"
+
+
+def _rest_minor(ticket: Held, now_s: float) -> int:
+    """Rounded down to the minor unit."""
+    if ticket.uses_allowed is not None:
+        return ticket.price_minor * (ticket.uses_allowed - ticket.uses) // ticket.uses_allowed
+    whole = max(1, -int(-(ticket.until_s - ticket.from_s) // DAY_S))
+    return ticket.price_minor * min(whole, int((ticket.until_s - now_s) // DAY_S)) // whole
