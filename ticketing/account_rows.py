@@ -10,7 +10,7 @@ import msgspec
 
 from ticketing.city_tariff import CityTariff
 from ticketing.journeys import FareTap
-from ticketing.rating import DayRating
+from ticketing.rated import DayRating
 from ticketing.rerating import DueTap, HeldTicket, StoredDay
 
 CARD = "card:"

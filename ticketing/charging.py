@@ -25,7 +25,7 @@ from ticketing.editions import Editions
 from ticketing.money import Money
 from ticketing.operations import Drain, Operations, write_down
 from ticketing.payment import operation_key
-from ticketing.rating import Carried, DayRating
+from ticketing.rated import Carried, DayRating
 from ticketing.store import AWAY, RETRIED
 from ticketing.tariff_file import media_of
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import calendar
-import itertools
-import re
 import tomllib
-from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,6 +11,7 @@ import msgspec
 
 from ticketing.days import WEEKDAYS, day_bounds_s, service_day
 from ticketing.errors import TariffError
+from ticketing.tariff_lines import readable
 
 Ids = tuple[str, ...]
 EVERYWHERE = "*"
@@ -392,7 +390,7 @@ def read_tariff_file(text: str, file: str) -> TariffFile:
     try:
         parsed = msgspec.convert(raw, TariffFile)
     except msgspec.ValidationError as error:
-        raise TariffError(f"{file}: {_readable(str(error), raw)}") from None
+        raise TariffError(f"{file}: {readable(str(error), raw)}") from None
     if parsed.purse.fare_minor is None:
         return parsed
     if parsed.fare:
@@ -405,55 +403,3 @@ def _months_later(start: datetime, months: int) -> datetime:
     year, month0 = divmod(start.year * 12 + start.month - 1 + months, 12)
     day = min(start.day, calendar.monthrange(year, month0 + 1)[1])
     return start.replace(year=year, month=month0 + 1, day=day)
-
-
-def with_line(message: str, text: str) -> str:
-    """A complaint about an entry or a field with the line of the file where it stands, where that can be found."""
-    said = message.partition(": ")[2]
-    lines = text.splitlines()
-    place = re.search(r" - at `([^`]+)`", said)
-    named = re.match(r"(\w+) (?:'([^']+)'|(\d+))[.:]? ?(\w*)", place[1] if place else said)
-    if named is None:
-        key = re.match(r"(\w+)[.:]", said) or (place and re.match(r"(\w+)", place[1]))
-        return _at(message, _line_of(lines, key[1], 0, len(lines))) if key else message
-    kind, name, number, field = named.groups()
-    first, last = _block(lines, kind, name, int(number) if number else None)
-    if first is None:
-        return message
-    line = _line_of(lines, field, first, last) if field else None
-    return _at(message, first if line is None else line)
-
-
-def _at(message: str, line: int | None) -> str:
-    return message if line is None else f"{message} (line {line + 1})"
-
-
-def _block(lines: list[str], kind: str, name: str | None, number: int | None) -> tuple[int | None, int]:
-    """The lines [first, last) of an entry, by its id or its number among those of its kind."""
-    heads = [place for place, line in enumerate(lines) if line.startswith("[")] + [len(lines)]
-    count = 0
-    for first, last in itertools.pairwise(heads):
-        head = lines[first].split("#")[0].strip(" []")
-        count += head == kind
-        named = any(re.match(rf'id\s*=\s*["\']{re.escape(name or "")}["\']', line) for line in lines[first:last])
-        # A complaint about two kinds of one name space names several: the id alone decides.
-        if (head == kind and number == count) or (name is not None and named and kind in (head, "product")):
-            return first, last
-    return None, len(lines)
-
-
-def _line_of(lines: list[str], key: str, first: int, last: int) -> int | None:
-    for place in range(first, last):
-        if re.match(rf"\s*\[*{re.escape(key)}\b", lines[place]):
-            return place
-    return None
-
-
-def _readable(message: str, raw: Mapping[str, object]) -> str:
-    """msgspec's sentence with an entry's id in place of its number, where there is one."""
-    place = re.search(r"\$\.(\w+)\[(\d+)\]", message)
-    items = raw.get(place[1]) if place else None
-    if place and isinstance(items, list) and isinstance(items[int(place[2])], dict):
-        name = items[int(place[2])].get("id", f"number {int(place[2]) + 1}")
-        return message.replace(place[0], f"{place[1]} {name!r}")
-    return message.replace("$.", "").replace("`$`", "the top level")

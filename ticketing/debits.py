@@ -11,7 +11,7 @@ import msgspec
 from ticketing.city_schema import Debit
 from ticketing.city_tariff import CityTariff
 from ticketing.days import clock_s, day_bounds_s
-from ticketing.rating import DayRating
+from ticketing.rated import DayRating
 
 Reason = Literal["each", "pair", "odd", "day", "correction"]
 

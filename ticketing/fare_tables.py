@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ticketing.city_schema import Name
 from ticketing.errors import TariffError
-from ticketing.fares import NONE, Fares, JoinRule, LegRule, LimitFrom, Pays, Price, Timeframe, TransferRule, Words
+from ticketing.fare_rules import NONE, JoinRule, LegRule, LimitFrom, Pays, Price, Timeframe, TransferRule, Words
+from ticketing.fares import Fares
+from ticketing.feed_rows import FareFiles, Row, read_table
 from ticketing.money import MINOR_MAX, currency_digits
 
 FARE_FILES = (
@@ -42,73 +40,6 @@ _TIME = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)")
 _DATE = re.compile(r"\d{8}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    file: str
-    line: int
-    cells: Mapping[str, str]
-
-    def get(self, field_: str) -> str:
-        """The cell without blanks, "" where there is none."""
-        return self.cells.get(field_) or ""
-
-    def need(self, field_: str) -> str:
-        text = self.get(field_)
-        if not text:
-            self.fail(field_, "it is required and empty")
-        return text
-
-    def one_of(self, field_: str, allowed: str, default: str = "") -> int:
-        text = self.get(field_) or default
-        if len(text) != 1 or text not in allowed:
-            self.fail(field_, f"write one of {', '.join(allowed)}, not {text!r}")
-        return int(text)
-
-    def number(self, field_: str, low: int, high: int = 10**9) -> int:
-        text = self.get(field_)
-        if re.fullmatch(r"-?\d{1,10}", text) is None or not low <= int(text) <= high:
-            self.fail(field_, f"write a whole number from {low} to {high}, not {text!r}")
-        return int(text)
-
-    def fail(self, field_: str, what: str) -> NoReturn:
-        """Say what is wrong with this cell, and where it is."""
-        raise TariffError(f"{self.file} line {self.line}, {field_}: {what}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A file of the feed: its rows and the columns that it has."""
-
-    present: bool = False
-    columns: frozenset[str] = frozenset()
-    rows: tuple[_Row, ...] = ()
-
-    def __iter__(self) -> Iterator[_Row]:
-        return iter(self.rows)
-
-    def ids(self, field_: str) -> frozenset[str]:
-        return frozenset(row.need(field_) for row in self.rows)
-
-
-@dataclass(frozen=True)
-class _Feed:
-    tables: Mapping[str, _Table]
-    known: dict[tuple[str, str], Words] = field(default_factory=dict)
-
-    def __getitem__(self, file: str) -> _Table:
-        return self.tables.get(file, _Table())
-
-    def refer(self, row: _Row, field_: str, file: str, target: str) -> None:
-        """A value that another file must hold, where that file is there."""
-        value = row.get(field_)
-        if not value or not self[file].present:
-            return
-        if (file, target) not in self.known:
-            self.known[file, target] = self[file].ids(target)
-        if value not in self.known[file, target]:
-            row.fail(field_, f"{value!r} is not in {file}")
-
-
 def has_fares(files: Mapping[str, bytes]) -> bool:
     """Whether a feed says anything about fares in the second version of the standard."""
     return "fare_products.txt" in files and "fare_leg_rules.txt" in files
@@ -120,7 +51,7 @@ def read_fares(files: Mapping[str, bytes], timezone: str | None = None) -> Fares
     timezone stands in for agency.txt where that is not given. Columns that the standard does not know are left alone,
     but for nonconsecutive_transfers_allowed, which is proposed for it.
     """
-    feed = _Feed({file: _read(file, files[file]) for file in FARE_FILES if file in files})
+    feed = FareFiles({file: read_table(file, files[file]) for file in FARE_FILES if file in files})
     for file in FARE_FILES[:2]:
         if not feed[file].present:
             raise TariffError(f"{file}: the feed has none, so it says nothing about fares: write a tariff file instead")
@@ -153,30 +84,10 @@ def read_fares(files: Mapping[str, bytes], timezone: str | None = None) -> Fares
     )
 
 
-def _read(file: str, content: bytes) -> _Table:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TariffError(f"{file}: not UTF-8 (byte {error.start}): save it as UTF-8") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        rows = tuple(
-            _Row(file, reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False)))
-            for cells in reader
-            if any(cells)
-        )
-    except csv.Error as error:
-        raise TariffError(f"{file} line {reader.line_num}: {error}") from None
-    if len(set(header)) < len(header):
-        raise TariffError(f"{file} line 1: a column is there twice")
-    return _Table(True, frozenset(header), rows)
-
-
-def _products(feed: _Feed) -> tuple[dict[str, tuple[Price, ...]], dict[str, Name], str]:
+def _products(feed: FareFiles) -> tuple[dict[str, tuple[Price, ...]], dict[str, Name], str]:
     prices: dict[str, dict[tuple[str | None, str | None], Price]] = {}
     names: dict[str, Name] = {}
-    currencies: dict[str, _Row] = {}
+    currencies: dict[str, Row] = {}
     for row in feed["fare_products.txt"]:
         feed.refer(row, "rider_category_id", "rider_categories.txt", "rider_category_id")
         feed.refer(row, "fare_media_id", "fare_media.txt", "fare_media_id")
@@ -197,7 +108,7 @@ def _products(feed: _Feed) -> tuple[dict[str, tuple[Price, ...]], dict[str, Name
     return {product: tuple(rows.values()) for product, rows in prices.items()}, names, next(iter(currencies))
 
 
-def _minor(row: _Row) -> int:
+def _minor(row: Row) -> int:
     try:
         digits = currency_digits(row.get("currency"))
         minor = Decimal(row.need("amount")).scaleb(digits)
@@ -210,7 +121,7 @@ def _minor(row: _Row) -> int:
     return int(minor)
 
 
-def _leg_rules(feed: _Feed, products: Mapping[str, object]) -> tuple[tuple[LegRule, ...], bool]:
+def _leg_rules(feed: FareFiles, products: Mapping[str, object]) -> tuple[tuple[LegRule, ...], bool]:
     table = feed["fare_leg_rules.txt"]
     rules = []
     groups: dict[tuple[object, ...], str] = {}
@@ -243,11 +154,11 @@ def _leg_rules(feed: _Feed, products: Mapping[str, object]) -> tuple[tuple[LegRu
     return tuple(rules), "rule_priority" in table.columns
 
 
-def _transfer_rules(feed: _Feed, products: Mapping[str, object]) -> tuple[TransferRule, ...]:
+def _transfer_rules(feed: FareFiles, products: Mapping[str, object]) -> tuple[TransferRule, ...]:
     return tuple(_transfer_rule(feed, row, products) for row in feed["fare_transfer_rules.txt"])
 
 
-def _transfer_rule(feed: _Feed, row: _Row, products: Mapping[str, object]) -> TransferRule:
+def _transfer_rule(feed: FareFiles, row: Row, products: Mapping[str, object]) -> TransferRule:
     from_group, to_group = row.get("from_leg_group_id"), row.get("to_leg_group_id")
     for field_ in ("from_leg_group_id", "to_leg_group_id"):
         _refer_group(feed, row, field_)
@@ -280,13 +191,13 @@ def _transfer_rule(feed: _Feed, row: _Row, products: Mapping[str, object]) -> Tr
     )
 
 
-def _refer_group(feed: _Feed, row: _Row, field_: str) -> None:
+def _refer_group(feed: FareFiles, row: Row, field_: str) -> None:
     group = row.get(field_)
     if group and group not in {rule.get("leg_group_id") for rule in feed["fare_leg_rules.txt"]}:
         row.fail(field_, f"{group!r} is not in fare_leg_rules.txt")
 
 
-def _join_rules(feed: _Feed) -> tuple[JoinRule, ...]:
+def _join_rules(feed: FareFiles) -> tuple[JoinRule, ...]:
     rules = []
     for row in feed["fare_leg_join_rules.txt"]:
         for one, other in (("from_network_id", "to_network_id"), ("from_stop_id", "to_stop_id")):
@@ -303,7 +214,7 @@ def _join_rules(feed: _Feed) -> tuple[JoinRule, ...]:
     return tuple(rules)
 
 
-def _timeframes(feed: _Feed) -> dict[str, tuple[Timeframe, ...]]:
+def _timeframes(feed: FareFiles) -> dict[str, tuple[Timeframe, ...]]:
     weeks = {row.need("service_id"): row for row in feed["calendar.txt"]}
     added: dict[str, set[date]] = {}
     removed: dict[str, set[date]] = {}
@@ -333,7 +244,7 @@ def _timeframes(feed: _Feed) -> dict[str, tuple[Timeframe, ...]]:
     return {group: tuple(rows) for group, rows in frames.items()}
 
 
-def _clock(row: _Row, field_: str, default: int) -> int:
+def _clock(row: Row, field_: str, default: int) -> int:
     text = row.get(field_)
     if not text:
         return default
@@ -344,7 +255,7 @@ def _clock(row: _Row, field_: str, default: int) -> int:
     return seconds
 
 
-def _date(row: _Row, field_: str) -> date:
+def _date(row: Row, field_: str) -> date:
     text = row.need(field_)
     try:
         if _DATE.fullmatch(text):
@@ -354,7 +265,7 @@ def _date(row: _Row, field_: str) -> date:
     return row.fail(field_, f"write a date YYYYMMDD, not {text!r}")
 
 
-def _areas_by_stop(feed: _Feed) -> dict[str, Words]:
+def _areas_by_stop(feed: FareFiles) -> dict[str, Words]:
     areas: dict[str, set[str]] = {}
     for row in feed["stop_areas.txt"]:
         feed.refer(row, "area_id", "areas.txt", "area_id")
@@ -362,7 +273,7 @@ def _areas_by_stop(feed: _Feed) -> dict[str, Words]:
     return {stop: frozenset(names) for stop, names in areas.items()}
 
 
-def _network_by_route(feed: _Feed) -> dict[str, str]:
+def _network_by_route(feed: FareFiles) -> dict[str, str]:
     if feed["route_networks.txt"].present:
         for row in feed["route_networks.txt"]:
             feed.refer(row, "network_id", "networks.txt", "network_id")
@@ -370,15 +281,15 @@ def _network_by_route(feed: _Feed) -> dict[str, str]:
     return {row.need("route_id"): row.get("network_id") for row in feed["routes.txt"] if row.get("network_id")}
 
 
-def _zone(feed: _Feed, timezone: str | None) -> ZoneInfo:
+def _zone(feed: FareFiles, timezone: str | None) -> ZoneInfo:
     for row in feed["agency.txt"]:
         return _named_zone(row.need("agency_timezone"), row, "agency_timezone")
     if timezone is None:
         raise TariffError("agency.txt: the feed has none with an agency_timezone: name the city's time zone")
-    return _named_zone(timezone, _Row("time zone given for the feed", 0, {}), "timezone")
+    return _named_zone(timezone, Row("time zone given for the feed", 0, {}), "timezone")
 
 
-def _named_zone(name: str, row: _Row, field_: str) -> ZoneInfo:
+def _named_zone(name: str, row: Row, field_: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):

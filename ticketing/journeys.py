@@ -11,7 +11,7 @@ import msgspec
 from ticketing.city_schema import Exit
 from ticketing.city_tariff import CityTariff
 from ticketing.days import service_day
-from ticketing.fares import NONE, JoinRule, Leg
+from ticketing.fare_rules import NONE, JoinRule, Leg
 
 TapKind = Literal["board", "in", "out"]
 RideKind = Literal["ride", "no_exit", "no_entry", "same_stop", "open"]

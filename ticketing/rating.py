@@ -11,118 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
 
-import msgspec
-
-from ticketing.capping import Capped, Due, Spent, cap_rides, find_extension, is_for, opening, runs_on
-from ticketing.city_schema import Extension, Name, Pass, Surcharge, Valid
+from ticketing.capping import Capped, Due, Spent, cap_rides, is_for, opening, runs_on
+from ticketing.city_schema import Pass, Surcharge
 from ticketing.city_tariff import CityTariff
+from ticketing.coverage import part_pass, ride_ahead, whole_pass
 from ticketing.days import day_bounds_s
-from ticketing.fares import Leg, Rider, transfer_span_s
+from ticketing.fare_rules import Leg, Rider
+from ticketing.fares import transfer_span_s
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
+from ticketing.rated import Account, Carried, DayRating, HeldPass, Line, Step, StepKind, after_day
 from ticketing.tariff import TRIPS
 from ticketing.transfers import Linked, carried_over, link
-
-StepKind = Literal[
-    "fare", "concession", "transfer", "later_transfer", "pass", "trip", "extension", "cap", "after_rides",
-    "combination", "surcharge", "entered", "continued", "so_far", "paid_before", "no_exit", "no_entry", "same_stop",
-    "unknown_fare",
-]  # fmt: skip
-
-
-class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One rule at work: what it did to the amount (minor units), and the facts that it used.
-
-    rider 0 holds the medium, 1 and more ride along. tap is the first ride of the journey for a transfer; since_s and
-    until_s its half-open time; limit_minor and spent_minor a cap's amount and what had been spent; number the rides
-    made or left; percent what a category pays; other the second rule of a combination; held what the ride was taken
-    from, by its id (HeldPass).
-    """
-
-    kind: StepKind
-    amount_minor: int = 0
-    rule: str = ""
-    rider: int = 0
-    tap: str | None = None
-    since_s: float | None = None
-    until_s: float | None = None
-    limit_minor: int | None = None
-    spent_minor: int | None = None
-    number: int | None = None
-    percent: int | None = None
-    other: str | None = None
-    held: str | None = None
-
-
-class Line(msgspec.Struct, frozen=True):
-    """What one tap costs: charge_minor is the sum of its explanation's amounts."""
-
-    tap_id: str
-    at_s: float
-    charge_minor: int
-    explanation: tuple[Step, ...]
-    network: str | None = None
-    route_id: str | None = None
-    stop_id: str | None = None
-
-
-class HeldPass(msgspec.Struct, frozen=True):
-    """A pass, or trips bought ahead (product "trips"), that an account holds: valid in [from_s, until_s).
-
-    rides_left None: as many as one likes. networks: where it holds (empty: everywhere) when the tariff does not sell
-    the product any more.
-    """
-
-    id: str
-    product: str
-    from_s: float
-    until_s: float
-    rides_left: int | None = None
-    networks: tuple[str, ...] | None = None
-
-
-class Carried(msgspec.Struct, frozen=True):
-    """What a day hands to the next: the caps' periods, and by rider the rides whose transfer time may still run."""
-
-    spent: dict[str, Spent] = {}
-    linked: tuple[tuple[Linked, ...], ...] = ()
-
-
-class Account(msgspec.Struct, frozen=True):
-    """Who pays: the medium's kind, the holder's category, passes held, and what earlier days hand over."""
-
-    media: str | None = None
-    category: str | None = None
-    passes: tuple[HeldPass, ...] = ()
-    carried: Carried = Carried()
-
-
-class DayRating(msgspec.Struct, frozen=True):
-    """A rated day: one line for each tap in tap-time order; rides taken from passes by their ids; for the next day.
-
-    names are those of the rules at work, for receipts of a time when the tariff is another (`named`).
-    """
-
-    day: str
-    tariff_version: int
-    currency: str
-    lines: tuple[Line, ...]
-    rides_used: dict[str, int]
-    carried: Carried
-    names: dict[str, Name] = {}
-
-    @property
-    def total_minor(self) -> int:
-        """What the day costs."""
-        return sum(line.charge_minor for line in self.lines)
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """What to post for a tap: positive is owed by the rider, negative goes back to him."""
-
-    tap_id: str
-    amount_minor: int
 
 
 @dataclass(slots=True)
@@ -175,45 +75,6 @@ def rate_days(
         ratings.append(rating)
         account = after_day(account, rating)
     return tuple(ratings)
-
-
-def after_day(account: Account, rating: DayRating) -> Account:
-    """The account as the next day finds it."""
-    passes = tuple(
-        msgspec.structs.replace(held, rides_left=held.rides_left - rating.rides_used.get(held.id, 0))
-        if held.rides_left is not None
-        else held
-        for held in account.passes
-    )
-    return msgspec.structs.replace(account, passes=passes, carried=rating.carried)
-
-
-def difference(old: DayRating | None, new: DayRating | None) -> tuple[Difference, ...]:
-    """What to post so that an account which paid the old rating has paid the new one; taps without change are left out.
-
-    None is a day that was not rated before, or that is taken back whole.
-    """
-    return difference_of_days((old,) if old else (), (new,) if new else ())
-
-
-def difference_of_days(old: Sequence[DayRating], new: Sequence[DayRating]) -> tuple[Difference, ...]:
-    """The same over several days, by tap: a late tap of Monday may change what Wednesday cost under a weekly cap."""
-    paid = {line.tap_id: line.charge_minor for rating in old for line in rating.lines}
-    owed = {line.tap_id: line.charge_minor for rating in new for line in rating.lines}
-    return tuple(
-        Difference(tap_id, owed.get(tap_id, 0) - paid.get(tap_id, 0))
-        for tap_id in (*owed, *(tap_id for tap_id in paid if tap_id not in owed))
-        if owed.get(tap_id, 0) != paid.get(tap_id, 0)
-    )
-
-
-def named(rating: DayRating, tariff: CityTariff) -> DayRating:
-    """The rating with the names of all rules that its receipt will speak of."""
-    rules = {word for line in rating.lines for step in line.explanation for word in (step.rule, step.other) if word}
-    names = {rule: tariff.names[rule] for rule in rules if rule in tariff.names}
-    networks = {line.network for line in rating.lines if line.network in tariff.network_names}
-    names |= {f"network {network}": tariff.network_names[network] for network in networks if network}
-    return msgspec.structs.replace(rating, names=names)
 
 
 def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Account, as_of_s: float | None) -> DayRating:
@@ -301,10 +162,10 @@ def _fares_of(
         if ride.kind != "ride":
             _odd(fare, number, tariff, rider)
             continue
-        if (whole := _unlimited(ride, tariff, passes)) is not None:
+        if (whole := whole_pass(ride, tariff, passes)) is not None:
             fare.covered, held = whole
             fare.add(Step("pass", 0, fare.covered.id, number, held=held.id))
-        elif number == 0 and (part := _partly(ride, tariff, passes, rider)) is not None:
+        elif number == 0 and (part := part_pass(ride, tariff, passes, rider)) is not None:
             fare.covered, held, extension = part
             fare.add(Step("pass", 0, fare.covered.id, number, held=held.id))
             fare.add(Step("extension", extension.price_minor, extension.id, number), extension.price_minor)
@@ -382,72 +243,15 @@ def _give_back(fares: Sequence[_Fare], adds: Sequence[int], number: int) -> None
             fare.add(Step("later_transfer", charge - fare.minor, rider=number), charge - fare.minor)
 
 
-def _product(held: HeldPass, tariff: CityTariff) -> Pass | None:
-    """The product that is held: as the tariff knows it, else as it was promised when it was sold."""
-    known = (tariff.passes or {}).get(held.product)
-    if known is not None or held.networks is None or held.product == TRIPS:
-        return known
-    return Pass(held.product, Name(held.product, held.product), 0, Valid(), networks=held.networks)
-
-
-def _valid(held: HeldPass, ride: Ride) -> bool:
-    return held.from_s <= ride.leg.start_s < held.until_s
-
-
-def _in_scope(one: Pass, ride: Ride, tariff: CityTariff, *, zones: bool = True) -> bool:
-    return (
-        (not one.scope or ride.leg.network in one.scope)
-        and (not zones or not one.within or ride.leg.within(frozenset(one.within)))
-        and tariff.hours_hold(one.hours, ride.leg.start_s)
-    )
-
-
-def _unlimited(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> tuple[Pass, HeldPass] | None:
-    """A pass without count that covers the whole ride; the one that ends first."""
-    for held in sorted(passes, key=lambda held: held.until_s):
-        one = _product(held, tariff)
-        if one is not None and held.rides_left is None and _valid(held, ride) and _in_scope(one, ride, tariff):
-            return one, held
-    return None
-
-
-def _partly(
-    ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], rider: Rider
-) -> tuple[Pass, HeldPass, Extension] | None:
-    """A pass that covers a part of the ride, where the tariff sells the rest for less than the ride."""
-    if not passes or not tariff.extensions:
-        return None
-    fares = next((found for table in tariff.tables if (found := table.leg_fares(ride.leg, rider))), ())
-    if not fares:
-        return None
-    for held in passes:
-        one = _product(held, tariff)
-        if one is None or held.rides_left is not None or not one.within or not _valid(held, ride):
-            continue
-        extension = find_extension(ride.leg, one.within, fares[0].minor, tariff)
-        if extension is not None and _in_scope(one, ride, tariff, zones=False):
-            return one, held, extension
-    return None
-
-
 def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used: dict[str, int]) -> None:
-    """A ride that costs something is taken from what was bought ahead: first what ends first."""
-    if fare.minor <= 0:
+    """A ride that costs something is taken from what was bought ahead."""
+    found = ride_ahead(fare.ride, tariff, passes, used) if fare.minor > 0 else None
+    if found is None:
         return
-    for held in sorted(passes, key=lambda held: (held.until_s, held.id)):
-        left = None if held.rides_left is None else held.rides_left - used.get(held.id, 0)
-        if left is None or left <= 0 or not _valid(held, fare.ride):
-            continue
-        one = _product(held, tariff)
-        ahead = tariff.trips if held.product == TRIPS else None
-        if one is not None and not _in_scope(one, fare.ride, tariff):
-            continue
-        if one is None and (ahead is None or (ahead.networks and fare.ride.leg.network not in ahead.networks)):
-            continue
-        used[held.id] = used.get(held.id, 0) + 1
-        kind: StepKind = "trip" if ahead else "pass"
-        fare.add(Step(kind, -fare.minor, held.product, number=left - 1, held=held.id), -fare.minor)
-        return
+    held, left = found
+    used[held.id] = used.get(held.id, 0) + 1
+    kind: StepKind = "trip" if held.product == TRIPS and tariff.trips else "pass"
+    fare.add(Step(kind, -fare.minor, held.product, number=left, held=held.id), -fare.minor)
 
 
 def _surcharge(fare: _Fare, number: int, tariff: CityTariff, category: str | None) -> None:

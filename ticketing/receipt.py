@@ -16,7 +16,7 @@ from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import PlannedDebit
 from ticketing.money import currency_digits
-from ticketing.rating import DayRating, Difference, Line, Step
+from ticketing.rated import DayRating, Difference, Line, Step
 
 Language = Literal["uk", "en"]
 _LOCALE = {"uk": "uk_UA", "en": "en_GB"}

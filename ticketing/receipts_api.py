@@ -27,7 +27,8 @@ from ticketing.debits import PlannedDebit, plan_debits
 from ticketing.desk import SoldTicket, parse_card_uid
 from ticketing.editions import Editions
 from ticketing.errors import Problem
-from ticketing.rating import Account, DayRating, Line, Step, named, rate_day
+from ticketing.rated import Account, DayRating, Line, Step, named
+from ticketing.rating import rate_day
 from ticketing.reading import Readers, read_tap
 from ticketing.receipt import Language, explain_debit, explain_step, receipt
 from ticketing.store import AWAY, RETRIED, Store

@@ -17,7 +17,8 @@ from ticketing.city_schema import EVERYWHERE
 from ticketing.city_tariff import CityTariff
 from ticketing.days import service_day
 from ticketing.journeys import FareTap, by_service_day, list_rides
-from ticketing.rating import Account, Carried, DayRating, HeldPass, after_day, named, rate_day
+from ticketing.rated import Account, Carried, DayRating, HeldPass, after_day, named
+from ticketing.rating import rate_day
 
 
 class Edition(NamedTuple):

@@ -26,10 +26,10 @@ from ticketing.city_schema import (
     Trips,
     Valid,
     read_tariff_file,
-    with_line,
 )
 from ticketing.errors import TariffError
 from ticketing.money import MINOR_MAX, check_currency
+from ticketing.tariff_lines import with_line
 
 TRIPS = "trips"
 """The product of trips bought ahead in any number, priced by [trips] of the file."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+from ticketing.city_file import parse_city_tariff
 from ticketing.city_schema import MEDIA_TYPES
-from ticketing.city_tariff import CityTariff, parse_city_tariff
-from ticketing.fares import Fares, LegRule, Rider
+from ticketing.city_tariff import CityTariff
+from ticketing.fare_rules import LegRule, Rider
+from ticketing.fares import Fares
 from ticketing.tariff import Purse, Tariff, parse_tariff
 
 

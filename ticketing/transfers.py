@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ticketing.fares import Fares, Leg, LegFare, Pays, Rider, TransferRule, within_limit
+from ticketing.fare_rules import Leg, LegFare, Pays, Rider, TransferRule
+from ticketing.fares import Fares, within_limit
 
 LOOK_BACK_MAX = 64
 """Rides that a transfer may reach back over; more than one person makes within the longest window."""

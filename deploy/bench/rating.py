@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, rate_day
+from ticketing.rated import Account
+from ticketing.rating import rate_day
 from ticketing.rerating import DueTap, Edition, Holder, StoredDay, price_of, rerate
 
 TARIFFS = Path(__file__).parents[2] / "ticketing" / "tariffs"

@@ -23,7 +23,7 @@ from ticketing.editions import Editions, TariffSource, open_editions
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.pricing import DayPricing
-from ticketing.rating import DayRating
+from ticketing.rated import DayRating
 from ticketing.service import Ticketing
 from ticketing.store import Store
 from ticketing.verdict import Answer, Offline, Tap

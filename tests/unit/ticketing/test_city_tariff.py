@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ticketing.city_tariff import parse_city_tariff
+from ticketing.city_file import parse_city_tariff
 from ticketing.errors import TariffError
 from ticketing.fare_tables import read_fares
 

@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.debits import DebitPlan, PlannedDebit, Reason, plan_debits, still_due
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, DayRating, rate_day
+from ticketing.rated import Account, DayRating
+from ticketing.rating import rate_day
 from ticketing.receipt import receipt
 
 TARIFFS = Path(__file__).parents[3] / "ticketing" / "tariffs"

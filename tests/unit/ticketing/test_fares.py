@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ticketing.city_tariff import parse_city_tariff
+from ticketing.city_file import parse_city_tariff
 from ticketing.errors import TariffError
+from ticketing.fare_rules import Leg, Rider
 from ticketing.fare_tables import has_fares, read_fares
-from ticketing.fares import Fares, Leg, Rider
+from ticketing.fares import Fares
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, rate_day
+from ticketing.rated import Account
+from ticketing.rating import rate_day
 from ticketing.transfers import journey_minor
 
 ZONE = ZoneInfo("Europe/Kyiv")

@@ -6,10 +6,12 @@ from datetime import datetime
 
 import pytest
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.errors import TariffError
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, rate_day, rate_days
+from ticketing.rated import Account
+from ticketing.rating import rate_day, rate_days
 
 DAY = "2026-03-04"  # a Wednesday
 

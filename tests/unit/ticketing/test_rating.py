@@ -6,19 +6,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s, service_day
 from ticketing.journeys import FareTap
-from ticketing.rating import (
-    Account,
-    DayRating,
-    HeldPass,
-    after_day,
-    difference,
-    difference_of_days,
-    rate_day,
-    rate_days,
-)
+from ticketing.rated import Account, DayRating, HeldPass, after_day, difference, difference_of_days
+from ticketing.rating import rate_day, rate_days
 
 ZONE = ZoneInfo("Europe/London")
 HEAD = """

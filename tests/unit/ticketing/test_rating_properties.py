@@ -7,11 +7,13 @@ from zoneinfo import ZoneInfo
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ticketing.city_tariff import parse_city_tariff
+from ticketing.city_file import parse_city_tariff
 from ticketing.days import day_bounds_s, service_day
-from ticketing.fares import Fares, Leg, LegRule, LimitFrom, Pays, Price, Rider, TransferRule
+from ticketing.fare_rules import Leg, LegRule, LimitFrom, Pays, Price, Rider, TransferRule
+from ticketing.fares import Fares
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, DayRating, HeldPass, difference, rate_day, rate_days
+from ticketing.rated import Account, DayRating, HeldPass, difference
+from ticketing.rating import rate_day, rate_days
 from ticketing.transfers import journey_minor
 
 NAME = 'name = { uk = "Н", en = "N" }\n'

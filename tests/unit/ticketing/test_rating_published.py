@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.debits import close_waiting, plan_debits
+from ticketing.fare_rules import Leg, Rider
 from ticketing.fare_tables import read_fares
-from ticketing.fares import Leg, Rider
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, DayRating, HeldPass, rate_day, rate_days
+from ticketing.rated import Account, DayRating, HeldPass
+from ticketing.rating import rate_day, rate_days
 from ticketing.receipt import receipt
 from ticketing.transfers import journey_minor
 

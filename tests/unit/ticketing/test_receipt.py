@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.debits import PlannedDebit
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, Difference, HeldPass, Step, StepKind, rate_day
+from ticketing.rated import Account, Difference, HeldPass, Step, StepKind
+from ticketing.rating import rate_day
 from ticketing.receipt import explain_differences, explain_step, money, receipt
 
 TARIFFS = Path(__file__).parents[3] / "ticketing" / "tariffs"

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ticketing.city_tariff import CityTariff, parse_city_tariff
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
 from ticketing.days import clock_s
 from ticketing.journeys import FareTap
-from ticketing.rating import Account, DayRating, HeldPass, rate_days
+from ticketing.rated import Account, DayRating, HeldPass
+from ticketing.rating import rate_days
 from ticketing.rerating import (
     DueTap,
     Edition,

@@ -1,0 +1,155 @@
+"""The fare tables of a city's own file: its fares, transfers, joins and hours as the rules that price legs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from ticketing.city_checks import Checks
+from ticketing.city_schema import (
+    MEDIA_TYPES,
+    Hours,
+    Ids,
+    Join,
+    Transfer,
+)
+from ticketing.days import WEEKDAYS
+from ticketing.fare_rules import JoinRule, LegRule, LimitFrom, Pays, Price, Timeframe, TransferRule
+from ticketing.fares import Fares
+
+_PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL}
+
+
+def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
+    """The tables of a checked file; TariffError names the entry and the field that is wrong."""
+    p = checks.parsed
+    products: dict[str, tuple[Price, ...]] = {}
+    areas: dict[str, set[str]] = {}
+    for area in p.zone:
+        for stop in area.stops:
+            areas.setdefault(stop, set()).add(area.id)
+    rules = []
+    for fare in p.fare:
+        where = f"fare {fare.id!r}"
+        checks.price(where, fare.price_minor)
+        checks.scope(where, fare)
+        checks.number(where, "below_m", fare.below_m, 1, 10_000_000)
+        products[fare.id] = _prices(fare.price_minor, fare.categories, fare.media)
+        rules.append(
+            LegRule(
+                fare.id,
+                fare.group or fare.id,
+                frozenset(fare.networks),
+                frozenset(fare.starts),
+                frozenset(fare.ends),
+                fare.hours,
+                fare.hours_at_exit,
+                fare.priority,
+                frozenset(fare.within),
+                fare.below_m,
+            )
+        )
+    groups = {rule.group for rule in rules} | ({rule.group for rule in checks.feed.leg_rules} if checks.feed else set())
+    transfers = tuple(_transfer(checks, transfer, products, groups) for transfer in p.transfer)
+    return Fares(
+        currency=p.currency,
+        zone=zone,
+        products=products,
+        leg_rules=tuple(rules),
+        transfer_rules=transfers,
+        join_rules=tuple(_join(checks, join, number) for number, join in enumerate(p.join, 1)),
+        timeframes={hours.id: _timeframes(checks, hours) for hours in p.hours},
+        names={fare.id: fare.name for fare in p.fare} | {change.id: change.name for change in p.transfer},
+        default_categories=checks.default_categories(),
+        media={medium.id: MEDIA_TYPES[medium.type] for medium in p.media},
+        areas_by_stop={stop: frozenset(names) for stop, names in areas.items()},
+        network_by_route={route: network.id for network in p.network for route in network.routes},
+        transfer_empty_is_any=True,
+    )
+
+
+def _transfer(
+    checks: Checks, transfer: Transfer, products: dict[str, tuple[Price, ...]], groups: set[str]
+) -> TransferRule:
+    where = f"transfer {transfer.id!r}"
+    checks.scope(where, transfer)
+    checks.price(where, transfer.price_minor)
+    checks.number(where, "minutes", transfer.minutes, 1, 1440)
+    checks.number(where, "from_full_minutes", transfer.from_full_minutes, 0, 60)
+    if transfer.changes_max == 0 or transfer.changes_max < -1:
+        checks.fail(where, "changes_max", "write -1 for no limit, or 1 and more")
+    checks.one_of(where, "pays", transfer.pays, ("extra", "difference", "discount", "total"))
+    events = ("boarding", "exit", "last_boarding", "last_exit")
+    checks.one_of(where, "counted_from", transfer.counted_from, events)
+    checks.one_of(where, "counted_to", transfer.counted_to, ("boarding", "exit"))
+    to_groups = transfer.groups if transfer.to_groups is None else transfer.to_groups
+    checks.known(where, "groups", (*transfer.groups, *to_groups), groups)
+    sign = -1 if transfer.pays == "discount" else 1
+    products[transfer.id] = _prices(sign * transfer.price_minor, transfer.categories, transfer.media)
+    from_exit, to_exit = transfer.counted_from.endswith("exit"), transfer.counted_to == "exit"
+    return TransferRule(
+        id=transfer.id,
+        from_groups=frozenset(transfer.groups),
+        to_groups=frozenset(to_groups),
+        limit_s=transfer.minutes * 60,
+        limit_from=LimitFrom({(0, 1): 0, (0, 0): 1, (1, 0): 2, (1, 1): 3}[int(from_exit), int(to_exit)]),
+        pays=_PAYS[transfer.pays],
+        product=transfer.id,
+        count=transfer.changes_max,
+        chained=not transfer.counted_from.startswith("last_"),
+        between_others=transfer.between_others,
+        return_trips=transfer.return_trips,
+        same_route=transfer.same_route,
+        once_on=frozenset(transfer.once_on),
+        round_up_s=transfer.from_full_minutes * 60,
+        optional=True,
+    )
+
+
+def _join(checks: Checks, join: Join, number: int) -> JoinRule:
+    where = f"join {number}"
+    checks.known(where, "networks", join.networks, checks.networks)
+    if len(join.networks) > 1:
+        checks.fail(where, "networks", "name one network, the same before and after, or none")
+    if bool(join.from_stops) != bool(join.to_stops):
+        checks.fail(where, "from_stops", "give both from_stops and to_stops, or neither")
+    checks.number(where, "minutes", join.minutes, 1, 1440)
+    if join.anywhere and (join.from_stops or join.minutes is None):
+        checks.fail(where, "anywhere", "give it with minutes, and without stops")
+    checks.known(where, "once_on", join.once_on, checks.networks)
+    checks.number(where, "rides_max", join.rides_max, 2, 100)
+    checks.number(where, "total_minutes", join.total_minutes, 1, 1440)
+    network = join.networks[0] if join.networks else None
+    return JoinRule(
+        network,
+        network,
+        frozenset(join.from_stops),
+        frozenset(join.to_stops),
+        join.minutes * 60 if join.minutes is not None else None,
+        join.anywhere,
+        join.rides_max,
+        join.total_minutes * 60 if join.total_minutes is not None else None,
+        join.same_route,
+        frozenset(join.once_on),
+    )
+
+
+def _timeframes(checks: Checks, hours: Hours) -> tuple[Timeframe, ...]:
+    where = f"hours {hours.id!r}"
+    start_s, until_s = checks.seconds(hours.start, f"{where}.start"), checks.seconds(hours.until, f"{where}.until")
+    for day in hours.weekdays:
+        checks.one_of(where, "weekdays", day, WEEKDAYS)
+    if start_s == until_s:
+        checks.fail(where, "until", "it is the same as start: the span would be empty")
+    weekdays = frozenset(WEEKDAYS.index(day) for day in hours.weekdays)
+    also, less = frozenset(hours.also_on), frozenset(hours.not_on)
+    if start_s < until_s:
+        return (Timeframe(start_s, until_s, weekdays, added=also, removed=less),)
+    evening = Timeframe(start_s, 86_400, weekdays, added=also, removed=less)
+    next_days = frozenset((day + 1) % 7 for day in weekdays)
+    also, less = (frozenset(day + timedelta(days=1) for day in days) for days in (also, less))
+    return (evening, Timeframe(0, until_s, next_days, added=also, removed=less))
+
+
+def _prices(minor: int, categories: Ids, media: Ids) -> tuple[Price, ...]:
+    return tuple(Price(minor, category, medium) for category in categories or (None,) for medium in media or (None,))

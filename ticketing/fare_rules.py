@@ -1,0 +1,194 @@
+"""Fare rules as values: what a leg is, who rides it, and the rows of the tables that price it.
+
+Source of the semantics: the GTFS Schedule reference, fare files, revision of 2026-04-27.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import IntEnum
+
+import msgspec
+
+Words = frozenset[str]
+NONE: Words = frozenset()
+
+
+class LimitFrom(IntEnum):
+    """Between which events of the first and the last leg a transfer's time runs (duration_limit_type)."""
+
+    DEPARTURE_TO_ARRIVAL = 0
+    DEPARTURE_TO_DEPARTURE = 1
+    ARRIVAL_TO_DEPARTURE = 2
+    ARRIVAL_TO_ARRIVAL = 3
+
+
+class Pays(IntEnum):
+    """How a transfer is paid: the three ways of the standard (fare_transfer_type), and two of our own.
+
+    DIFFERENCE pays up to the dearer fare, TOTAL up to what the product says that the whole journey costs.
+    """
+
+    A_AB = 0
+    A_AB_B = 1
+    AB = 2
+    DIFFERENCE = 3
+    TOTAL = 4
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """One ride as its taps tell it; areas of both ends, of what lies between (where known), times in Unix seconds.
+
+    taps are the ids of the taps that made it, the last of them carries its charge.
+    """
+
+    taps: tuple[str, ...]
+    start_s: float
+    end_s: float
+    network: str | None = None
+    from_areas: Words = NONE
+    to_areas: Words = NONE
+    via_areas: Words = NONE
+    from_stop: str | None = None
+    to_stop: str | None = None
+    route_id: str | None = None
+    direction_id: int | None = None
+    vehicle: str | None = None
+    distance_m: int | None = None
+
+    def within(self, areas: Words) -> bool:
+        """Whether the ride begins, runs and ends inside these areas; an unknown beginning is outside."""
+        return (
+            not self.from_areas.isdisjoint(areas)
+            and (not self.to_areas or not self.to_areas.isdisjoint(areas))
+            and self.via_areas <= areas
+        )
+
+    def outside(self, areas: Words) -> Words:
+        """The known areas of the ride that are not among these."""
+        ends = [end for end in (self.from_areas, self.to_areas) if end and end.isdisjoint(areas)]
+        return frozenset().union(*ends) | (self.via_areas - areas)
+
+
+@dataclass(frozen=True, slots=True)
+class Rider:
+    """Who pays with what: a rider category and a fare medium (None: not known), and the category's percentage.
+
+    percent is what a rider of the category pays of a price that names no category; rounded to round_minor, half up.
+    """
+
+    category: str | None = None
+    media: str | None = None
+    percent: int = 100
+    round_minor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One row of a product: its amount for a category and a medium, None meaning any."""
+
+    minor: int
+    category: str | None = None
+    media: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """A half-open span of the day [start_s, end_s), seconds since midnight by the clock, on the days of a service.
+
+    weekdays, between first and last (both included), plus `added`, without `removed`.
+    """
+
+    start_s: int
+    end_s: int
+    weekdays: frozenset[int] = frozenset(range(7))
+    first: date = date.min
+    last: date = date.max
+    added: frozenset[date] = frozenset()
+    removed: frozenset[date] = frozenset()
+
+    def holds(self, local: datetime) -> bool:
+        """Whether the local wall-clock time lies within; the day is the calendar day, not the service day."""
+        day = local.date()
+        runs = day in self.added or (
+            self.first <= day <= self.last and day.weekday() in self.weekdays and day not in self.removed
+        )
+        return runs and self.start_s <= local.hour * 3600 + local.minute * 60 + local.second < self.end_s
+
+
+@dataclass(frozen=True, slots=True)
+class LegRule:
+    """Which product a leg needs. Empty fields mean what the tables say they mean (`Fares.empty_is_any`).
+
+    within and below_m are ours: all of the ride inside these areas, its length below so many metres.
+    """
+
+    product: str
+    group: str = ""
+    networks: Words = NONE
+    from_areas: Words = NONE
+    to_areas: Words = NONE
+    from_timeframe: str | None = None
+    to_timeframe: str | None = None
+    priority: int = 0
+    within: Words = NONE
+    below_m: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRule:
+    """What changing from one leg group to another costs, and within which half-open time.
+
+    chained: the time and the count run from the first leg that the rule joined. count -1 is no limit.
+    between_others: rides that the rule says nothing about may lie between (nonconsecutive_transfers_allowed).
+    same_route, once_on, round_up_s are ours: a route may be ridden again; networks that may be ridden once; the time
+    runs from the next full multiple of so many seconds.
+    optional: the rider pays the ride's own fare where that is cheaper; a feed's rule must be processed.
+    """
+
+    id: str
+    from_groups: Words = NONE
+    to_groups: Words = NONE
+    limit_s: int | None = None
+    limit_from: LimitFrom = LimitFrom.DEPARTURE_TO_DEPARTURE
+    pays: Pays = Pays.A_AB
+    product: str | None = None
+    count: int = -1
+    chained: bool = False
+    between_others: bool = False
+    return_trips: bool = True
+    same_route: bool = True
+    once_on: Words = NONE
+    round_up_s: int = 0
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRule:
+    """Two consecutive legs that count as one (fare_leg_join_rules).
+
+    within_s (half-open, None: no limit), anywhere (whatever the stops), and what a journey may be made of are ours:
+    at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once.
+    """
+
+    from_network: str | None = None
+    to_network: str | None = None
+    from_stops: Words = NONE
+    to_stops: Words = NONE
+    within_s: int | None = None
+    anywhere: bool = False
+    rides_max: int | None = None
+    total_s: int | None = None
+    same_route: bool = True
+    once_on: Words = NONE
+
+
+@dataclass(frozen=True, slots=True)
+class LegFare:
+    """A product that pays for a leg: what this rider pays, and what a rider without concession pays."""
+
+    group: str
+    product: str
+    minor: int
+    full_minor: int

@@ -1,0 +1,59 @@
+"""Where a complaint about a tariff file stands: the line of the entry and the field that it names."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+
+
+def with_line(message: str, text: str) -> str:
+    """A complaint about an entry or a field with the line of the file where it stands, where that can be found."""
+    said = message.partition(": ")[2]
+    lines = text.splitlines()
+    place = re.search(r" - at `([^`]+)`", said)
+    named = re.match(r"(\w+) (?:'([^']+)'|(\d+))[.:]? ?(\w*)", place[1] if place else said)
+    if named is None:
+        key = re.match(r"(\w+)[.:]", said) or (place and re.match(r"(\w+)", place[1]))
+        return _at(message, _line_of(lines, key[1], 0, len(lines))) if key else message
+    kind, name, number, field = named.groups()
+    first, last = _block(lines, kind, name, int(number) if number else None)
+    if first is None:
+        return message
+    line = _line_of(lines, field, first, last) if field else None
+    return _at(message, first if line is None else line)
+
+
+def _at(message: str, line: int | None) -> str:
+    return message if line is None else f"{message} (line {line + 1})"
+
+
+def _block(lines: list[str], kind: str, name: str | None, number: int | None) -> tuple[int | None, int]:
+    """The lines [first, last) of an entry, by its id or its number among those of its kind."""
+    heads = [place for place, line in enumerate(lines) if line.startswith("[")] + [len(lines)]
+    count = 0
+    for first, last in itertools.pairwise(heads):
+        head = lines[first].split("#")[0].strip(" []")
+        count += head == kind
+        named = any(re.match(rf'id\s*=\s*["\']{re.escape(name or "")}["\']', line) for line in lines[first:last])
+        # A complaint about two kinds of one name space names several: the id alone decides.
+        if (head == kind and number == count) or (name is not None and named and kind in (head, "product")):
+            return first, last
+    return None, len(lines)
+
+
+def _line_of(lines: list[str], key: str, first: int, last: int) -> int | None:
+    for place in range(first, last):
+        if re.match(rf"\s*\[*{re.escape(key)}\b", lines[place]):
+            return place
+    return None
+
+
+def readable(message: str, raw: Mapping[str, object]) -> str:
+    """msgspec's sentence with an entry's id in place of its number, where there is one."""
+    place = re.search(r"\$\.(\w+)\[(\d+)\]", message)
+    items = raw.get(place[1]) if place else None
+    if place and isinstance(items, list) and isinstance(items[int(place[2])], dict):
+        name = items[int(place[2])].get("id", f"number {int(place[2]) + 1}")
+        return message.replace(place[0], f"{place[1]} {name!r}")
+    return message.replace("$.", "").replace("`$`", "the top level")
