@@ -88,7 +88,7 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "stop_times.txt": (
         ("trip_id", "arrival_time", "departure_time", "stop_id", "stop_sequence"),
-        ("shape_dist_traveled",),
+        ("shape_dist_traveled", "timepoint"),
     ),
     "calendar.txt": (
         (
@@ -207,6 +207,7 @@ def _columns(version: str, timezone: str, start_date: dt.date | None, parts: _Pa
         time_arrival_s=trips.times.arrival_s,
         time_departure_s=trips.times.departure_s,
         time_dist=trips.times.dist,
+        time_timed=trips.times.timed,
         frequency_trip=frequencies.trip,
         frequency_start_s=frequencies.start_s,
         frequency_end_s=frequencies.end_s,

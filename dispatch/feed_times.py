@@ -25,6 +25,7 @@ class StopTimes:
     arrival_s: Ints  # -1 where open
     departure_s: Ints
     dist: Floats
+    timed: Flags  # a timepoint: vehicles do not leave it early
     spoilt: Ints  # trips with a row that cannot be read
 
 
@@ -68,6 +69,7 @@ def read_stop_times(table: Table, trip_id: pl.Series, stops: Stops) -> StopTimes
             "arrival": pl.select(pl.coalesce(arrival, departure)).to_series().fill_null(-1),
             "departure": pl.select(pl.coalesce(departure, arrival)).to_series().fill_null(-1),
             "dist": numbers(frame["shape_dist_traveled"]).fill_null(float("nan")),
+            "timed": frame["timepoint"].eq_missing("1"),
         }
     )
     rows = rows.filter(known).sort("trip", "sequence", "row")
@@ -80,6 +82,7 @@ def read_stop_times(table: Table, trip_id: pl.Series, stops: Stops) -> StopTimes
         arrival_s=rows["arrival"].to_numpy(),
         departure_s=rows["departure"].to_numpy(),
         dist=rows["dist"].to_numpy(),
+        timed=rows["timed"].to_numpy(),
         spoilt=spoilt,
     )
 
@@ -132,5 +135,6 @@ def keep_trips(times: StopTimes, usable: Flags) -> StopTimes:
         arrival_s=times.arrival_s[used],
         departure_s=times.departure_s[used],
         dist=times.dist[used],
+        timed=times.timed[used],
         spoilt=times.spoilt[:0],
     )

@@ -9,7 +9,7 @@ distances are metres along the pattern's shape, and times are seconds after the 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 from zoneinfo import ZoneInfo
 
@@ -98,6 +98,8 @@ class Network:
 
     shift_s: float = 0.0  # added to every service day's start: a demo moves the timetable, never the clock
     feed_start_date: dt.date | None = None  # from feed_info.txt, where it says so
+    # Like pattern_stop: where most trips have a timepoint; empty where the feed names none.
+    pattern_stop_timed: Flags = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
     def project(self, lat_deg: Floats, lon_deg: Floats) -> tuple[Floats, Floats]:
         """Degrees to metres east and north of the origin."""

@@ -57,6 +57,7 @@ class FeedColumns:
     time_arrival_s: Ints  # -1 where the feed leaves it open
     time_departure_s: Ints
     time_dist: Floats  # shape_dist_traveled in the feed's own unit, nan where there is none
+    time_timed: Flags  # timepoint is 1
 
     frequency_trip: Ints
     frequency_start_s: Ints
@@ -125,6 +126,7 @@ def build_network(feed: FeedColumns, problems: Problems) -> Network:
         service_runs=feed.service_runs,
         block_id=feed.block_id,
         feed_start_date=feed.feed_start_date,
+        pattern_stop_timed=_timed(feed, patterns, trip_pattern),
     )
 
 
@@ -281,6 +283,16 @@ def fill_times(feed: FeedColumns, place_m: Floats, first_place: Ints) -> tuple[I
     arrival_s, departure_s = arrival_s.copy(), departure_s.copy()
     arrival_s[open_rows] = departure_s[open_rows] = filled_s
     return arrival_s, departure_s
+
+
+def _timed(feed: FeedColumns, patterns: _Patterns, trip_pattern: Ints) -> Flags:
+    """Stops of patterns that are timepoints for at least half of the trips; none at all where the feed names none."""
+    if not feed.time_timed.any():
+        return np.zeros(0, dtype=np.bool_)
+    row = _gather(patterns.stop_start[trip_pattern], np.diff(feed.time_start))
+    rows = len(patterns.stop)
+    timed: Flags = 2 * np.bincount(row, weights=feed.time_timed, minlength=rows) >= np.bincount(row, minlength=rows)
+    return timed
 
 
 def _pattern_ids(feed: FeedColumns, patterns: _Patterns, paths: Paths, pattern_path: Ints) -> list[str]:

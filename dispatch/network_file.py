@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dispatch.network import Network
 
-FORMAT_VERSION = 1  # raise it when the columns or their meaning change: caches of another version are built anew
+FORMAT_VERSION = 2  # raise it when the columns or their meaning change: caches of another version are built anew
 MAGIC = b"TAKTNET" + bytes([FORMAT_VERSION])
 ALIGNMENT = 64  # a cache line, and enough for every dtype
 PREFIX = struct.Struct("<8sQ")

@@ -110,6 +110,14 @@ def test_fills_open_times_by_distance() -> None:
     assert feed.network.departure_s.tolist()[4:] == [32_400, 32_460]
 
 
+def test_takes_as_timepoints_what_half_of_the_trips_have_as_such() -> None:
+    rows = TINY["stop_times.txt"].splitlines()
+    flags = ["timepoint", "1", "0", "1", "1", "1", "", "0", "0"]
+    with_them = "\n".join(f"{row},{flag}" for row, flag in zip(rows, flags, strict=True)) + "\n"
+    assert read_feed(tiny(stop_times=with_them)).network.pattern_stop_timed.tolist() == [True, False, True, True]
+    assert read_feed(tiny()).network.pattern_stop_timed.tolist() == []
+
+
 def test_draws_straight_lines_where_no_shape_is() -> None:
     feed = read_feed(tiny(shapes=None, trips="route_id,service_id,trip_id\nR,wd,t1\nR,wd,t2\n"))
     assert feed.problems == []
