@@ -35,6 +35,7 @@ async def fleet_apis(
     from dispatch.notices_api import NoticesApi
     from dispatch.notices_store import PostgresNotices
     from dispatch.playback import PlaybackApi, PlaybackSettings
+    from dispatch.stringline_api import StringlineApi
 
     network = feeds.network
     reader = HistoryReader(pool, network.timezone)
@@ -44,11 +45,12 @@ async def fleet_apis(
     notices = NoticesApi(PostgresNotices(pool), network, time.time)
     kept = PlaybackSettings(fixes_days=grounds.settings.dispatch.fixes_days, timezone=network.timezone)
     playback = PlaybackApi(reader, network.feed_version, time.time, kept, network.route_id)
+    lines = StringlineApi(reader, network, time.time)
     fleet.streams.control, fleet.notices = controls, notices.entities
-    feeds.followers += [fleet.use_network, notices.use_network, playback.use_network]
+    feeds.followers += [fleet.use_network, notices.use_network, playback.use_network, lines.use_network]
     streams = fleet.streams
     metrics.expose(grounds.registry, "notices", lambda: notices.counters)
     metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
     metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
     decided = ControlApi(controls, control, time.time, reader)
-    return [fleet, decided, AccuracyApi(lambda: heard.reply), notices, playback]
+    return [fleet, decided, AccuracyApi(lambda: heard.reply), notices, playback, lines]

@@ -15,9 +15,10 @@ import pytest
 from dispatch.history_read import HistoryReader, read_fix
 from dispatch.playback import PlaybackApi, PlaybackSettings
 from dispatch.playback_player import Reel
+from dispatch.stringline_api import StringlineApi
 from sql import query
 from sql.pool import open_pool
-from tests.integration.web_running import Running, running_web
+from tests.integration.web_running import DATE, Running, network_now, running_web
 
 FROM_S = 1_784_000_000.0  # 2026-07-14 03:33:20 UTC
 
@@ -216,3 +217,34 @@ async def test_the_stream_tells_of_alerts_and_decisions_when_they_change(databas
 async def test_a_bad_instant_is_refused(database: str, tmp_path: Path, words: str) -> None:
     async with playing(database, tmp_path) as web:
         await get(web, f"/api/v1/playback/at?{words}", 422)
+
+
+async def test_a_stringline_has_what_was_driven_and_the_plan(database: str, tmp_path: Path) -> None:
+    connection = await asyncpg.connect(database)
+    network = network_now(FROM_S)
+    zero_s = network.day_start_s(DATE)
+    try:
+        await connection.execute("SELECT make_history_days('2026-07-14', '2026-07-15')")
+        for sequence, left_s in ((1, 60.0), (2, 360.0)):
+            await connection.execute(
+                "INSERT INTO passage (service_date, trip_id, zero_at, vehicle, stop_sequence, start_date, route_id, "
+                "direction_id, stop_id, visit, departure_at, due_at, is_peak) VALUES ('2026-07-14', 't1', "
+                "to_timestamp($1), 'kp/101', $2, '2026-07-13', 'r1', 0, 's1', 0, to_timestamp($3), now(), true)",
+                *(zero_s, sequence, FROM_S - 480 + left_s),
+            )
+    finally:
+        await connection.close()
+    async with await open_pool(database, size_max=2, size_min=1) as pool:
+        api = StringlineApi(HistoryReader(pool, "UTC"), network, lambda: FROM_S)
+        async with running_web(tmp_path, more=[api]) as web:
+            drawn = await get(web, "/api/v1/routes/r1/stringline")
+            await get(web, "/api/v1/routes/nowhere/stringline", 404)
+            for words in ("from=5&to=1", "from=0&to=90000", "to=nan", "from=1e11&to=100000000001"):
+                await get(web, f"/api/v1/routes/r1/stringline?{words}", 422)
+            async with web.client() as client, client.get("/api/v1/routes/r1/stringline") as response:
+                assert response.status == 401
+    (direction,) = drawn["directions"]
+    assert [run["trip_id"] for run in direction["planned"]] == ["t1", "t2", "t3"]
+    (run,) = direction["driven"]
+    assert [point[0] for point in run["pieces"][0]] == [FROM_S - 420, FROM_S - 120]
+    assert (drawn["from"], drawn["to"]) == (FROM_S - 3600, FROM_S + 1200)
