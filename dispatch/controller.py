@@ -46,11 +46,25 @@ _ENCODE = msgspec.json.Encoder().encode
 class EngineLike(Protocol):
     """The engine as the controller reads it, between two ticks."""
 
-    network: Network
-    timetable: Timetable
-    fleet: Fleet
-    roads: Roads
-    passage_log: PassageLog
+    @property
+    def network(self) -> Network:
+        """The feed in use."""
+
+    @property
+    def timetable(self) -> Timetable:
+        """What runs when."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The state of all vehicles."""
+
+    @property
+    def roads(self) -> Roads:
+        """The network to moving vehicles."""
+
+    @property
+    def passage_log(self) -> PassageLog:
+        """The newest passages."""
 
 
 class ControlState(msgspec.Struct, frozen=True):

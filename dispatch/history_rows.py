@@ -68,8 +68,13 @@ Row = tuple[Any, ...]
 class EngineLike(Protocol):
     """The engine as history needs it: read between two ticks, by the thread that ticks."""
 
-    passage_log: PassageLog
-    timetable: Timetable
+    @property
+    def passage_log(self) -> PassageLog:
+        """The newest passages."""
+
+    @property
+    def timetable(self) -> Timetable:
+        """What runs when."""
 
 
 @dataclass(frozen=True, slots=True)

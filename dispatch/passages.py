@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from dispatch.fleet import Fleet
-from dispatch.network import Floats, Ints, Network
+from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
 
 ZONE_M = 25.0
@@ -59,6 +59,10 @@ class Passages:
 
     def __len__(self) -> int:
         return len(self.vehicle)
+
+    def take(self, rows: Rows | Flags) -> Passages:
+        """Those at `rows`, in that order."""
+        return Passages(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
 def zone_stops(network: Network) -> StopZones:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from dispatch.engine import LineMeasure
+from dispatch.line_measures import LineMeasure
 from dispatch.snapshot import Vehicle
 
 TEXT_CHARS_MAX = 500

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Publication
-from dispatch.engine import LineMeasure
+from dispatch.line_measures import LineMeasure
 from dispatch.network import Network
 from dispatch.orders import Assignment, Cancellation, Departure
 from dispatch.schemas import CancelRequest, Measure, MeasuresReply

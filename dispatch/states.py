@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from dispatch.arrivals import Predictions
 from dispatch.claims import Timetable
 from dispatch.fleet import NO_TRIP, Fleet
 from dispatch.lines import Lines
@@ -14,6 +17,16 @@ from dispatch.timetable import scheduled_at
 
 SILENT_S = 60.0  # a vehicle is shown as silent when its newest fix is older
 START_GRACE_S = 300.0  # off the route before, or not long after its start, a vehicle is on its way there
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The vehicles that are listed, what they are doing, how late they are, and where they will be when."""
+
+    listed: Rows
+    state: Ints
+    late_s: Floats
+    predictions: Predictions
 
 
 def states(fleet: Fleet, timetable: Timetable, rows: Rows, now_s: float) -> Ints:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from dispatch.lines import Lines
 from dispatch.network import Flags, Ints, Network
 from dispatch.passages import PassageLog, Passages
 
+if TYPE_CHECKING:
+    from dispatch.folding import Folding
+    from dispatch.ground import Ground
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -26,6 +31,18 @@ class Crossing:
     trip: Ints
     is_same: Flags  # [old trips] the new trip has the same pattern
     route: Ints
+
+
+def go_over(folding: Folding, fresh: Ground) -> int:
+    """Put the fleet, its passages and the orders for it onto fresh ground; returns how many keep their trip."""
+    before = folding.ground
+    crossing = cross(before.network, fresh.network)
+    kept = carry_fleet(folding.fleet, crossing, before.timetable, fresh.timetable, fresh.roads.lines)
+    shift_s = shift_between(before.timetable, fresh.timetable)
+    folding.passage_log = carry_passages(folding.passage_log, crossing, shift_s)
+    folding.orders.carry(crossing.trip, shift_s)
+    folding.use(fresh)
+    return kept
 
 
 def cross(old: Network, new: Network) -> Crossing:

@@ -15,8 +15,9 @@ from dispatch.lines import Lines
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
 from dispatch.snapshot import OFF_ROUTE, SILENT
-from dispatch.states import SILENT_S
+from dispatch.states import SILENT_S, Foreseen
 
+MISSING_EVERY_S = 30.0  # a trip that nobody drives is looked for so often
 OVER_S = 900.0  # a vehicle that has been silent since so long after the end of its trip has gone home
 AT_START_M = 150.0
 
@@ -72,6 +73,34 @@ class Driven:
         driven = np.union1d(self.keys, now[0])
         self.keys = driven[np.isin(driven, due)]
         return np.concatenate((self.keys, *now))
+
+
+class Watch:
+    """What ticks see of all causes, drivers' alarms apart; on one network until the next."""
+
+    def __init__(self, limits: AlertLimits, bounds: HeadwayLimits) -> None:
+        self.driven = Driven()
+        self.missing: list[Sighting] = []
+        self.missing_s = -np.inf  # when trips were last looked for
+        self._limits, self._bounds = limits, bounds
+
+    def look(
+        self,
+        fleet: Fleet,
+        timetable: Timetable,
+        lines: Lines,
+        headways: Headways,
+        foreseen: Foreseen,
+        cancelled: set[tuple[int, float]],
+        now_s: float,
+    ) -> list[Sighting]:
+        """All sightings of a tick; `cancelled` runs are missed by nobody."""
+        if not 0 <= now_s - self.missing_s < MISSING_EVERY_S:
+            self.missing_s = now_s
+            self.missing = sight_missing(fleet, timetable, lines, cancelled, self._limits, self.driven, now_s)
+        sightings = sight(fleet, timetable.network, headways, self._bounds, self._limits)
+        sightings += sight_vehicles(fleet, timetable, foreseen.listed, foreseen.state, self._limits, now_s)
+        return sightings + self.missing
 
 
 def sight_missing(

@@ -92,8 +92,7 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
             f"{positions}: not one of {len(fixes):,} positions is fit to use ({why}); is {gtfs} their feed?"
         )
     hidden = replace(admitted, descriptor=[None] * len(admitted)) if ignore_trips else admitted
-    engine = Engine(network)
-    engine.eta = EtaWatch(SAMPLES_MAX)
+    engine = Engine(network, eta=EtaWatch(SAMPLES_MAX))
     folded = _play(engine, hidden)
     return {
         "positions": {"read": len(fixes), "admitted": len(admitted), "rejected": rejected},

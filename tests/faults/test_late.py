@@ -126,4 +126,4 @@ def test_headways_are_those_of_the_clean_run(network: Network, every_s: float, s
             compared += 1
     assert not pairs
     assert compared > 20
-    print(f"{number} fixes, {len(found.headways)} headways, told anew {engine.refolded} times")
+    print(f"{number} fixes, {len(found.headways)} headways, told anew {engine.counters['tracks_told_anew']} times")

@@ -262,7 +262,7 @@ def test_a_trip_is_dropped_after_its_end(line):
     rows = drive("1", "a", 3600) + [("1", "a", 3810 + s, 2000, 0) for s in range(0, 200, 10)]
     (vehicle,) = play(engine, line, rows).vehicles
     assert (vehicle.state, vehicle.trip_id) == ("unassigned", None)
-    assert engine.trips_ended == 1
+    assert engine.counters["trips_ended"] == 1
 
 
 def test_a_trip_past_midnight_belongs_to_the_day_before(road, pattern):
