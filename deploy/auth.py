@@ -223,11 +223,20 @@ class Tokens:
 
 
 class BearerGate:
-    """Reads `Authorization: Bearer`, counting what it refuses."""
+    """Reads `Authorization: Bearer`, counting what it refuses.
 
-    def __init__(self, tokens: Tokens, clock: Callable[[], float]) -> None:
+    why_refused says why a token of ours counts no longer (that of a revoked device), or None.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        clock: Callable[[], float],
+        why_refused: Callable[[Claims], str | None] = lambda _: None,
+    ) -> None:
         self._tokens = tokens
         self._clock = clock
+        self._why_refused = why_refused
         self.refused = 0
 
     def identify(self, authorization: str) -> Principal:
@@ -239,7 +248,7 @@ class BearerGate:
         scheme, _, token = authorization.partition(" ")
         try:
             # Anything but a bearer token has no token in it.
-            claims = self._tokens.verify(token.strip() if scheme.lower() == "bearer" else "", self._clock())
+            claims = self._check(token.strip() if scheme.lower() == "bearer" else "")
         except TokenError as error:
             self.refused += 1
             raise Problem(
@@ -248,6 +257,12 @@ class BearerGate:
                 headers={"WWW-Authenticate": 'Bearer realm="takt", error="invalid_token"'},
             ) from None
         return Principal(claims.sub, claims.role, "bearer")
+
+    def _check(self, token: str) -> Claims:
+        claims = self._tokens.verify(token, self._clock())
+        if (why := self._why_refused(claims)) is not None:
+            raise TokenError(why)
+        return claims
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:

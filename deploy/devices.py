@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,6 +112,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     devices: list[Device] = []
+    revoked: dict[str, float] = {}  # user name -> when its last credentials ended, Unix seconds
 
 
 class Registry:
@@ -118,6 +120,7 @@ class Registry:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self.path = instance.devices_path
         self.broker_users_path = instance.nats_dir / "users.conf"
 
     def add(self, kind: Kind, operator: str, id: str, *, replace: bool = False) -> Credential:
@@ -143,7 +146,7 @@ class Registry:
             UserError: a device is named twice, or has credentials and `replace` is false.
         """
         wanted = list(devices)
-        with self._changing() as known:
+        with self._changing() as (known, revoked):
             seen: set[str] = set()
             for device in wanted:
                 if device.username in seen:
@@ -154,6 +157,8 @@ class Registry:
             given = []
             for number, device in enumerate(wanted, 1):
                 credential, line = _credential(device)
+                if device.username in known:
+                    revoked[device.username] = time.time()
                 known[device.username] = line
                 given.append(credential)
                 if progress is not None:
@@ -161,45 +166,55 @@ class Registry:
         return given
 
     def revoke(self, kind: Kind, operator: str, id: str) -> None:
-        """End a device's credentials; a running broker ends its connection too.
+        """End a device's credentials; a running broker ends its connection too, and HTTP refuses its tokens.
 
         Raises:
             UserError: it has none.
         """
         device = DeviceId(kind, operator, id)
-        with self._changing() as known:
+        with self._changing() as (known, revoked):
             if known.pop(device.username, None) is None:
                 raise UserError(f"{device.username}: has no credentials; see them with: takt device list")
+            revoked[device.username] = time.time()
 
     def list(self) -> list[Device]:
         """All devices, by name."""
-        return [known for _, known in sorted(self._read().items())]
+        return [known for _, known in sorted(self._read()[0].items())]
+
+    def standing(self) -> tuple[frozenset[str], dict[str, float]]:
+        """The user names that have credentials, and when (Unix seconds) revoked ones ended.
+
+        Raises:
+            UserError: the register cannot be read.
+        """
+        known, revoked = self._read()
+        return frozenset(known), revoked
 
     def write_broker_users(self) -> None:
         """Write the broker's users from the register, for a broker about to start."""
         with self._locked():
-            self._write_users(self._read())
+            self._write_users(self._read()[0])
 
-    def _read(self) -> dict[str, Device]:
-        if not self._instance.devices_path.exists():
-            return {}
-        file = read_json(self._instance.devices_path, _File)
-        return {device.device.username: device for device in file.devices}
+    def _read(self) -> tuple[dict[str, Device], dict[str, float]]:
+        if not self.path.exists():
+            return {}, {}
+        file = read_json(self.path, _File)
+        return {device.device.username: device for device in file.devices}, file.revoked
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[dict[str, Device]]:
+    def _changing(self) -> Iterator[tuple[dict[str, Device], dict[str, float]]]:
         """The register, to be changed by one process at a time; written only if the block ends well."""
         with self._locked():
-            known = self._read()
-            yield known
-            file = _File([device for _, device in sorted(known.items())])
-            write_private(self._instance.devices_path, msgspec.json.encode(file))
+            known, revoked = self._read()
+            yield known, revoked
+            file = _File([device for _, device in sorted(known.items())], dict(sorted(revoked.items())))
+            write_private(self.path, msgspec.json.encode(file))
             self._write_users(known)
             reload_broker(self._instance)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        path = self._instance.devices_path.with_suffix(".lock")
+        path = self.path.with_suffix(".lock")
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -25,6 +25,7 @@ from deploy.links import (
     Links,
     Outgoing,
 )
+from deploy.revoked import Revocations
 from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
 from deploy.users import Users
@@ -131,7 +132,7 @@ async def _web(
             WebServer(
                 [status, *fleet, feeds, tickets, wallet(grounds, service), *sale, *books, *receipts(grounds, service)],
                 options,
-                Access(BearerGate(tokens, time.time), sessions),
+                Access(BearerGate(tokens, time.time, Revocations(Registry(instance)).why_refused), sessions),
                 grounds.registry,
             ) as server,
             announcer.announcing(tickets.lists) if announcer else contextlib.nullcontext(),

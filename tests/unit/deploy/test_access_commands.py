@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from deploy.auth import Tokens, issuer_of, read_key
 from deploy.commands import token, user
+from deploy.devices import Registry
 from deploy.errors import UserError
 from deploy.instance import Instance
+from deploy.revoked import Revocations
 from deploy.users import Users
 
 
@@ -87,3 +89,15 @@ def test_a_login_is_made_listed_and_removed(instance: Instance) -> None:
 def test_no_password_at_all_is_refused(instance: Instance) -> None:
     with pytest.raises(UserError, match="no password came"):
         run(instance, "user", "add", "nobody", "--role", "cashier")
+
+
+def test_no_token_is_made_for_a_revoked_device_and_one_for_it_once_it_is_back(instance: Instance) -> None:
+    registry = Registry(instance)
+    registry.add("validator", "kpt", "door-1")
+    registry.revoke("validator", "kpt", "door-1")
+    with pytest.raises(UserError, match="was revoked"):
+        run(instance, "token", "--role", "validator", "--subject", "kpt:door-1")
+    registry.add("validator", "kpt", "door-1")
+    made = run(instance, "token", "--role", "validator", "--subject", "kpt:door-1").strip()
+    claims = Tokens(read_key(instance.token_key_path), issuer_of(instance.id)).verify(made, time.time() + 2)
+    assert Revocations(registry).why_refused(claims) is None
