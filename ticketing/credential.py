@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import cbor2
+import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from ticketing import base45
+from ticketing.cbor import bstr, take_bstr, take_uint, usual_claims
 from ticketing.errors import CredentialError
 from ticketing.keyset import (
     DeviceKey,
@@ -46,8 +48,7 @@ _JOSE_MEMBERS = {"alg", "kid", "typ"}
 _JWT_CLAIMS = {"iss", "jti", "nbf", "exp", "product", "networks", "concession", "status", "cnf"}
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True):
     """What a ticket says of itself: half-open validity [not_before_s, expires_s) in Unix seconds, and no name, ever."""
 
     issuer: str
@@ -62,8 +63,7 @@ class Claims:
     device_key: DeviceKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """A genuine credential: its claims, and the time (Unix seconds) of the device's proof where one was given."""
 
     claims: Claims
@@ -107,7 +107,7 @@ def issue_cwt(claims: Claims, signer: Signer) -> bytes:
     payload = cbor2.dumps(body, canonical=True)
     protected = cose_header(signer.kid)
     signature = signer.sign(_to_be_signed(protected, payload))
-    return b"\xd2\x84" + _bstr(protected) + b"\xa0" + _bstr(payload) + _bstr(signature)
+    return b"\xd2\x84" + bstr(protected) + b"\xa0" + bstr(payload) + bstr(signature)
 
 
 def issue_qr(claims: Claims, signer: Signer) -> str:
@@ -138,14 +138,14 @@ def proof_message(token: bytes, time_s: int) -> bytes:
     """What the device signs to show that it holds the ticket now: token is the CWT's bytes, or a JWT in ASCII."""
     if token[:2] == b"ey":
         return PROOF_PREFIX + token + time_s.to_bytes(8)
-    return PROOF_PREFIX + b"\x82" + _bstr(token) + bytes(cbor2.dumps(time_s))
+    return PROOF_PREFIX + b"\x82" + bstr(token) + bytes(cbor2.dumps(time_s))
 
 
 def with_proof(token: str, time_s: int, signature: bytes) -> str:
     """The token together with the device's proof, as it goes into the QR code or over HTTP."""
     if token.startswith("ey"):
         return token + "~" + b64url(time_s.to_bytes(8) + signature)
-    return base45.encode(b"\x83" + _bstr(base45.decode(token)) + bytes(cbor2.dumps(time_s)) + _bstr(signature))
+    return base45.encode(b"\x83" + bstr(base45.decode(token)) + bytes(cbor2.dumps(time_s)) + bstr(signature))
 
 
 def plain_token(token: str) -> bytes:
@@ -174,9 +174,9 @@ def _read_qr(token: str, keys: KeySet) -> Credential:
         data = base45.decode(token)
         if data[:1] != b"\x83":
             return Credential(*_read_cwt(data, keys), None)
-        cwt, at = _take_bstr(data, 1)
-        proof_s, at = _take_uint(data, at)
-        signature, at = _take_bstr(data, at)
+        cwt, at = take_bstr(data, 1)
+        proof_s, at = take_uint(data, at)
+        signature, at = take_bstr(data, at)
     except (ValueError, IndexError) as error:
         raise _malformed(str(error)) from None
     if at != len(data) or len(signature) != 64 or proof_s > _TIME_MAX:
@@ -203,13 +203,13 @@ def _split_cose(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         at += data[at : at + 1] == b"\xd2"
         if data[at] != 0x84:
             raise _malformed("no COSE_Sign1")
-        protected, at = _take_bstr(data, at + 1)
+        protected, at = take_bstr(data, at + 1)
         unprotected = data[at : at + 1]
         if unprotected == b"\xa1":  # the one thing allowed there is a kid of at most 23 bytes
             unprotected = data[at : at + 3 + (data[at + 2] & 0x1F)]
         at += len(unprotected)
-        payload, at = _take_bstr(data, at)
-        signature, at = _take_bstr(data, at)
+        payload, at = take_bstr(data, at)
+        signature, at = take_bstr(data, at)
     except (ValueError, IndexError):
         raise _malformed("no COSE_Sign1") from None
     if at != len(data) or len(signature) != 64:
@@ -235,6 +235,12 @@ def _cose_key(protected: bytes, unprotected: bytes, keys: KeySet) -> IssuerKey:
 
 def _cwt_claims(payload: bytes, key: IssuerKey) -> Claims:
     """The claims of a payload whose signature was checked, so it is our own writing; still nothing loose passes."""
+    usual = usual_claims(payload, key.claims_begin)  # holds every check that the general way makes
+    return _any_claims(payload, key) if usual is None else Claims(key.issuer, *usual)
+
+
+def _any_claims(payload: bytes, key: IssuerKey) -> Claims:
+    """The same by the general decoder: device keys, long texts, and whatever another issuer may write."""
     try:
         body = cbor2.loads(payload)
         # Writing it again must give the same bytes: no doubled key, no long form, nothing after the end.
@@ -374,44 +380,7 @@ def _strict_json(data: bytes) -> Mapping[str, object]:
 
 def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
     """Sig_structure of RFC 9052 section 4.4: ["Signature1", protected, external data (none), payload]."""
-    return _SIG_CONTEXT + _bstr(protected) + b"\x40" + _bstr(payload)
-
-
-def _bstr(data: bytes) -> bytes:
-    """A CBOR byte string in its shortest form."""
-    size = len(data)
-    if size < 24:
-        return bytes((0x40 + size,)) + data
-    return (b"\x58" + bytes((size,)) if size < 256 else b"\x59" + size.to_bytes(2)) + data
-
-
-def _take_bstr(data: bytes, at: int) -> tuple[bytes, int]:
-    """The byte string at a place and where it ends; ValueError unless it is there whole, in its shortest form."""
-    head = data[at]
-    if 0x40 <= head < 0x58:
-        size, start = head - 0x40, at + 1
-    elif head == 0x58:
-        size, start = data[at + 1], at + 2
-    elif head == 0x59:
-        size, start = int.from_bytes(data[at + 1 : at + 3]), at + 3
-    else:
-        raise ValueError("no byte string where one belongs")
-    if start + size > len(data) or (head == 0x58 and size < 24) or (head == 0x59 and size < 256):
-        raise ValueError("a byte string that is cut off or written the long way")
-    return data[start : start + size], start + size
-
-
-def _take_uint(data: bytes, at: int) -> tuple[int, int]:
-    """The unsigned integer at a place and where it ends; ValueError unless it is in its shortest form."""
-    head = data[at]
-    if head < 0x18:
-        return head, at + 1
-    width = {0x18: 1, 0x19: 2, 0x1A: 4, 0x1B: 8}.get(head, 0)
-    value = int.from_bytes(data[at + 1 : at + 1 + width])
-    shortest = {1: 24, 2: 1 << 8, 4: 1 << 16, 8: 1 << 32}.get(width, 1 << 64)
-    if at + 1 + width > len(data) or value < shortest:
-        raise ValueError("no time where one belongs")
-    return value, at + 1 + width
+    return _SIG_CONTEXT + bstr(protected) + b"\x40" + bstr(payload)
 
 
 def _b64(text: str) -> bytes:

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import cbor2
@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicNumb
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from ticketing.cbor import issuer_claim
 
 KEYS_MAX = 64
 _P = 2**255 - 19
@@ -127,6 +129,11 @@ class IssuerKey:
     kid: bytes
     issuer: str
     public: Ed25519PublicKey
+    claims_begin: bytes = field(init=False, repr=False, compare=False)
+    """How the payloads of most of its tickets begin."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims_begin", issuer_claim(self.issuer))
 
     @property
     def x(self) -> bytes:
