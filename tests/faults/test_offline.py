@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from gateway.wire import Offline, TapBody, encode_tap
-from simulators.journal import read_journal
 from simulators.transport import Broker, Devices
 from simulators.validator_library.device import Access, ValidatorDevice
 from simulators.validator_library.disk import Disk
@@ -25,7 +24,7 @@ from sql import query
 from tests.faults.conftest import Town, write_key
 from tests.faults.invariants import check_invariants
 from tests.faults.uploading import start_uploading
-from tests.faults.validators_at_work import LIMITS, until
+from tests.faults.validators_at_work import LIMITS, entries_of, until
 from ticketing.keys import load_issuer_keys
 
 PRODUCTS = {"single": ProductRule(1, 0.0, proof=False), "day": ProductRule(None, 0.0, proof=False)}
@@ -208,8 +207,7 @@ async def come_back(town: Town, count: int, each: int, live_per_s: float) -> dic
         drained_s = time.monotonic() - begun
         uploading.join()
         assert uploading.exitcode == 0, f"{stored} of {total} were stored"
-        with (town.folder / "back.journal").open("rb") as file:
-            entries = list(read_journal(file))
+        entries = entries_of(town.folder / "back.journal")
         found = await check_invariants(town.dsn, entries, judge=await judge.ask(), log=town.log)
         assert found.receipted == total
         await town.check(live, judge)

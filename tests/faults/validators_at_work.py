@@ -19,6 +19,7 @@ from simulators.validators import Limits
 
 OPERATOR = "town"
 TURN_S = 0.02
+JOURNAL_BYTES_MAX = 2**31  # the checker needs the whole record, so no test's journal may turn
 LIMITS = Limits(first_pause_s=1.0, pause_s_max=3.0, tries_max=1_000)
 
 
@@ -47,7 +48,7 @@ class ValidatorsAtWork:
 
     async def __aenter__(self) -> ValidatorsAtWork:
         allow_sockets(len(self.names) + 512)
-        self.journal = Journal(self.journal_path).__enter__()
+        self.journal = Journal(self.journal_path, JOURNAL_BYTES_MAX).__enter__()
         self.devices = Devices(self._broker, self._rng)
         await self.devices.__aenter__()
         self.gates = Gates(
@@ -104,14 +105,9 @@ class ValidatorsAtWork:
         )
 
     def entries(self) -> list[Entry]:
-        """The journal as it lies on disk, older file first."""
+        """The journal as it lies on disk."""
         self.journal.flush()
-        found: list[Entry] = []
-        for path in (self.journal_path.with_name(self.journal_path.name + ".1"), self.journal_path):
-            if path.exists():
-                with path.open("rb") as file:
-                    found.extend(read_journal(file))
-        return found
+        return entries_of(self.journal_path)
 
     async def _work(self) -> None:
         self.gates.follow({f"bus-{name}" for name in self.names})
@@ -119,6 +115,13 @@ class ValidatorsAtWork:
             taps, self._waiting = self._waiting, []
             self.gates.step(taps, self._clock())
             await asyncio.sleep(TURN_S)
+
+
+def entries_of(journal: Path) -> list[Entry]:
+    """All that a test's validators wrote down."""
+    assert not journal.with_name(journal.name + ".1").exists(), "the journal has turned: the record is not whole"
+    with journal.open("rb") as file:
+        return list(read_journal(file))
 
 
 async def until(holds: Callable[[], bool], seconds: float, what: str, why: Callable[[], str] = lambda: "") -> None:
