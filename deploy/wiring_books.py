@@ -8,16 +8,20 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deploy.feeds import Feeds
     from deploy.serving import Grounds
     from ticketing.service import Ticketing
 
 
 @asynccontextmanager
-async def city_books(grounds: Grounds, service: Ticketing, *, each_night: bool) -> AsyncIterator[list[Any]]:
+async def city_books(
+    grounds: Grounds, service: Ticketing, feeds: Feeds, *, each_night: bool
+) -> AsyncIterator[list[Any]]:
     """The APIs of settlements, riders' data and penalties, for the web server; each_night: this process settles."""
+    from deploy.devices import Registry
     from deploy.nightly import nightly
     from ticketing.books import Books
-    from ticketing.penalties import Penalties
+    from ticketing.penalties import Lines, Penalties
     from ticketing.penalties_api import PenaltiesApi
     from ticketing.privacy import Privacy
     from ticketing.privacy_api import PrivacyApi
@@ -28,5 +32,7 @@ async def city_books(grounds: Grounds, service: Ticketing, *, each_night: bool) 
     settlements = Settlements(books, service.tariff)
     privacy = Privacy(books, grounds.settings.ticketing.keep_trips_days)
     async with nightly(settlements, privacy) if each_night else contextlib.nullcontext():
-        penalties = PenaltiesApi(Penalties(books, service.tariff, service.clock))
+        registry = Registry(grounds.instance)
+        lines = Lines(lambda: {device.operator for device in registry.list()}, lambda: feeds.network.route_id)
+        penalties = PenaltiesApi(Penalties(books, service.tariff, service.clock, lines))
         yield [SettlementApi(settlements), PrivacyApi(privacy, settlements), penalties]

@@ -128,7 +128,7 @@ async def _web(
         async with (
             feeds,
             selling(grounds, service) as sale,
-            city_books(grounds, service, each_night=announcer is not None) as books,
+            city_books(grounds, service, feeds, each_night=announcer is not None) as books,
             WebServer(
                 [status, *fleet, feeds, tickets, wallet(grounds, service), *sale, *books, *receipts(grounds, service)],
                 options,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from ticketing.errors import Problem
 from ticketing.penalties import Penalties, Penalty, TapsHere
+
+DeviceName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
 
 class PenaltyRequest(msgspec.Struct):
     """A penalty to issue; its amount is the tariff's."""
 
-    operator: str
-    reason: str
-    vehicle: str | None = None
-    route_id: str | None = None
+    operator: DeviceName
+    reason: Annotated[str, Meta(max_length=500)]
+    vehicle: DeviceName | None = None
+    route_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
 
 class PenaltyChange(msgspec.Struct):
@@ -31,7 +35,10 @@ class PenaltyList(msgspec.Struct, frozen=True):
 
 
 class PenaltiesApi:
-    """Operations of controllers, and of desks where penalties are paid."""
+    """Operations of controllers, and of desks where penalties are paid.
+
+    A controller whose name is <operator>:<name> acts for that operator alone; any other is the city's, and for all.
+    """
 
     def __init__(self, penalties: Penalties) -> None:
         self._penalties = penalties
@@ -48,12 +55,16 @@ class PenaltiesApi:
             ("POST", f"{one}/cancel", "penalties:cancel", self.cancel),
         ]
 
-    async def taps_here(self, operator: str, vehicle: str, *, minutes: float = 60.0) -> TapsHere:
+    async def taps_here(
+        self, operator: str, vehicle: str, *, subject: str, role: str, minutes: float = 60.0
+    ) -> TapsHere:
         """Show what was tapped on a vehicle in the last minutes, newest first."""
+        _check_own(operator, subject, role)
         return await self._penalties.taps_here(operator, vehicle, minutes)
 
-    async def issue(self, *, body: PenaltyRequest, subject: str, idempotency_key: str | None) -> Penalty:
+    async def issue(self, *, body: PenaltyRequest, subject: str, role: str, idempotency_key: str | None) -> Penalty:
         """Issue a penalty; its reference is what stands on the rider's paper."""
+        _check_own(body.operator, subject, role)
         return await self._penalties.issue(
             body.operator,
             body.reason,
@@ -71,8 +82,10 @@ class PenaltiesApi:
         """Show a penalty as it stands."""
         return await self._penalties.find(reference)
 
-    async def pay(self, reference: str, *, subject: str, idempotency_key: str | None) -> Penalty:
-        """Take the cash for a penalty."""
+    async def pay(self, reference: str, *, subject: str, role: str, idempotency_key: str | None) -> Penalty:
+        """Take the cash for a penalty; asked again by the same person, it answers the same."""
+        if role == "inspector":
+            _check_own((await self._penalties.find(reference)).operator, subject, role)
         return await self._penalties.pay(reference, subject=subject, idempotency_key=idempotency_key)
 
     async def cancel(
@@ -80,3 +93,9 @@ class PenaltiesApi:
     ) -> Penalty:
         """Take a penalty back, and say why."""
         return await self._penalties.cancel(reference, body.reason, subject=subject, idempotency_key=idempotency_key)
+
+
+def _check_own(operator: str, subject: str, role: str) -> None:
+    own, colon, _ = subject.rpartition(":")
+    if role == "inspector" and colon and own != operator:
+        raise Problem(403, "Another operator's", f"{subject} is a controller of {own}, not of {operator[:64]}")

@@ -23,6 +23,10 @@ FROM penalty WHERE $1::text IS NULL OR issued_by = $1 ORDER BY issued_at DESC LI
 -- The transfer by which a penalty was issued.
 SELECT id FROM transfer WHERE kind = 'penalty' AND debit = $1;
 
+-- name: has_tapped
+-- Whether an operator's validators have ever sent a tap that is still kept.
+SELECT EXISTS (SELECT FROM tap WHERE operator = $1);
+
 -- name: taps_here
 -- What was tapped on a vehicle since an instant, newest first; of media only what tells one from another at a glance.
 SELECT extract(epoch FROM t.received_at)::float8 AS at, t.device, t.medium, t.verdict::text AS verdict, t.riders, t.stop_id,

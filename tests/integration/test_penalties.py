@@ -10,7 +10,7 @@ from sql import query
 from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from ticketing.books import Books
 from ticketing.errors import Problem
-from ticketing.penalties import LETTERS, Penalties
+from ticketing.penalties import LETTERS, Lines, Penalties
 from ticketing.penalties_api import PenaltiesApi, PenaltyChange, PenaltyRequest
 
 FINE_MINOR = 16_000
@@ -26,7 +26,12 @@ async def balances(city: City) -> dict[str, int]:  # noqa: F811
 
 
 async def issue(api: PenaltiesApi, key: str | None = None, subject: str = "inspector1"):
-    return await api.issue(body=PenaltyRequest("kpt", "no ticket", "4582"), subject=subject, idempotency_key=key)
+    body = PenaltyRequest("kpt", "no ticket", "4582")
+    return await api.issue(body=body, subject=subject, role="inspector", idempotency_key=key)
+
+
+async def pay(api: PenaltiesApi, reference: str, subject: str = "desk1", role: str = "cashier"):
+    return await api.pay(reference, subject=subject, role=role, idempotency_key=None)
 
 
 async def test_a_penalty_is_owed_until_it_is_paid_once(city: City, api: PenaltiesApi) -> None:  # noqa: F811
@@ -34,11 +39,12 @@ async def test_a_penalty_is_owed_until_it_is_paid_once(city: City, api: Penaltie
     assert (penalty.state, penalty.amount_minor, penalty.currency) == ("open", FINE_MINOR, "UAH")
     assert set(penalty.reference) <= set(LETTERS)
     assert await balances(city) == {"penalty": FINE_MINOR, "penalties": -FINE_MINOR}
-    answers = await asyncio.gather(
-        *(api.pay(penalty.reference, subject="desk1", idempotency_key=None) for _ in range(5)), return_exceptions=True
-    )
-    assert [type(answer).__name__ for answer in answers].count("Penalty") == 1
-    assert {answer.status for answer in answers if isinstance(answer, Problem)} == {409}
+    answers = await asyncio.gather(*(pay(api, penalty.reference) for _ in range(5)))
+    assert len(set(answers)) == 1
+    with pytest.raises(Problem, match="paid already, by desk1") as refused:
+        await pay(api, penalty.reference, "desk2")
+    assert refused.value.status == 409
+    assert await city.value("SELECT count(*) FROM transfer WHERE kind = 'penalty_payment'") == 1
     assert await balances(city) == {"cash": FINE_MINOR, "penalties": -FINE_MINOR, "penalty": 0}
     with pytest.raises(Problem, match="paid already"):
         await api.cancel(penalty.reference, body=PenaltyChange("appeal"), subject="desk1", idempotency_key=None)
@@ -67,8 +73,9 @@ async def test_a_retry_issues_no_second_one(city: City, api: PenaltiesApi) -> No
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "line\nbreak", "\x00"])
 async def test_what_is_no_reason_is_refused(city: City, api: PenaltiesApi, reason: str) -> None:  # noqa: F811
+    body = PenaltyRequest("kpt", reason)
     with pytest.raises(Problem) as refused:
-        await api.issue(body=PenaltyRequest("kpt", reason), subject="inspector1", idempotency_key=None)
+        await api.issue(body=body, subject="inspector1", role="inspector", idempotency_key=None)
     assert refused.value.status == 400
     assert await city.value("SELECT count(*) FROM penalty") == 0
 
@@ -85,11 +92,60 @@ async def test_a_controller_sees_at_once_what_was_tapped_on_this_vehicle(city: C
     assert await city.say(here.token, vehicle="4582") == "accepted"
     assert await city.say(here.token, vehicle="4582", device="door2") == "used_up"
     assert await city.say(elsewhere.token, vehicle="77") == "accepted"
-    found = await api.taps_here("kpt", "4582")
+    who = {"subject": "inspector1", "role": "inspector"}
+    found = await api.taps_here("kpt", "4582", **who)
     assert [(tap.verdict, tap.product_id, tap.ends_with) for tap in found.taps] == [
         ("used_up", "single", here.id[-4:]),
         ("accepted", "single", here.id[-4:]),
     ]
     assert found.riders == 1
-    assert (await api.taps_here("kpt", "4582", minutes=0.0)).taps == []
-    assert (await api.taps_here("other", "4582")).taps == []
+    assert (await api.taps_here("kpt", "4582", minutes=0.0, **who)).taps == []
+    assert (await api.taps_here("other", "4582", **who)).taps == []
+
+
+async def test_only_lines_that_there_are_have_penalties(city: City) -> None:  # noqa: F811
+    lines = Lines(lambda: {"kpt", "kmda"}, lambda: ["1_1", *(f"r{number}" for number in range(30))])
+    penalties = Penalties(Books(city.service.store), city.service.tariff, city.now, lines)
+
+    async def issue_for(operator: str, route_id: str | None) -> str:
+        body = PenaltyRequest(operator, "no ticket", None, route_id)
+        options = {"subject": "inspector1", "role": "inspector", "idempotency_key": None}
+        return (await PenaltiesApi(penalties).issue(body=body, **options)).state
+
+    assert await issue_for("kpt", "1_1") == "open"
+    assert await issue_for("kmda", None) == "open"
+    for operator, route_id, says in (("kpd", "1_1", "there are kmda, kpt"), ("kpt", "1_2", "and 19 more")):
+        with pytest.raises(Problem, match=says) as refused:
+            await issue_for(operator, route_id)
+        assert refused.value.status == 422
+    assert await city.say((await city.sell()).token, operator="old-company") == "accepted"
+    assert await issue_for("old-company", None) == "open"
+    assert await city.value("SELECT count(*) FROM penalty") == 3
+
+
+async def test_a_controller_of_one_operator_acts_for_no_other(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+    body, mine = PenaltyRequest("kpt", "no ticket"), {"subject": "kpt:7", "role": "inspector"}
+    theirs = {"subject": "kmda:7", "role": "inspector"}
+    penalty = await api.issue(body=body, **mine, idempotency_key=None)
+    for refused in (
+        api.issue(body=body, **theirs, idempotency_key=None),
+        api.pay(penalty.reference, **theirs, idempotency_key=None),
+        api.taps_here("kpt", "4582", **theirs),
+    ):
+        with pytest.raises(Problem) as problem:
+            await refused
+        assert problem.value.status == 403
+    assert (await api.taps_here("kpt", "4582", **mine)).taps == []
+    assert (await pay(api, penalty.reference, "kpt:7", "inspector")).state == "paid"
+    assert await city.value("SELECT count(*) FROM penalty") == 1
+
+
+async def test_no_card_number_is_kept_in_what_a_controller_writes(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+    number = "4111 1111 1111 1111"
+    body = PenaltyRequest("kpt", f"showed {number}", number.replace(" ", ""), number)
+    penalty = await api.issue(body=body, subject="inspector1", role="inspector", idempotency_key=None)
+    assert penalty.reason == "showed ************1111"
+    change = PenaltyChange(f"paid with {number}")
+    await api.cancel(penalty.reference, body=change, subject="desk1", idempotency_key=None)
+    kept = await city.pool.fetch("SELECT penalty::text AS row FROM penalty UNION ALL SELECT audit::text FROM audit")
+    assert not [row for row in kept if "4111" in row["row"]]
