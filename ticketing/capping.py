@@ -231,15 +231,17 @@ def _run(
             inside = max(0, min(amount - outside, room))
             minor[extended.id] += inside
             amount = inside + outside
-        for after, cap in scope.counts:
-            if rides[cap.id] >= after and amount:
-                less = amount * cap.then_percent // 100
-                effects.append(Effect(cap, less - amount, minor[cap.id], rides[cap.id]))
-                amount = less
+        reduced = [cap for after, cap in scope.counts if _reduces(cap, after, rides[cap.id])] if amount else []
+        if reduced:
+            cap = min(reduced, key=_then_percent)
+            less = amount * cap.then_percent // 100
+            effects.append(Effect(cap, less - amount, minor[cap.id], rides[cap.id]))
+            amount = less
         if scope.limits:
-            room, cap = min(((limit - minor[cap_id], cap) for cap_id, limit, cap in scope.limits), key=_room)
-            if room < amount:
-                charge = max(0, room)
+            charge, cap = min(
+                ((_beyond(cap, limit - minor[cap_id], amount), cap) for cap_id, limit, cap in scope.limits), key=_first
+            )
+            if charge < amount:
                 effects.append(Effect(cap, charge - amount, minor[cap.id], rides[cap.id]))
                 amount = charge
         periods.book(due, scope, amount)
@@ -247,7 +249,22 @@ def _run(
     return capped
 
 
-def _room(pair: tuple[int, Cap]) -> int:
+def _reduces(cap: Cap, after: int, rides: int) -> bool:
+    """Whether the next ride is one of those that a cap by number of rides makes cheaper."""
+    return (rides if cap.then_rides is None else rides % (after + cap.then_rides)) >= after
+
+
+def _beyond(cap: Cap, room: int, amount: int) -> int:
+    """What a ride costs when so much is left until a cap's amount: max(0, min(fare, cap - spent)), or a part beyond."""
+    within = max(0, min(amount, room))
+    return within + (amount - within) * cap.then_percent // 100
+
+
+def _then_percent(cap: Cap) -> int:
+    return cap.then_percent
+
+
+def _first(pair: tuple[int, Cap]) -> int:
     return pair[0]
 
 

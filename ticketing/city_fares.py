@@ -8,16 +8,20 @@ from zoneinfo import ZoneInfo
 from ticketing.city_checks import Checks
 from ticketing.city_schema import (
     MEDIA_TYPES,
+    ByDistance,
+    Discount,
     Hours,
     Ids,
     Join,
     Transfer,
 )
 from ticketing.days import WEEKDAYS
-from ticketing.fare_rules import JoinRule, LegRule, LimitFrom, Pays, Price, Timeframe, TransferRule
+from ticketing.fare_rules import Discount as DiscountRule
+from ticketing.fare_rules import JoinRule, LegRule, LimitFrom, Metered, Pays, Price, Timeframe, TransferRule
 from ticketing.fares import Fares
 
-_PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL}
+_PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL,
+         "percent": Pays.PERCENT}  # fmt: skip
 
 
 def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
@@ -34,6 +38,8 @@ def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
         checks.price(where, fare.price_minor)
         checks.scope(where, fare)
         checks.number(where, "below_m", fare.below_m, 1, 10_000_000)
+        checks.number(where, "below_minutes", fare.below_minutes, 1, 1440)
+        checks.number(where, "stops_max", fare.stops_max, 0, 1000)
         products[fare.id] = _prices(fare.price_minor, fare.categories, fare.media)
         rules.append(
             LegRule(
@@ -47,6 +53,9 @@ def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
                 fare.priority,
                 frozenset(fare.within),
                 fare.below_m,
+                None if fare.below_minutes is None else fare.below_minutes * 60,
+                fare.stops_max,
+                None if fare.by_distance is None else _metered(fare.by_distance, checks, f"{where}.by_distance"),
             )
         )
     groups = {rule.group for rule in rules} | ({rule.group for rule in checks.feed.leg_rules} if checks.feed else set())
@@ -58,8 +67,9 @@ def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
         leg_rules=tuple(rules),
         transfer_rules=transfers,
         join_rules=tuple(_join(checks, join, number) for number, join in enumerate(p.join, 1)),
+        discounts=tuple(_discount(one, checks) for one in p.discount),
         timeframes={hours.id: _timeframes(checks, hours) for hours in p.hours},
-        names={fare.id: fare.name for fare in p.fare} | {change.id: change.name for change in p.transfer},
+        names={one.id: one.name for one in (*p.fare, *p.transfer, *p.discount)},
         default_categories=checks.default_categories(),
         media={medium.id: MEDIA_TYPES[medium.type] for medium in p.media},
         areas_by_stop={stop: frozenset(names) for stop, names in areas.items()},
@@ -74,11 +84,18 @@ def _transfer(
     where = f"transfer {transfer.id!r}"
     checks.scope(where, transfer)
     checks.price(where, transfer.price_minor)
+    if (transfer.minutes is None) == (transfer.until is None):
+        checks.fail(where, "minutes", "give it, or until; not both")
     checks.number(where, "minutes", transfer.minutes, 1, 1440)
+    checks.number(where, "total_minutes", transfer.total_minutes, 1, 1440)
+    checks.number(where, "changes_from", transfer.changes_from, 1, 100)
+    checks.number(where, "percent", transfer.percent, 0, 100)
+    if (transfer.percent is not None) != (transfer.pays == "percent"):
+        checks.fail(where, "percent", 'give it with pays = "percent", and only there')
     checks.number(where, "from_full_minutes", transfer.from_full_minutes, 0, 60)
     if transfer.changes_max == 0 or transfer.changes_max < -1:
         checks.fail(where, "changes_max", "write -1 for no limit, or 1 and more")
-    checks.one_of(where, "pays", transfer.pays, ("extra", "difference", "discount", "total"))
+    checks.one_of(where, "pays", transfer.pays, tuple(_PAYS))
     events = ("boarding", "exit", "last_boarding", "last_exit")
     checks.one_of(where, "counted_from", transfer.counted_from, events)
     checks.one_of(where, "counted_to", transfer.counted_to, ("boarding", "exit"))
@@ -91,7 +108,7 @@ def _transfer(
         id=transfer.id,
         from_groups=frozenset(transfer.groups),
         to_groups=frozenset(to_groups),
-        limit_s=transfer.minutes * 60,
+        limit_s=None if transfer.minutes is None else transfer.minutes * 60,
         limit_from=LimitFrom({(0, 1): 0, (0, 0): 1, (1, 0): 2, (1, 1): 3}[int(from_exit), int(to_exit)]),
         pays=_PAYS[transfer.pays],
         product=transfer.id,
@@ -103,6 +120,11 @@ def _transfer(
         once_on=frozenset(transfer.once_on),
         round_up_s=transfer.from_full_minutes * 60,
         optional=True,
+        until_s=None if transfer.until is None else checks.seconds(transfer.until, f"{where}.until") % 86_400,
+        total_s=None if transfer.total_minutes is None else transfer.total_minutes * 60,
+        count_from=transfer.changes_from,
+        hours=transfer.hours,
+        percent=100 if transfer.percent is None else transfer.percent,
     )
 
 
@@ -117,6 +139,7 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
     if join.anywhere and (join.from_stops or join.minutes is None):
         checks.fail(where, "anywhere", "give it with minutes, and without stops")
     checks.known(where, "once_on", join.once_on, checks.networks)
+    checks.known(where, "hours", (join.hours,) if join.hours is not None else (), checks.hours)
     checks.number(where, "rides_max", join.rides_max, 2, 100)
     checks.number(where, "total_minutes", join.total_minutes, 1, 1440)
     network = join.networks[0] if join.networks else None
@@ -131,6 +154,32 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
         join.total_minutes * 60 if join.total_minutes is not None else None,
         join.same_route,
         frozenset(join.once_on),
+        join.hours,
+    )
+
+
+def _metered(one: ByDistance, checks: Checks, where: str) -> Metered:
+    checks.price(where, one.adds_minor, "adds_minor")
+    checks.number(where, "every_m", one.every_m, 1, 10_000_000)
+    checks.number(where, "beyond_m", one.beyond_m, 0, 10_000_000)
+    checks.price(where, one.at_most_minor or 0, "at_most_minor")
+    return Metered(one.adds_minor, one.every_m, one.beyond_m, one.whole, one.at_most_minor)
+
+
+def _discount(one: Discount, checks: Checks) -> DiscountRule:
+    where = f"discount {one.id!r}"
+    checks.scope(where, one)
+    checks.number(where, "percent", one.percent, 0, 100)
+    checks.number(where, "round_minor", one.round_minor, 1, 100_000)
+    return DiscountRule(
+        one.id,
+        one.percent,
+        one.round_minor,
+        one.rounding,
+        one.hours,
+        frozenset(one.networks),
+        frozenset(one.media),
+        frozenset(one.categories),
     )
 
 

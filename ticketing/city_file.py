@@ -12,6 +12,7 @@ from ticketing.city_schema import (
     MEDIA_TYPES,
     Cap,
     Debit,
+    Distance,
     Entry,
     Extension,
     Pass,
@@ -79,6 +80,7 @@ class _Checker(Checks):
             extensions=p.extension,
             surcharges=p.surcharge,
             passes={one.id: one for one in p.product},
+            distances=self._distances(),
             trips=p.trips,
             debits=p.debit,
             group=p.group,
@@ -87,7 +89,7 @@ class _Checker(Checks):
 
     def _all_ids(self) -> list[tuple[str, list[str]]]:
         p = self.parsed
-        priced: list[Entry] = [*p.fare, *p.transfer, *p.cap, *p.extension, *p.surcharge, *p.product]
+        priced: list[Entry] = [*p.fare, *p.transfer, *p.cap, *p.extension, *p.surcharge, *p.discount, *p.product]
         lists: list[tuple[str, Iterable[Entry]]] = [
             ("network", p.network),
             ("zone", p.zone),
@@ -96,7 +98,7 @@ class _Checker(Checks):
             ("hours", p.hours),
             ("penalty", p.penalty),
             # One name space: a receipt names them by id.
-            ("fare, transfer, cap, extension, surcharge or product", priced),
+            ("fare, transfer, cap, extension, surcharge, discount or product", priced),
         ]
         return [(word, [item.id for item in items]) for word, items in lists]
 
@@ -137,6 +139,9 @@ class _Checker(Checks):
             self._check_cap(cap, f"cap {cap.id!r}")
         for one in p.product:
             self._check_pass(one, f"product {one.id!r}")
+        for number, way in enumerate(p.distance, 1):
+            self.number(f"distance {number}", "metres", way.metres, 0, 10_000_000)
+            self.number(f"distance {number}", "stops", way.stops, 0, 1000)
         for number, debit in enumerate(p.debit, 1):
             self._check_debit(debit, f"debit {number}")
         self.number("purse", "passback_minutes", p.purse.passback_minutes, 0, 1440)
@@ -158,6 +163,9 @@ class _Checker(Checks):
             self.one_of(f"{where}.weekdays", "", day, WEEKDAYS)
         self.price(where, cap.amount_minor or 0, "amount_minor")
         self.number(where, "after_rides", cap.after_rides, 1, 10_000)
+        self.number(where, "then_rides", cap.then_rides, 1, 10_000)
+        if cap.then_rides is not None and cap.after_rides is None:
+            self.fail(where, "then_rides", "give it with after_rides, and only there")
         self.number(where, "then_percent", cap.then_percent, 0, 100)
         self.known(where, "anywhere", cap.anywhere, self.networks)
         self.number(where, "rolling_hours", cap.rolling_hours, 1, 744)
@@ -170,7 +178,9 @@ class _Checker(Checks):
         self.number(where, "passback_minutes", one.passback_minutes, 0, 1440)
         spans = one.valid.given()
         if len(spans) != 1 or not 0 < spans[0] <= 3660:
-            self.fail(where, "valid", "name exactly one of hours, days, service_days, months, from 1 to 3660")
+            self.fail(
+                where, "valid", "name exactly one of hours, days, service_days, months, calendar_months, from 1 to 3660"
+            )
 
     def _check_debit(self, debit: Debit, where: str) -> None:
         self.known(where, "media", debit.media, self.media)
@@ -181,6 +191,11 @@ class _Checker(Checks):
         for key, text in (("odd_at", debit.odd_at), ("wait_from", debit.wait_from)):
             if text is not None:
                 self.clock(text, f"{where}.{key}")
+
+    def _distances(self) -> dict[tuple[str, str], Distance]:
+        both_ways = [(way, way.ends) for way in self.parsed.distance]
+        both_ways += [(way, (way.ends[1], way.ends[0])) for way in self.parsed.distance]
+        return {ends: way for way, ends in both_ways}
 
     def _check_trips(self, trips: Trips) -> None:
         self.known("trips", "networks", trips.networks, self.networks)

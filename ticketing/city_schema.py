@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import tomllib
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,6 +15,7 @@ from ticketing.errors import TariffError
 from ticketing.tariff_lines import readable
 
 Ids = tuple[str, ...]
+Rounding = Literal["half_up", "down", "up"]
 EVERYWHERE = "*"
 MEDIA_TYPES = {"none": 0, "paper": 1, "card": 2, "bank": 3, "app": 4}
 """The names of GTFS fare_media_type."""
@@ -27,16 +29,21 @@ class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Valid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a product is valid from its start; exactly one of the four."""
+    """How long a product is valid from its start; exactly one of the five.
+
+    calendar_months: to the end of the month, the one in which it begins being the first.
+    """
 
     hours: int | None = None
     days: int | None = None
     service_days: int | None = None
     months: int | None = None
+    calendar_months: int | None = None
 
     def given(self) -> list[int]:
         """The spans that are written down: one, when the file is right."""
-        return [span for span in (self.hours, self.days, self.service_days, self.months) if span is not None]
+        spans = (self.hours, self.days, self.service_days, self.months, self.calendar_months)
+        return [span for span in spans if span is not None]
 
     def end_s(self, start_s: int, day_start: time, zone: ZoneInfo) -> int:
         """The end of the half-open validity [start_s, end), Unix seconds.
@@ -50,8 +57,11 @@ class Valid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return start_s + self.days * 86400
         if self.months is not None:
             return int(_months_later(datetime.fromtimestamp(start_s, zone), self.months).timestamp())
-        last = service_day(start_s, day_start, zone) + timedelta(days=(self.service_days or 1) - 1)
-        return day_bounds_s(last, day_start, zone)[1]
+        first = service_day(start_s, day_start, zone)
+        if self.calendar_months is not None:
+            begins = datetime.combine(first.replace(day=1), day_start, zone)
+            return int(_months_later(begins, self.calendar_months).timestamp())
+        return day_bounds_s(first + timedelta(days=(self.service_days or 1) - 1), day_start, zone)[1]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,10 +112,11 @@ class Media(Entry, frozen=True, forbid_unknown_fields=True):
 
 
 class Category(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """Riders who pay percent of a price that does not name them, rounded half up to round_minor."""
+    """Riders who pay percent of a price that does not name them, rounded to round_minor: half_up, down or up."""
 
     percent: int = 100
     round_minor: int = 1
+    rounding: Rounding = "half_up"
 
 
 class Hours(Entry, frozen=True, forbid_unknown_fields=True):
@@ -121,8 +132,32 @@ class Hours(Entry, frozen=True, forbid_unknown_fields=True):
     not_on: tuple[date, ...] = ()
 
 
+class ByDistance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the way adds to a fare: adds_minor for every_m metres beyond beyond_m.
+
+    Begun ones count whole unless whole = false; at_most_minor: the dearest that the ride becomes.
+    """
+
+    adds_minor: int
+    every_m: int = 1000
+    beyond_m: int = 0
+    whole: bool = True
+    at_most_minor: int | None = None
+
+
+class Distance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far it is between two stops or stations, both ways, for fares by distance: metres, and stops where known."""
+
+    ends: tuple[str, str]
+    metres: int
+    stops: int | None = None
+
+
 class Fare(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """The price of one ride; empty lists mean any. Of the fares of the highest priority the cheapest counts."""
+    """The price of one ride; empty lists mean any. Of the fares of the highest priority the cheapest counts.
+
+    below_m, below_minutes and stops_max are for rides whose length, time or stops are known: shorter, quicker, no more.
+    """
 
     price_minor: int
     networks: Ids = ()
@@ -132,6 +167,9 @@ class Fare(NamedEntry, frozen=True, forbid_unknown_fields=True):
     ends: Ids = ()
     within: Ids = ()
     below_m: int | None = None
+    below_minutes: int | None = None
+    stops_max: int | None = None
+    by_distance: ByDistance | None = None
     hours: str | None = None
     hours_at_exit: str | None = None
     priority: int = 0
@@ -142,19 +180,27 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """Changing within a half-open time; empty lists mean any group of fares and any medium.
 
     pays: "extra" (price_minor instead of the ride's fare), "difference" (up to the dearer fare), "discount" (the ride's
-    fare less price_minor) or "total" (the journey costs price_minor in all); a ride's own fare is paid where that is
-    cheaper. counted_from: "boarding" or "exit" of the journey's first ride, "last_boarding" or "last_exit" of the ride
-    before; counted_to: "boarding" or "exit". from_full_minutes 60 counts from the next full hour. Not joined: a way
-    back unless return_trips, a route ridden before unless same_route, a second ride on a network of once_on.
+    fare less price_minor), "percent" (of the ride's fare) or "total" (the journey costs price_minor in all); a ride's
+    own fare is paid where that is cheaper. counted_from: "boarding" or "exit" of the journey's first ride,
+    "last_boarding" or "last_exit" of the ride before; counted_to: "boarding" or "exit". from_full_minutes 60 counts
+    from the next full hour; until, instead of minutes, holds to that time of the clock. total_minutes: from the
+    journey's first boarding, whatever minutes counts from. hours: those in which the journey begins. changes_from: the
+    first change of a journey that it is for, changes_max: how many it makes. Not joined: a way back unless
+    return_trips, a route ridden before unless same_route, a second ride on a network of once_on.
     """
 
-    minutes: int
+    minutes: int | None = None
+    until: str | None = None
+    total_minutes: int | None = None
+    hours: str | None = None
     groups: Ids = ()
     to_groups: Ids | None = None
     media: Ids = ()
     categories: Ids = ()
     pays: str = "extra"
     price_minor: int = 0
+    percent: int | None = None
+    changes_from: int = 1
     changes_max: int = -1
     between_others: bool = True
     return_trips: bool = True
@@ -170,7 +216,7 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Without stops it begins where the first ended, or with anywhere = true wherever it likes; distances add up. Of one
     journey there are at most rides_max rides, begun within total_minutes of the first; none is on a route ridden before
-    unless same_route, or the second on a network of once_on.
+    unless same_route, or the second on a network of once_on. hours: those in which the first of the two ends.
     """
 
     networks: Ids = ()
@@ -182,21 +228,26 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total_minutes: int | None = None
     same_route: bool = True
     once_on: Ids = ()
+    hours: str | None = None
 
 
 class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """The most that rides of a scope cost in a period, or what rides cost after so many.
 
-    period: day, week, month, or rolling with rolling_days (service days) or rolling_hours (up to 24), which begins with
-    the first ride that is charged. A ride is in scope when it is on one of `networks` and within `within` (empty: any),
-    or on one of `anywhere`; and when it starts in `hours`. A cap of a day holds on service days of `weekdays` (empty:
-    all) and on those of also_on, but not on those of not_on.
+    period: day, week, month, or rolling with rolling_days (service days) or rolling_hours, which begins with the first
+    ride that is charged. Beyond amount_minor, or after after_rides, a ride costs then_percent; then_rides of them, then
+    the count begins anew. Of several percentages the least counts.
+
+    A ride is in scope when it is on one of `networks` and within `within` (empty: any), or on one of `anywhere`; and
+    when it starts in `hours`. A cap of a day holds on service days of `weekdays` (empty: all) and on those of also_on,
+    but not on those of not_on.
     """
 
     period: str
     amount_minor: int | None = None
     after_rides: int | None = None
     then_percent: int = 0
+    then_rides: int | None = None
     rolling_days: int | None = None
     rolling_hours: int | None = None
     networks: Ids = ()
@@ -210,6 +261,21 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     not_on: tuple[date, ...] = ()
 
 
+class Discount(NamedEntry, frozen=True, forbid_unknown_fields=True):
+    """Rides that cost percent of their fare, in hours, on networks, by media or categories; empty lists mean any.
+
+    A concession's price is lowered as well. Of several discounts the one that leaves the least counts.
+    """
+
+    percent: int
+    round_minor: int = 1
+    rounding: Rounding = "half_up"
+    hours: str | None = None
+    networks: Ids = ()
+    media: Ids = ()
+    categories: Ids = ()
+
+
 class Extension(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """What the rest of a ride costs whose other part a cap or a pass covers: the rest lies in these zones."""
 
@@ -220,12 +286,17 @@ class Extension(NamedEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """An amount on top of a ride to or from these stops or zones, outside caps and paid beside a pass by default."""
+    """An amount on top of a ride to or from these stops or zones, in these hours, with these media.
+
+    It stands outside caps and is paid beside a pass unless the file says otherwise.
+    """
 
     price_minor: int
     stops: Ids = ()
     zones: Ids = ()
     networks: Ids = ()
+    hours: str | None = None
+    media: Ids = ()
     on: str = "either"
     exempt: Ids = ()
     capped: bool = False
@@ -366,6 +437,8 @@ class TariffFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fare: tuple[Fare, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     join: tuple[Join, ...] = ()
+    distance: tuple[Distance, ...] = ()
+    discount: tuple[Discount, ...] = ()
     cap: tuple[Cap, ...] = ()
     extension: tuple[Extension, ...] = ()
     surcharge: tuple[Surcharge, ...] = ()

@@ -18,6 +18,7 @@ from ticketing.city_schema import (
     Cap,
     Category,
     Debit,
+    Distance,
     Exit,
     Extension,
     Group,
@@ -56,6 +57,7 @@ class CityTariff:
     extensions: tuple[Extension, ...] = ()
     surcharges: tuple[Surcharge, ...] = ()
     passes: Mapping[str, Pass] | None = None
+    distances: Mapping[tuple[str, str], Distance] = field(default_factory=dict)
     trips: Trips | None = None
     debits: tuple[Debit, ...] = ()
     group: Group = NO_GROUP
@@ -66,7 +68,22 @@ class CityTariff:
     def rider(self, category: str | None, media: str | None) -> Rider:
         """Who pays: a category that the file gives a percentage, or one that has prices of its own."""
         known = self.categories.get(category) if category is not None else None
-        return Rider(category, media, known.percent, known.round_minor) if known else Rider(category, media)
+        if known is None:
+            return Rider(category, media)
+        return Rider(category, media, known.percent, known.round_minor, known.rounding)
+
+    def distance_of(self, from_stop: str | None, to_stop: str | None) -> Distance | None:
+        """How far it is between two stops, or else between their stations, where the file says so."""
+        if not self.distances or from_stop is None or to_stop is None:
+            return None
+        table = self.tables[-1]
+        stations = table.station_of(from_stop) or from_stop, table.station_of(to_stop) or to_stop
+        return self.distances.get((from_stop, to_stop)) or self.distances.get(stations)
+
+    def discount_percent(self, discount: str) -> int | None:
+        """What is paid of a fare under a discount, by its id."""
+        found = [one.percent for table in self.tables for one in table.discounts if one.id == discount]
+        return found[0] if found else None
 
     def debit_of(self, media: str | None) -> Debit | None:
         """The rhythm in which a medium's charges are debited; None: each at once."""

@@ -11,6 +11,8 @@ from enum import IntEnum
 
 import msgspec
 
+from ticketing.city_schema import Rounding
+
 Words = frozenset[str]
 NONE: Words = frozenset()
 
@@ -25,9 +27,10 @@ class LimitFrom(IntEnum):
 
 
 class Pays(IntEnum):
-    """How a transfer is paid: the three ways of the standard (fare_transfer_type), and two of our own.
+    """How a transfer is paid: the three ways of the standard (fare_transfer_type), and three of our own.
 
-    DIFFERENCE pays up to the dearer fare, TOTAL up to what the product says that the whole journey costs.
+    DIFFERENCE pays up to the dearer fare, TOTAL up to what the product says that the whole journey costs, PERCENT so
+    much of the ride's own fare.
     """
 
     A_AB = 0
@@ -35,6 +38,7 @@ class Pays(IntEnum):
     AB = 2
     DIFFERENCE = 3
     TOTAL = 4
+    PERCENT = 5
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -56,6 +60,12 @@ class Leg(msgspec.Struct, frozen=True):
     direction_id: int | None = None
     vehicle: str | None = None
     distance_m: int | None = None
+    stops: int | None = None
+
+    @property
+    def lasts_s(self) -> float | None:
+        """How long the ride took; None where nobody tapped out."""
+        return self.end_s - self.start_s if len(self.taps) > 1 else None
 
     def within(self, areas: Words) -> bool:
         """Whether the ride begins, runs and ends inside these areas; an unknown beginning is outside."""
@@ -75,13 +85,19 @@ class Leg(msgspec.Struct, frozen=True):
 class Rider:
     """Who pays with what: a rider category and a fare medium (None: not known), and the category's percentage.
 
-    percent is what a rider of the category pays of a price that names no category; rounded to round_minor, half up.
+    percent is what a rider of the category pays of a price that names no category; rounded to round_minor, half up
+    unless rounding says down or up.
     """
 
     category: str | None = None
     media: str | None = None
     percent: int = 100
     round_minor: int = 1
+    rounding: Rounding = "half_up"
+
+    def part_of(self, minor: int) -> int:
+        """What the rider pays of a price for everybody."""
+        return percent_of(minor, self.percent, self.round_minor, self.rounding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +134,66 @@ class Timeframe:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """The part of a price that grows with the way: adds_minor for every_m metres beyond beyond_m.
+
+    whole: begun steps count whole; otherwise their part, rounded half up. at_most_minor is the dearest that the whole
+    ride becomes.
+    """
+
+    adds_minor: int
+    every_m: int = 1000
+    beyond_m: int = 0
+    whole: bool = True
+    at_most_minor: int | None = None
+
+    def price_minor(self, base_minor: int, way_m: int) -> int:
+        """What so many metres cost on top of a base price."""
+        beyond = max(0, way_m - self.beyond_m)
+        if self.whole:
+            grown = -(-beyond // self.every_m) * self.adds_minor
+        else:
+            grown = (2 * beyond * self.adds_minor + self.every_m) // (2 * self.every_m)
+        price = base_minor + grown
+        return price if self.at_most_minor is None else min(price, self.at_most_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """A part of the price of rides: percent of it is paid, in a timeframe, on networks, by media and categories.
+
+    Empty fields mean any; of several the one that leaves the least counts.
+    """
+
+    id: str
+    percent: int
+    round_minor: int = 1
+    rounding: Rounding = "half_up"
+    timeframe: str | None = None
+    networks: Words = NONE
+    media: Words = NONE
+    categories: Words = NONE
+
+    def holds(self, leg: Leg, rider: Rider, starts: Words, defaults: Words) -> bool:
+        """Whether it is for this rider's ride, which begins in these timeframes."""
+        return (
+            (self.timeframe is None or self.timeframe in starts)
+            and (not self.networks or leg.network in self.networks)
+            and (not self.media or rider.media in self.media)
+            and (
+                not self.categories
+                or rider.category in self.categories
+                or (rider.category is None and not self.categories.isdisjoint(defaults))
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LegRule:
     """Which product a leg needs. Empty fields mean what the tables say they mean (`Fares.empty_is_any`).
 
-    within and below_m are ours: all of the ride inside these areas, its length below so many metres.
+    within, below_m, below_s, stops_max and metered are ours: all of the ride inside these areas, below so many metres,
+    over in less than so many seconds, so many stops at most, and a price that grows with the way.
     """
 
     product: str
@@ -134,6 +206,19 @@ class LegRule:
     priority: int = 0
     within: Words = NONE
     below_m: int | None = None
+    below_s: int | None = None
+    stops_max: int | None = None
+    metered: Metered | None = None
+
+    def measures_match(self, leg: Leg) -> bool:
+        """Whether the ride is as short and as quick as the rule asks; what is not known is neither."""
+        if self.below_m is not None and (leg.distance_m is None or leg.distance_m >= self.below_m):
+            return False
+        if self.below_s is not None and (leg.lasts_s is None or leg.lasts_s >= self.below_s):
+            return False
+        if self.stops_max is not None and (leg.stops is None or leg.stops > self.stops_max):
+            return False
+        return self.metered is None or leg.distance_m is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +227,11 @@ class TransferRule:
 
     chained: the time and the count run from the first leg that the rule joined. count -1 is no limit.
     between_others: rides that the rule says nothing about may lie between (nonconsecutive_transfers_allowed).
-    same_route, once_on, round_up_s are ours: a route may be ridden again; networks that may be ridden once; the time
-    runs from the next full multiple of so many seconds.
     optional: the rider pays the ride's own fare where that is cheaper; a feed's rule must be processed.
+    The rest is ours. same_route: a route may be ridden again; once_on: networks that may be ridden once; round_up_s:
+    the time runs from the next full multiple of so many seconds; until_s: it ends at this time of the clock, seconds
+    since midnight; total_s: counted from the journey's beginning whatever limit_s counts from; count_from: the first
+    change of a journey that it is for; hours: those in which the journey began; percent: of the ride's own fare.
     """
 
     id: str
@@ -162,6 +249,11 @@ class TransferRule:
     once_on: Words = NONE
     round_up_s: int = 0
     optional: bool = False
+    until_s: int | None = None
+    total_s: int | None = None
+    count_from: int = 1
+    hours: str | None = None
+    percent: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +261,8 @@ class JoinRule:
     """Two consecutive legs that count as one (fare_leg_join_rules).
 
     within_s (half-open, None: no limit), anywhere (whatever the stops), and what a journey may be made of are ours:
-    at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once.
+    at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once; hours
+    that hold the end of the ride before.
     """
 
     from_network: str | None = None
@@ -182,13 +275,34 @@ class JoinRule:
     total_s: int | None = None
     same_route: bool = True
     once_on: Words = NONE
+    hours: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LegFare:
-    """A product that pays for a leg: what this rider pays, and what a rider without concession pays."""
+    """A product that pays for a leg: what this rider pays, and what a rider without concession pays.
+
+    discount_minor, below zero, is what a discount took off what this rider pays.
+    """
 
     group: str
     product: str
     minor: int
     full_minor: int
+    discount: str | None = None
+    discount_minor: int = 0
+
+
+def percent_of(minor: int, percent: int, round_minor: int = 1, rounding: Rounding = "half_up") -> int:
+    """A part of an amount as a whole multiple of round_minor."""
+    if percent == 100:
+        return minor
+    unit = 100 * round_minor
+    match rounding:
+        case "down":
+            steps = minor * percent // unit
+        case "up":
+            steps = -(-minor * percent // unit)
+        case _:
+            steps = (minor * percent * 2 + unit) // (2 * unit)
+    return steps * round_minor

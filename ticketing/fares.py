@@ -9,23 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from ticketing.city_schema import Name
 from ticketing.fare_rules import (
     NONE,
+    Discount,
     JoinRule,
     Leg,
     LegFare,
     LegRule,
     LimitFrom,
+    Metered,
     Price,
     Rider,
     Timeframe,
     TransferRule,
     Words,
+    percent_of,
 )
 
 _MEMO_MAX = 20_000
@@ -44,6 +47,7 @@ class Fares:
     leg_rules: tuple[LegRule, ...]
     transfer_rules: tuple[TransferRule, ...] = ()
     join_rules: tuple[JoinRule, ...] = ()
+    discounts: tuple[Discount, ...] = ()
     timeframes: Mapping[str, tuple[Timeframe, ...]] = field(default_factory=dict)
     names: Mapping[str, Name] = field(default_factory=dict)
     default_categories: Words = NONE
@@ -63,7 +67,7 @@ class Fares:
     @cached_property
     def transfer_s_max(self) -> float:
         """The longest time that a transfer may take, seconds; infinite where one has no limit."""
-        return max(((rule.limit_s or math.inf) + rule.round_up_s for rule in self.transfer_rules), default=0)
+        return max(((_longest_s(rule) or math.inf) + rule.round_up_s for rule in self.transfer_rules), default=0)
 
     @cached_property
     def reaches_back(self) -> bool:
@@ -92,10 +96,13 @@ class Fares:
             group for group, frames in self.timeframes.items() if any(frame.holds(local) for frame in frames)
         )
 
-    def price(self, product: str, rider: Rider) -> tuple[int, int] | None:
+    def price(
+        self, product: str, rider: Rider, metered: Metered | None = None, leg: Leg | None = None
+    ) -> tuple[int, int] | None:
         """What a product costs the rider, and without concession; None where it is not for his category or medium.
 
-        A rider of any category may pay what the default category pays; of what he may pay, the least counts.
+        A rider of any category may pay what the default category pays; of what he may pay, the least counts. metered
+        adds what the leg's length costs.
         """
         rows = [row for row in self.products.get(product, ()) if row.media is None or rider.media in (None, row.media)]
         if rider.media is not None and any(row.media for row in rows):
@@ -103,12 +110,16 @@ class Fares:
         defaults = self.default_categories or self._only_category
         ordinary = [row.minor for row in rows if row.category is None or row.category in defaults]
         own = [row.minor for row in rows if row.category is not None and row.category == rider.category]
+        if metered is not None and leg is not None:
+            ordinary, own = (
+                [metered.price_minor(minor, leg.distance_m or 0) for minor in one] for one in (ordinary, own)
+            )
         if not ordinary and not own:
             return None
         full = min(ordinary or own)
         if own:
             return min(own + ordinary), max(full, min(own))
-        return _percent(full, rider), full
+        return rider.part_of(full), full
 
     def leg_fares(self, leg: Leg, rider: Rider) -> tuple[LegFare, ...]:
         """The products that pay for a leg, cheapest first, one for each leg group; empty: its fare is unknown."""
@@ -117,7 +128,10 @@ class Fares:
             starts = ends = self.timeframes_at(leg.start_s, leg.from_stop)
             if leg.end_s != leg.start_s or leg.to_stop is not None:
                 ends = self.timeframes_at(leg.end_s, leg.to_stop)
-        key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, leg.distance_m, starts, ends, rider)
+        lasts_s = leg.lasts_s if self._spans_s else None
+        quick = tuple(lasts_s < span_s for span_s in self._spans_s) if lasts_s is not None else ()
+        measures = (leg.distance_m, leg.stops, quick)
+        key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, measures, starts, ends, rider)
         known = self._memo.get(key)
         if known is None:
             if len(self._memo) >= _MEMO_MAX:
@@ -140,7 +154,7 @@ class Fares:
             if (rule.from_timeframe is None or rule.from_timeframe in starts)
             and (rule.to_timeframe is None or rule.to_timeframe in ends)
             and (not rule.within or leg.within(rule.within))
-            and (rule.below_m is None or (leg.distance_m is not None and leg.distance_m < rule.below_m))
+            and rule.measures_match(leg)
             and self._places_match(rule, leg)
         ]
         if not self.empty_is_any:
@@ -149,15 +163,27 @@ class Fares:
         fares: dict[str, LegFare] = {}
         for priority in sorted({rule.priority for rule in matching}, reverse=True):
             for rule in matching:
-                price = self.price(rule.product, rider) if rule.priority == priority else None
+                price = self.price(rule.product, rider, rule.metered, leg) if rule.priority == priority else None
                 if price is None:
                     continue
+                fare = self._discounted(LegFare(rule.group, rule.product, *price), leg, rider, starts)
                 before = fares.get(rule.group)
-                if before is None or price[0] < before.minor:
-                    fares[rule.group] = LegFare(rule.group, rule.product, *price)
+                if before is None or fare.minor < before.minor:
+                    fares[rule.group] = fare
             if fares:  # what the rider's medium cannot pay is no match: the next priority is asked
                 break
         return tuple(sorted(fares.values(), key=lambda fare: (fare.minor, fare.group)))
+
+    def _discounted(self, fare: LegFare, leg: Leg, rider: Rider, starts: Words) -> LegFare:
+        """The fare less the discount that leaves the least of it."""
+        least = fare
+        for one in self.discounts:
+            if one.holds(leg, rider, starts, self.default_categories):
+                minor = percent_of(fare.minor, one.percent, one.round_minor, one.rounding)
+                if minor < least.minor:
+                    less = minor - fare.minor
+                    least = LegFare(fare.group, fare.product, minor, fare.full_minor, one.id, less)
+        return least
 
     def _places_match(self, rule: LegRule, leg: Leg) -> bool:
         network = frozenset((leg.network,)) if leg.network is not None else NONE
@@ -183,8 +209,14 @@ class Fares:
     @cached_property
     def _timed(self) -> Words | None:
         """The networks whose fares depend on the time; None: any may."""
-        timed = [rule for rule in self.leg_rules if rule.from_timeframe or rule.to_timeframe]
-        return NONE.union(*(rule.networks for rule in timed)) if all(rule.networks for rule in timed) else None
+        timed = [rule.networks for rule in self.leg_rules if rule.from_timeframe or rule.to_timeframe]
+        timed += [discount.networks for discount in self.discounts if discount.timeframe]
+        return NONE.union(*timed) if all(timed) else None
+
+    @cached_property
+    def _spans_s(self) -> tuple[int, ...]:
+        """The times in which a ride is quick enough for some rule, seconds."""
+        return tuple(sorted({rule.below_s for rule in self.leg_rules if rule.below_s is not None}))
 
     @cached_property
     def _named(self) -> tuple[Words, Words, Words]:
@@ -222,6 +254,8 @@ def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[flo
     """The half-open time of a transfer rule that begins with a leg, Unix seconds; without a limit it never ends."""
     from_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_ARRIVAL, LimitFrom.DEPARTURE_TO_DEPARTURE)
     since_s = first.start_s if from_departure else first.end_s
+    if rule.until_s is not None:
+        return since_s, _next_clock_s(since_s, rule.until_s, zone)
     if rule.limit_s is None:
         return since_s, math.inf
     counted_s = since_s
@@ -230,6 +264,18 @@ def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[flo
         local_s = since_s + (offset.total_seconds() if offset else 0)
         counted_s += -local_s % rule.round_up_s
     return since_s, counted_s + rule.limit_s
+
+
+def _next_clock_s(since_s: float, clock_s: int, zone: ZoneInfo) -> float:
+    """When the clock shows a time next, after an instant."""
+    local = datetime.fromtimestamp(since_s, zone)
+    at = local.replace(hour=clock_s // 3600, minute=clock_s % 3600 // 60, second=0, microsecond=0, fold=0)
+    return (at if at.timestamp() > since_s else at + timedelta(days=1)).timestamp()
+
+
+def _longest_s(rule: TransferRule) -> int | None:
+    """The longest time that the rule may give, but for rounding; a day may have 25 hours."""
+    return rule.limit_s if rule.until_s is None else 90_000
 
 
 def within_limit(rule: TransferRule, first: Leg, last: Leg, zone: ZoneInfo) -> bool:
@@ -245,13 +291,6 @@ def _is_or_any(named: Words, found: Words) -> bool:
 def _is_or_unnamed(named: Words, found: Words, named_anywhere: Words) -> bool:
     """Equal, or empty where no rule of the column names what was found."""
     return not named.isdisjoint(found) if named else found.isdisjoint(named_anywhere)
-
-
-def _percent(minor: int, rider: Rider) -> int:
-    if rider.percent == 100:
-        return minor
-    unit = 100 * rider.round_minor
-    return (minor * rider.percent * 2 + unit) // (2 * unit) * rider.round_minor
 
 
 def same_currency(tables: Sequence[Fares]) -> str:

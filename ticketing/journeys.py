@@ -22,6 +22,7 @@ class FareTap(msgspec.Struct, frozen=True):
 
     kind "board" is a reader that does not know: where riders tap out, it is an entry and an exit in turn. companions
     are the categories of those who ride along on the medium ("" for the default one). areas add to those of the stop.
+    distance_m and stops are the ride's, with its last tap, where the device or the back office knows them.
     """
 
     id: str
@@ -35,6 +36,7 @@ class FareTap(msgspec.Struct, frozen=True):
     vehicle: str | None = None
     companions: tuple[str, ...] = ()
     distance_m: int | None = None
+    stops: int | None = None
 
 
 class Ride(msgspec.Struct, frozen=True):
@@ -116,6 +118,9 @@ def _closed(entry: FareTap, exit_: FareTap, rule: Exit, tariff: CityTariff) -> R
 
 def _ride(entry: FareTap, last: FareTap, kind: RideKind, tariff: CityTariff) -> Ride:
     to_areas = NONE if entry is last else tariff.areas_of(last.stop_id).union(last.areas)
+    way = None if entry is last else tariff.distance_of(entry.stop_id, last.stop_id)
+    said_m = last.distance_m if last.distance_m is not None else entry.distance_m
+    said_stops = last.stops if last.stops is not None else entry.stops
     leg = Leg(
         taps=(entry.id,) if entry is last else (entry.id, last.id),
         start_s=entry.at_s,
@@ -128,7 +133,8 @@ def _ride(entry: FareTap, last: FareTap, kind: RideKind, tariff: CityTariff) -> 
         route_id=entry.route_id,
         direction_id=entry.direction_id,
         vehicle=entry.vehicle,
-        distance_m=last.distance_m if last.distance_m is not None else entry.distance_m,
+        distance_m=said_m if said_m is not None or way is None else way.metres,
+        stops=said_stops if said_stops is not None or way is None else way.stops,
     )
     return Ride(leg, kind, entry.companions)
 
@@ -159,7 +165,8 @@ def _merged(one: Leg, two: Leg) -> Leg:
         to_areas=two.to_areas,
         to_stop=two.to_stop,
         via_areas=one.via_areas | two.via_areas | _if_one(one.to_areas) | _if_one(two.from_areas),
-        distance_m=None if None in (one.distance_m, two.distance_m) else _sum(one, two),
+        distance_m=_sum(one.distance_m, two.distance_m),
+        stops=_sum(one.stops, two.stops),
     )
 
 
@@ -177,6 +184,8 @@ def _may_be_one(rule: JoinRule, parts: Sequence[Leg], two: Leg) -> bool:
 def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
     if rule.from_network is not None and (one.network, two.network) != (rule.from_network, rule.to_network):
         return False
+    if not tariff.hours_hold(rule.hours, one.end_s):
+        return False
     if rule.within_s is not None and not two.start_s < one.end_s + rule.within_s:
         return False
     left = {one.to_stop} | {table.station_of(one.to_stop) for table in tariff.tables}
@@ -193,5 +202,5 @@ def _if_one(areas: frozenset[str]) -> frozenset[str]:
     return areas if len(areas) == 1 else NONE
 
 
-def _sum(one: Leg, two: Leg) -> int:
-    return (one.distance_m or 0) + (two.distance_m or 0)
+def _sum(one: int | None, two: int | None) -> int | None:
+    return None if one is None or two is None else one + two

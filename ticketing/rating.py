@@ -22,7 +22,7 @@ from ticketing.fares import transfer_span_s
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
 from ticketing.rated import Account, Carried, DayRating, HeldPass, Line, Step, StepKind, after_day
 from ticketing.tariff import TRIPS
-from ticketing.transfers import Linked, carried_over, link
+from ticketing.transfers import Chain, Linked, carried_over
 
 
 @dataclass(slots=True)
@@ -150,13 +150,10 @@ def _fares_of(
     used: dict[str, int],
 ) -> tuple[list[_Fare], list[Linked]]:
     """One rider's rides with what each costs before caps, and the chain of rides that transfers see."""
-    chain = list(before) if number == 0 or tariff.group.transfers else []
-    first = len(chain)
     fares: list[_Fare] = []
-    of_chain: list[_Fare] = []
+    paying: list[_Fare] = []
     for ride in rides:
-        companion = ride.companions[number - 1] or None if number else None
-        rider = tariff.rider(companion if number else category, media)
+        rider = _rider(ride, number, tariff, media, category)
         fare = _Fare(ride)
         fares.append(fare)
         if ride.kind != "ride":
@@ -171,17 +168,41 @@ def _fares_of(
             fare.add(Step("extension", extension.price_minor, extension.id, number), extension.price_minor)
             fare.starts = True
         else:
-            one = link(ride.leg, chain if number == 0 or tariff.group.transfers else (), tariff.tables, rider)
-            chain.append(one)
-            of_chain.append(fare)
-            _explain(fare, one, chain, number, tariff, rider)
-    _give_back(of_chain, [one.adds_minor for one in chain[first:]], number)
-    for fare in of_chain:
+            paying.append(fare)
+    linked = _journeys(paying, number, before, tariff, media, category)
+    for fare in paying:
         _take_ride(fare, tariff, passes, used)
     for fare in fares:
         if fare.ride.kind == "ride":
-            _surcharge(fare, number, tariff, category if number == 0 else fare.ride.companions[number - 1])
-    return fares, chain
+            _surcharge(fare, tariff, _rider(fare.ride, number, tariff, media, category), number)
+    return fares, linked
+
+
+def _rider(ride: Ride, number: int, tariff: CityTariff, media: str | None, category: str | None) -> Rider:
+    """Who rides: the holder of the medium, or the companion of a number."""
+    return tariff.rider(ride.companions[number - 1] or None if number else category, media)
+
+
+def _journeys(
+    fares: Sequence[_Fare],
+    number: int,
+    before: Sequence[Linked],
+    tariff: CityTariff,
+    media: str | None,
+    category: str | None,
+) -> list[Linked]:
+    """Price the rides that no pass covers, joined into journeys after those before; the chain with both."""
+    joins = number == 0 or tariff.group.transfers
+    chain = Chain(list(before) if joins else [])
+    riders = [_rider(fare.ride, number, tariff, media, category) for fare in fares]
+    for fare, rider in zip(fares, riders, strict=True):
+        chain.add(fare.ride.leg, tariff.tables, rider, apart=not joins)
+    linked = chain.linked
+    first = len(linked) - len(fares)
+    for fare, one, rider in zip(fares, linked[first:], riders, strict=True):
+        _explain(fare, one, linked, number, tariff, rider)
+    _give_back(fares, chain.charges, number)
+    return linked
 
 
 def _odd(fare: _Fare, number: int, tariff: CityTariff, rider: Rider) -> None:
@@ -189,7 +210,7 @@ def _odd(fare: _Fare, number: int, tariff: CityTariff, rider: Rider) -> None:
     rule = tariff.exits.get(fare.ride.leg.network or "")
     match fare.ride.kind:
         case "no_exit" | "no_entry":
-            price = (rule.missing_minor * rider.percent + 50) // 100 if rule else 0
+            price = rider.part_of(rule.missing_minor) if rule else 0
             step = Step(fare.ride.kind, price, rider=number, number=rule.max_minutes if rule else None)
             fare.starts = bool(rule and rule.missing_capped)
             fare.add(step, price, capped=fare.starts)
@@ -204,13 +225,16 @@ def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tar
         fare.add(Step("unknown_fare", rider=number))
         return
     fare.add(Step("fare", one.full_minor, one.product, number), one.full_minor)
-    if one.fare_minor != one.full_minor:
-        less = one.fare_minor - one.full_minor
+    if one.fare_minor - one.discount_minor != one.full_minor:
+        less = one.fare_minor - one.discount_minor - one.full_minor
         percent = rider.percent if rider.percent != 100 else None
         fare.add(Step("concession", less, rider.category or "", number, percent=percent), less)
+    if one.discount is not None:
+        percent = tariff.discount_percent(one.discount)
+        fare.add(Step("discount", one.discount_minor, one.discount, number, percent=percent), one.discount_minor)
     fare.starts = one.rule is None
     if one.rule is not None:
-        since = chain[one.anchor].leg
+        since = chain[one.since].leg
         rule = tariff.rules_by_id[one.rule]
         since_s, end_s = transfer_span_s(rule, since, tariff.zone)
         until_s = end_s if rule.limit_s is not None else None
@@ -222,11 +246,13 @@ def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tar
 
 
 def _give_back(fares: Sequence[_Fare], adds: Sequence[int], number: int) -> None:
-    """A transfer that makes a journey cheaper than its beginning lowers what the beginning is charged.
+    """What the rides are charged where that is not what each of them asks in the cheapest way of all.
 
-    With running totals T, ride k is charged for min(T[k], T[k+1], ...): never negative, and the sum is the last T.
+    Another way was cheaper until a later ride: it is charged as it was then, the later one the rest. A transfer that
+    makes a journey cheaper than its beginning lowers what the beginning is charged: with running totals T, ride k is
+    charged for min(T[k], T[k+1], ...), so never negative, and the sum is the last T.
     """
-    if all(add >= 0 for add in adds):
+    if all(fare.minor == add >= 0 for fare, add in zip(fares, adds, strict=True)):
         return
     totals = []
     running = 0
@@ -240,7 +266,8 @@ def _give_back(fares: Sequence[_Fare], adds: Sequence[int], number: int) -> None
         charge = max(0, total - charged)
         charged += charge
         if charge != fare.minor:
-            fare.add(Step("later_transfer", charge - fare.minor, rider=number), charge - fare.minor)
+            kind: StepKind = "later_transfer" if charge < fare.minor else "regrouped"
+            fare.add(Step(kind, charge - fare.minor, rider=number), charge - fare.minor)
 
 
 def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used: dict[str, int]) -> None:
@@ -254,16 +281,20 @@ def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used
     fare.add(Step(kind, -fare.minor, held.product, number=left, held=held.id), -fare.minor)
 
 
-def _surcharge(fare: _Fare, number: int, tariff: CityTariff, category: str | None) -> None:
+def _surcharge(fare: _Fare, tariff: CityTariff, rider: Rider, number: int) -> None:
     for extra in tariff.surcharges:
-        if not _applies(extra, fare.ride, category) or (fare.covered is not None and extra.covered_by_pass):
+        if fare.covered is not None and extra.covered_by_pass:
+            continue
+        if not _applies(extra, fare.ride, rider) or not tariff.hours_hold(extra.hours, fare.ride.leg.start_s):
             continue
         step = Step("surcharge", extra.price_minor, extra.id, number)
         fare.add(step, extra.price_minor, capped=extra.capped)
 
 
-def _applies(extra: Surcharge, ride: Ride, category: str | None) -> bool:
-    if (extra.networks and ride.leg.network not in extra.networks) or (category and category in extra.exempt):
+def _applies(extra: Surcharge, ride: Ride, rider: Rider) -> bool:
+    if (extra.networks and ride.leg.network not in extra.networks) or (rider.category in extra.exempt):
+        return False
+    if extra.media and rider.media not in extra.media:
         return False
     leg, places = ride.leg, (frozenset(extra.stops), frozenset(extra.zones))
     boards = leg.from_stop in places[0] or not leg.from_areas.isdisjoint(places[1])
@@ -299,10 +330,11 @@ def _explain_cap(fare: _Fare, result: Capped, number: int) -> None:
         fare.add(Step("combination", less, cap.id, number, limit_minor=cap.amount_minor, other=other), less)
         return
     for effect in result.effects:
-        rides = effect.cap.after_rides is not None
+        cap = effect.cap
+        rides = cap.after_rides is not None
         step = Step(
-            "after_rides" if rides else "cap", effect.change_minor, effect.cap.id, number,
-            limit_minor=effect.cap.amount_minor, spent_minor=effect.spent_minor,
-            number=effect.rides if rides else None, percent=effect.cap.then_percent if rides else None,
+            "after_rides" if rides else "cap", effect.change_minor, cap.id, number,
+            limit_minor=cap.amount_minor, spent_minor=effect.spent_minor,
+            number=effect.rides if rides else None, percent=cap.then_percent if rides or cap.then_percent else None,
         )  # fmt: skip
         fare.add(step, effect.change_minor)

@@ -30,12 +30,15 @@ _TEXT: dict[Language, dict[str, str]] = {
         "transfer": "Пересадка «{name}»: перша поїздка о {since}, діє до {until}",
         "transfer_open": "Пересадка «{name}»: перша поїздка о {since}",
         "transfer_more": "Доплата за пересадку «{name}»: перша поїздка о {since}",
+        "discount": "Знижка «{name}»: сплачуєте {percent} %",
+        "regrouped": "Частина ціни попередніх поїздок: разом так дешевше",
         "later_transfer": "Знижка: поїздка стала частиною дешевшої подорожі",
         "pass": "Проїзний «{name}»",
         "pass_counted": "Проїзний «{name}»: лишилося поїздок: {number}",
         "trip": "Поїздка, куплена наперед: лишилося {number}",
         "extension": "Доплата «{name}» за частину поїздки, якої проїзний не охоплює",
         "cap": "Межа «{name}»: не більше {limit}, перед цією поїздкою сплачено {spent}",
+        "cap_part": "Межа «{name}»: понад {limit} сплачуєте {percent} %, перед цією поїздкою сплачено {spent}",
         "after_rides": "«{name}»: після {number} платних поїздок сплачуєте {percent} %",
         "combination": "Вигідніше разом: межа «{name}» ({limit})",
         "combination_with": "Вигідніше разом: межа «{name}» ({limit}) і доплата «{other}»",
@@ -67,12 +70,15 @@ _TEXT: dict[Language, dict[str, str]] = {
         "transfer": "Transfer “{name}”: the first ride was at {since}, it lasts until {until}",
         "transfer_open": "Transfer “{name}”: the first ride was at {since}",
         "transfer_more": "Extra for the transfer “{name}”: the first ride was at {since}",
+        "discount": "Discount “{name}”: you pay {percent}%",
+        "regrouped": "A part of the price of the rides before: cheaper together this way",
         "later_transfer": "Reduction: the ride became part of a cheaper journey",
         "pass": "Pass “{name}”",
         "pass_counted": "Pass “{name}”: rides left: {number}",
         "trip": "A trip bought ahead: {number} left",
         "extension": "Extension “{name}” for the part of the ride beyond the pass",
         "cap": "Cap “{name}”: no more than {limit}, {spent} had been paid before this ride",
+        "cap_part": "Cap “{name}”: beyond {limit} you pay {percent}%, {spent} had been paid before this ride",
         "after_rides": "“{name}”: after {number} paid rides you pay {percent}%",
         "combination": "Cheaper together: cap “{name}” ({limit})",
         "combination_with": "Cheaper together: cap “{name}” ({limit}) and extension “{other}”",
@@ -192,6 +198,8 @@ def _which(step: Step) -> str:
             return "concession_own"
         case "transfer" if step.until_s is None:
             return "transfer_open"
+        case "cap" if step.percent:
+            return "cap_part"
         case "pass" if step.number is not None:
             return "pass_counted"
         case "combination" if step.other is not None:

@@ -246,7 +246,9 @@ def _check_product(product: Product, networks: Mapping[str, Network], where: str
         raise TariffError(f"{where}: id has 1 to 32 letters, digits, _ or -")
     spans = product.valid.given()
     if len(spans) != 1 or not 0 < spans[0] <= 3660:
-        raise TariffError(f"{where}: valid names exactly one of hours, days, service_days, months, from 1 to 3660")
+        raise TariffError(
+            f"{where}: valid names exactly one of hours, days, service_days, months, calendar_months, from 1 to 3660"
+        )
     if not 0 <= product.price_minor <= MINOR_MAX:
         raise TariffError(f"{where}: price_minor is an amount of minor units, not {product.price_minor}")
     if product.rides is not None and not 1 <= product.rides <= 1000:

@@ -51,13 +51,14 @@ def flat_minor(tariff: CityTariff) -> int | None:
     depend on the day where they hold for parts of the city or of the day only.
     """
     media = media_of(tariff, "card")
-    if tariff.exits or tariff.extensions or any(not cap.media or media in cap.media for cap in tariff.caps):
+    capped = any(not cap.media or media in cap.media for cap in tariff.caps)
+    if capped or tariff.exits or tariff.extensions or tariff.surcharges:
         return None
     if any(one.within or one.hours for one in (tariff.passes or {}).values()):
         return None
     if any(category.percent != 100 for category in tariff.categories.values()):
         return None
-    if tariff.surcharges or any(_changes_matter(table, media) for table in tariff.tables):
+    if any(_changes_matter(table, media) or _prices_vary(table, media) for table in tariff.tables):
         return None
     return _one_price(tariff, media)
 
@@ -66,6 +67,12 @@ def _changes_matter(table: Fares, media: str | None) -> bool:
     rider = Rider(None, media)
     free = any(rule.product is None or table.price(rule.product, rider) is not None for rule in table.transfer_rules)
     return bool(free or table.join_rules)
+
+
+def _prices_vary(table: Fares, media: str | None) -> bool:
+    """Whether a price grows with the way, or is lowered at times."""
+    lowered = any(not one.media or media in one.media for one in table.discounts)
+    return lowered or any(rule.metered for rule in table.leg_rules)
 
 
 def _one_price(tariff: CityTariff, media: str | None) -> int | None:
@@ -89,8 +96,9 @@ def _rows(rule: LegRule, table: Fares, media: str | None) -> list[int]:
 
 def _holds_any_ride(rule: LegRule, table: Fares) -> bool:
     narrow = rule.networks or rule.from_areas or rule.to_areas or rule.within
-    timed = rule.from_timeframe or rule.to_timeframe or rule.below_m is not None
-    return not narrow and not timed and (table.empty_is_any or not _names_places(table))
+    timed = rule.from_timeframe or rule.to_timeframe
+    measured = any(limit is not None for limit in (rule.below_m, rule.below_s, rule.stops_max))
+    return not narrow and not timed and not measured and (table.empty_is_any or not _names_places(table))
 
 
 def _names_places(table: Fares) -> bool:

@@ -1,23 +1,32 @@
-"""Rides joined into journeys by transfer rules: what each ride adds to what the journey costs."""
+"""Rides joined into journeys by transfer rules: what each ride adds to what the journey costs.
+
+Each ride takes the cheapest change that the rules allow, as a reader at the door would. Where a whole journey has a
+price ("total": tickets by time), a change that costs something is weighed against beginning anew: after every ride the
+cheapest of these ways is what all rides so far cost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from ticketing.fare_rules import Leg, LegFare, Pays, Rider, TransferRule
+from ticketing.fare_rules import Leg, LegFare, Pays, Rider, TransferRule, percent_of
 from ticketing.fares import Fares, within_limit
 
 LOOK_BACK_MAX = 64
 """Rides that a transfer may reach back over; more than one person makes within the longest window."""
+WAYS_MAX = 8
+"""Ways of making journeys that are weighed at once."""
 
 
 class Linked(msgspec.Struct, frozen=True):
     """A ride in its journey. fare_minor is its own price, adds_minor what it adds to the journey's.
 
-    rule is the transfer that joined it (None: it begins a journey), anchor the place of the first ride that the rule
-    counts from (its own place, where it begins one; -1 where that is forgotten). product is "" where no fare is known.
+    rule is the transfer that joined it (None: it begins a journey), anchor the place of the journey's first ride, for a
+    feed's rule of the first that it joined (its own place, where it begins one; -1 where that is forgotten), since the
+    place of the ride from which the rule's time runs. product is "" where no fare is known.
     """
 
     leg: Leg
@@ -29,6 +38,70 @@ class Linked(msgspec.Struct, frozen=True):
     anchor: int
     rule: str | None = None
     transfer_product: str | None = None
+    since: int = -1
+    discount: str | None = None
+    discount_minor: int = 0
+
+
+class _Next(NamedTuple):
+    """A ride that looks for its place after others."""
+
+    leg: Leg
+    before: Sequence[Linked]
+    tables: Sequence[Fares]
+    rider: Rider
+
+    def linked(self, option: LegFare, adds_minor: int, anchor: int) -> Linked:
+        """The ride at a price, in the journey that begins at a place."""
+        return Linked(
+            self.leg, option.group, option.product, option.minor, option.full_minor, adds_minor, anchor,
+            discount=option.discount, discount_minor=option.discount_minor,
+        )  # fmt: skip
+
+
+_Way = tuple[int, list[Linked]]
+
+
+class Chain:
+    """One rider's rides joined into journeys the cheapest way, ride by ride, after some that were joined before.
+
+    charges are what each ride added to the cheapest way as it stood then.
+    """
+
+    def __init__(self, before: Sequence[Linked]) -> None:
+        self.charges: list[int] = []
+        self._ways: list[_Way] = [(0, list(before))]
+
+    @property
+    def linked(self) -> list[Linked]:
+        """All the rides as the cheapest way of all joins them."""
+        return self._ways[0][1]
+
+    def add(self, leg: Leg, tables: Sequence[Fares], rider: Rider, *, apart: bool = False) -> None:
+        """One more ride; apart: it may join none before it."""
+        before_minor = self._ways[0][0]
+        grown: list[_Way] = []
+        for total, linked in self._ways:
+            choices = _choices(_Next(leg, linked, tables, rider)) if not apart else [link(leg, (), tables, rider)]
+            grown += [(total + one.adds_minor, [*linked, one]) for one in choices]
+        self._ways = _worth_weighing(grown) if len(grown) > 1 else grown
+        self.charges.append(self._ways[0][0] - before_minor)
+
+
+def _choices(ride: _Next) -> list[Linked]:
+    """The cheapest change first; beginning anew beside it where that is the rider's choice: see the module."""
+    best, alone, weighed = _best(ride)
+    return [best, alone] if weighed and best.adds_minor > 0 else [best]
+
+
+def _worth_weighing(ways: list[_Way]) -> list[_Way]:
+    """The cheapest way for each journey that is open last, the cheapest of all first; what comes may join that one."""
+    kept: dict[tuple[int, int], _Way] = {}
+    for total, linked in sorted(ways, key=lambda way: way[0]):
+        anchor = linked[-1].anchor
+        paid = sum(one.adds_minor for one in linked if one.anchor == anchor)
+        kept.setdefault((anchor, paid), (total, linked))
+    return list(kept.values())[:WAYS_MAX]
 
 
 def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rider) -> Linked:
@@ -36,11 +109,18 @@ def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rid
 
     A feed's rule that joins two consecutive rides is followed even where it costs more; a file's is optional.
     """
+    return _best(_Next(leg, before, tables, rider))[0]
+
+
+def _best(ride: _Next) -> tuple[Linked, Linked, bool]:
+    """The cheapest place of a ride, what it costs on its own, and whether the first has a price for the journey."""
+    leg, before, tables, rider = ride
     options = next((found for table in tables if (found := table.leg_fares(leg, rider))), ())
     if not options:
-        return Linked(leg, "", "", 0, 0, 0, len(before))
+        unknown = Linked(leg, "", "", 0, 0, 0, len(before))
+        return unknown, unknown, False
     followed: list[tuple[int, Linked]] = []
-    offered: list[Linked] = []
+    offered: list[tuple[Linked, bool]] = []
     last = len(before) - 1
     reach = LOOK_BACK_MAX if any(table.reaches_back for table in tables) else 1
     longest_s = max(table.transfer_s_max for table in tables)
@@ -51,45 +131,36 @@ def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rid
         for option in options:
             for table in tables:
                 for rule in table.transfers(earlier.group, option.group):
-                    linked = _transfer(rule, place, leg, option, before, table, rider, place == last)
+                    linked = _transfer(rule, place, option, table, ride)
                     if linked is None:
                         continue
                     if place == last and not rule.optional:
                         followed.append((rule.count if rule.count > 0 else LOOK_BACK_MAX + 1, linked))
                     else:
-                        offered.append(linked)
-        if offered and not followed and offered[-1].adds_minor == 0:
+                        offered.append((linked, rule.pays is Pays.TOTAL))
+        if offered and not followed and offered[-1][0].adds_minor == 0:
             break  # nothing is cheaper than nothing
-    own = options[0]
-    alone = Linked(leg, own.group, own.product, own.minor, own.full_minor, own.minor, len(before))
+    alone = ride.linked(options[0], options[0].minor, len(before))
     # Of several counts the least that still allows the change is the rule's (transfer_count).
     base = min(followed, key=lambda pair: (pair[0], pair[1].adds_minor))[1] if followed else alone
-    return min((base, *offered), key=lambda linked: linked.adds_minor)
+    best, weighed = min(((base, False), *offered), key=lambda pair: pair[0].adds_minor)
+    return best, base, weighed
 
 
-def _transfer(
-    rule: TransferRule,
-    place: int,
-    leg: Leg,
-    option: LegFare,
-    before: Sequence[Linked],
-    table: Fares,
-    rider: Rider,
-    consecutive: bool,
-) -> Linked | None:
+def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, ride: _Next) -> Linked | None:
+    leg, before, tables, rider = ride
     earlier = before[place]
+    consecutive = place == len(before) - 1
     if not earlier.group or not option.group or not (consecutive or rule.between_others):
         return None
-    # A city's own rules count from the journey's first ride, whichever of them joined the rides between.
-    same_journey = earlier.rule is not None if rule.optional else earlier.rule == rule.id
-    anchor = earlier.anchor if rule.chained and same_journey else place
-    if anchor < 0 or not within_limit(rule, before[anchor].leg, leg, table.zone):
+    anchor, since = _journey(rule, place, before)
+    if anchor < 0 or not within_limit(rule, before[since].leg, leg, table.zone):
         return None
-    if rule.count > 0 and rule.chained:
-        used = sum(1 for linked in before[anchor:] if linked.rule == rule.id and linked.anchor == anchor)
-        if used >= rule.count:
-            return None
-    if not _may_join(rule, leg, anchor, before):
+    first = before[anchor].leg
+    journey = [one for one in before[anchor:] if one.anchor == anchor]
+    if not _began_well(rule, first, leg, tables) or not _count_allows(rule, journey):
+        return None
+    if not _may_join(rule, leg, first, journey):
         return None
     extra = 0
     if rule.product is not None:
@@ -97,10 +168,37 @@ def _transfer(
         if price is None:
             return None
         extra = price[0]
-    adds = _adds(rule, extra, option, earlier, [one for one in before[anchor:] if one.anchor == anchor])
-    return Linked(
-        leg, option.group, option.product, option.minor, option.full_minor, adds, anchor, rule.id, rule.product
-    )
+    linked = ride.linked(option, _adds(rule, extra, option, earlier, journey), anchor)
+    return msgspec.structs.replace(linked, rule=rule.id, transfer_product=rule.product, since=since)
+
+
+def _journey(rule: TransferRule, place: int, before: Sequence[Linked]) -> tuple[int, int]:
+    """Where the journey of an earlier ride began, and the ride from which the rule's time runs.
+
+    A city's own rules know a journey by its first ride, whichever of them joined the rides between.
+    """
+    earlier = before[place]
+    if rule.optional:
+        anchor = earlier.anchor if earlier.rule is not None else place
+        if anchor < 0 and not rule.chained:
+            anchor = place  # how it began is forgotten, but not when the last ride was
+        return anchor, anchor if rule.chained else place
+    anchor = earlier.anchor if rule.chained and earlier.rule == rule.id else place
+    return anchor, anchor
+
+
+def _began_well(rule: TransferRule, first: Leg, leg: Leg, tables: Sequence[Fares]) -> bool:
+    """Whether a journey began in the rule's hours, and not too long ago for all of it."""
+    if rule.total_s is not None and leg.start_s >= first.start_s + rule.total_s:
+        return False
+    return rule.hours is None or any(rule.hours in table.timeframes_at(first.start_s, None) for table in tables)
+
+
+def _count_allows(rule: TransferRule, journey: Sequence[Linked]) -> bool:
+    """Whether the rule is for the journey's next change: it counts those that it made itself."""
+    if rule.count_from > 1 and len(journey) < rule.count_from:
+        return False
+    return rule.count <= 0 or sum(one.rule == rule.id for one in journey) < rule.count
 
 
 def _adds(rule: TransferRule, extra: int, option: LegFare, earlier: Linked, journey: Sequence[Linked]) -> int:
@@ -116,20 +214,19 @@ def _adds(rule: TransferRule, extra: int, option: LegFare, earlier: Linked, jour
             adds = max(0, option.minor - sum(one.adds_minor for one in journey)) + extra
         case Pays.TOTAL:
             adds = max(0, extra - sum(one.adds_minor for one in journey))
+        case Pays.PERCENT:
+            adds = extra + percent_of(option.minor, rule.percent)
     return max(0, adds) if rule.optional else adds
 
 
-def _may_join(rule: TransferRule, leg: Leg, anchor: int, before: Sequence[Linked]) -> bool:
+def _may_join(rule: TransferRule, leg: Leg, first: Leg, journey: Sequence[Linked]) -> bool:
     """Whether what was ridden in this journey allows the ride: no way back, no route or network twice."""
     if rule.return_trips and rule.same_route and not rule.once_on:
         return True
-    first = before[anchor].leg
     if not rule.return_trips and leg.from_stop is not None and leg.from_stop == first.from_stop:
         return False
-    for linked in before[anchor:]:
+    for linked in journey:
         ridden = linked.leg
-        if linked.anchor != anchor:
-            continue
         if leg.network == ridden.network and leg.network in rule.once_on:
             return False
         if leg.route_id is not None and leg.route_id == ridden.route_id:
