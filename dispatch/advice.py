@@ -9,7 +9,7 @@ automatically.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -17,6 +17,7 @@ import msgspec
 
 from dispatch.fleet import Fleet
 from dispatch.holding import LAWS, Limits, held_s
+from dispatch.holding_plan import joint
 from dispatch.network import Network
 from dispatch.situations import Case, Visit
 
@@ -30,11 +31,25 @@ UNSEEN_S = 10.0  # predictions move: one that is a second too far away is not wi
 OPEN_MAX = 2000
 
 
+class JointEffect(msgspec.Struct, frozen=True):
+    """What is expected of a hold together with those that the line's plan has for the vehicles behind. Seconds.
+
+    excess_wait_s: of riders who come to stops of the line's vehicles in sight, without any hold, and with the plan.
+    riders_wait_saved_s: of all who will come to the stops ahead on this run together, on all those vehicles.
+    """
+
+    vehicles: int  # that are in sight, this one included
+    held: int  # of those behind
+    excess_wait_s: float
+    excess_wait_after_s: float
+    riders_wait_saved_s: float
+
+
 class Effect(msgspec.Struct, frozen=True):
     """What is expected of a hold: headways to the vehicle ahead and behind, and riders' time. Seconds; null: unknown.
 
-    riders_wait_saved_s: of all who will come to the stops ahead on this run together, against no hold at all.
-    riders_held_s: of all on board together.
+    riders_wait_saved_s: of all who will come to the stops ahead on this run together, against no hold at all, if the
+    other vehicles go on as they are; `joint` if those behind are held as well. riders_held_s: of all on board together.
     """
 
     headway_s: float
@@ -43,6 +58,7 @@ class Effect(msgspec.Struct, frozen=True):
     behind_after_s: float | None
     riders_wait_saved_s: float | None
     riders_held_s: float
+    joint: JointEffect | None = None
 
 
 class Advice(msgspec.Struct):
@@ -86,8 +102,36 @@ def hold_of(case: Case, law: str, limits: Limits) -> float:
     return held_s(min(LAWS[law](case.situation, case.gains), room_s), limits, terminal=case.is_terminal)
 
 
+def joint_of(case: Case, hold_s: float) -> JointEffect | None:
+    """What a hold is expected to do together with those behind; None where nobody is known to come.
+
+    Raises:
+        RuntimeError: scipy gives up on the plan.
+    """
+    line = case.situation.line
+    if line is None or case.behind_s is None:
+        return None
+    found = joint(line, hold_s)
+    scheduled_s = case.situation.scheduled_headway_s / 2
+    return JointEffect(
+        found.vehicles,
+        found.held,
+        round(found.wait_s - scheduled_s, 1),
+        round(found.wait_after_s - scheduled_s, 1),
+        round(found.saved_s * case.halts_ahead),
+    )
+
+
+def helps(case: Case, hold_s: float) -> bool:
+    """Whether riders at stops wait less for a hold than without it, those behind being held as is best either way."""
+    line = case.situation.line
+    if line is None or case.behind_s is None:
+        return True  # what is not known may help
+    return joint(line, hold_s).saved_s > joint(line, 0.0).saved_s
+
+
 def effect_of(case: Case, hold_s: float) -> Effect:
-    """What a hold is expected to do, if the other vehicles go on as they are."""
+    """What a hold is expected to do: if the other vehicles go on as they are, and if those behind are held in turn."""
     ahead_s, behind_s = case.ahead_s, case.behind_s
     after_s = ahead_s + hold_s
     behind_after_s = None if behind_s is None else max(0.0, behind_s - hold_s)
@@ -102,10 +146,11 @@ def effect_of(case: Case, hold_s: float) -> Effect:
         None if behind_after_s is None else round(behind_after_s),
         saved_s,
         round(case.on_board * hold_s),
+        joint_of(case, hold_s),
     )
 
 
-def reason_of(case: Case, names: Callable[[int], str]) -> dict[str, str]:
+def reason_of(case: Case, effect: Effect, names: Callable[[int], str]) -> dict[str, str]:
     """Why a hold is asked for, in two languages; `names` gives a vehicle's id."""
     at, leader = case.situation, names(case.leader)
     ahead_s, planned_s = max(0, round(case.ahead_s)), round(at.scheduled_headway_s)
@@ -120,6 +165,17 @@ def reason_of(case: Case, names: Callable[[int], str]) -> dict[str, str]:
     else:
         uk += f"; наступна, {names(case.follower)}, за {max(0, round(case.behind_s))} с"
         en += f"; the next one, {names(case.follower)}, follows in {max(0, round(case.behind_s))} s"
+    together = effect.joint
+    if together is not None:
+        before_s, after_s = round(together.excess_wait_s), round(together.excess_wait_after_s)
+        if together.held:
+            uk += f"; якщо потім затримати й тих, хто позаду ({together.held}),"
+            en += f"; with those behind held in turn ({together.held}),"
+        else:
+            uk += ";"
+            en += ";"
+        uk += f" зайве очікування на лінії зміниться з {before_s} на {after_s} с"
+        en += f" excess wait on the line goes from {before_s} to {after_s} s"
     return {"uk": uk + ".", "en": en + "."}
 
 
@@ -191,6 +247,9 @@ class AdviceDesk:
         """Make, follow or withdraw the advice of a case; the advice if it is new."""
         try:
             hold_s = hold_of(case, law, self.limits)
+            if hold_s and not helps(case, hold_s):
+                self.note_refused({case.visit: "no_gain"}, now_s)
+                hold_s = 0.0
         except RuntimeError:  # a plan that scipy gives up on
             self.note_refused({case.visit: "law_failed"}, now_s)
             return None
@@ -209,7 +268,8 @@ class AdviceDesk:
         elif abs(hold_s - advice.hold_s) >= CHANGE_S_MIN or law != advice.law:
             known.case = case
             advice.law, advice.hold_s = law, hold_s
-            advice.reason, advice.effect = reason_of(case, names), effect_of(case, hold_s)
+            advice.effect = effect_of(case, hold_s)
+            advice.reason = reason_of(case, advice.effect, names)
             self.version += 1
         if abs(advice.expires_at - case.situation.ready_s) >= CHANGE_S_MIN:
             advice.expires_at = round(case.situation.ready_s, 1)
@@ -266,6 +326,12 @@ class AdviceDesk:
         waiting = sorted((one.advice for one in self.open.values()), key=lambda advice: advice.expires_at)
         return [*waiting, *reversed(self._closed)]
 
+    def resume(self, closed: Iterable[Advice], decided: Iterable[tuple[Visit, float]]) -> None:
+        """Know what was decided before a restart; what was open is advised again by the next tick."""
+        self._closed.extend(closed)
+        self.decided.update(decided)
+        self.version += 1
+
     def clear(self, now_s: float) -> None:
         """Withdraw everything: what vehicles and stops are called by here holds no more."""
         for visit in list(self.open):
@@ -280,6 +346,7 @@ class AdviceDesk:
         stop = int(network.pattern_stop[case.row])
         operator_id, _, vehicle_id = case.key.partition("/")
         ready_s = case.situation.ready_s
+        effect = effect_of(case, hold_s)
         return Advice(
             id=self.new_id(),
             route_id=network.route_id[int(network.pattern_route[pattern])],
@@ -296,8 +363,8 @@ class AdviceDesk:
             made_at=now_s,
             expires_at=round(ready_s, 1),
             state="open",
-            reason=reason_of(case, names),
-            effect=effect_of(case, hold_s),
+            reason=reason_of(case, effect, names),
+            effect=effect,
         )
 
 

@@ -8,20 +8,17 @@ Sources: Daganzo, "A headway-based approach to eliminate bus bunching" (2009): f
 strategies for schedule reliability" (2011): simple. Bartholdi and Eisenstein, "A self-coordinating bus route to resist
 bus bunching" (2012). Cats and others, "Impacts of holding control strategies on transit performance" (2011): even.
 Berrebi, Watkins and Laval, "A real-time bus dispatching policy to minimize passenger wait" (2015): prediction.
-`optimal` is ours: see `plan`.
+`optimal` is ours: see `dispatch.holding_plan`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from dispatch.holding_plan import Floats, Line, plan
 
-Floats = NDArray[np.float64]
 # The linear laws are arithmetic alone: they take one vehicle's figures or a whole row's.
 Seconds = TypeVar("Seconds", float, Floats)
 
@@ -50,25 +47,6 @@ class Limits:
     stop_s_max: float = 90.0  # riders on board put up with 60 to 120 s
     terminal_s_max: float = 600.0
     step_s: float = 10.0  # rounded to it; 0: not rounded
-
-
-class Line(NamedTuple):
-    """The vehicles of a line in order, the one that is ready first, then those behind it; what `plan` looks at.
-
-    gap_s[j] is the driving time, without any hold, from vehicle j to the one ahead of it, j - 1; for the first it is
-    the last one's, round the loop, or of the vehicle that is ahead of all where the line is not `closed`.
-    on_board[j] are the riders whom a hold of j delays. riders_per_s come to one stop; control stops are `spacing` stops
-    apart. From one stop to the next a gap grows by `beta` times what it exceeds the gap ahead by.
-    `compliance` is the share of holds that drivers carry out.
-    """
-
-    gap_s: Sequence[float]
-    on_board: Sequence[float]
-    riders_per_s: float
-    spacing: int
-    beta: float
-    closed: bool = True
-    compliance: float = 1.0
 
 
 class Situation(NamedTuple):
@@ -157,58 +135,6 @@ def prediction(at: Situation, _gains: Gains) -> float:
 def optimal(at: Situation, _gains: Gains) -> float:
     """The hold of this vehicle in the `plan` that costs the riders of the whole line the least time."""
     return 0.0 if at.line is None else float(plan(at.line)[0])
-
-
-def plan(line: Line) -> Floats:
-    """The holds of all vehicles of a line, seconds, that together cost its riders the least time.
-
-    With g the gaps as they will be, u the holds that are expected and c the share of drivers who obey, it minimises
-
-        W / 2 (sum (g_j + u_j - u_(j-1))^2  +  (1 - c) / c  sum' u_j^2)  +  sum n_j u_j,   u_j >= 0
-
-    The first sum is the waiting of those who come to stops: riders_per_s h^2 / 2 for a headway h at one stop, and W
-    counts HORIZON_STOPS of them, for an uneven gap stays until somebody is held. The second is what obedience by chance
-    adds to it: whoever is asked for u / c and obeys with probability c changes the two gaps around him by u on the
-    mean, each with a variance of u^2 (1 - c) / c, and half of it where he is asked twice, as most are before a gap is
-    even; sum' leaves out the first vehicle, for its hold matters only if it is carried out. So the others are reckoned
-    with for less, and the first does more of its part by itself. The last sum is the delay of those on board. With
-    riders who ride r stops, neighbouring gaps may thus differ by r / HORIZON_STOPS of the headway before a hold is
-    worth it. No target headway is in it: the line runs as fast as regularity allows.
-    g is the gaps a quarter of a control spacing from now, or up to half of it where drivers disobey: until others are
-    held, dwell goes on to widen the wide ones (g' = g + beta (g_j - g_(j-1)) at each stop).
-
-    Only the first hold is carried out, within its limits; what is left of it, and all others, are planned anew at the
-    next control stop. So the caps of single holds are no bounds here: a vehicle may be held again and again in a round.
-    Postponing cannot pay, for on-board delay costs the same later and the gap has grown, so one stage is enough.
-    """
-    from scipy.optimize import nnls  # takes 0.2 s to import, and most lines run without it
-
-    weight = max(line.riders_per_s * HORIZON_STOPS / 2, 1e-9)
-    obey = min(max(line.compliance, OBEY_MIN), 1.0)
-    ahead = int(line.spacing * min(1 / obey - 0.75, 0.5))
-    rows, growth = _matrices(len(line.gap_s), line.beta, ahead, line.closed, obey)
-    gaps_s = growth @ np.asarray(line.gap_s)
-    aims = np.concatenate([-gaps_s, np.asarray(line.on_board) / (-2 * weight * FAINT), np.zeros(len(line.gap_s))])
-    held: Floats = nnls(rows, aims, maxiter=30 * rows.shape[1])[0]
-    return held
-
-
-HORIZON_STOPS = 70.0  # 60 to 100 do about as well; fewer leave lines of many riders to bunch
-# A linear cost n u / W becomes a least-squares row as the faint square (FAINT u + n / (2 W FAINT))^2.
-FAINT = 0.05
-OBEY_MIN = 0.05  # of drivers who obey less often nothing is expected anyway
-
-
-@lru_cache(maxsize=256)
-def _matrices(vehicles: int, beta: float, stops: int, closed: bool, obey: float) -> tuple[Floats, Floats]:
-    """Rows of the least-squares problem, and how gaps grow over that many stops."""
-    differences = np.eye(vehicles) - np.eye(vehicles, k=-1)
-    if closed:
-        differences[0, -1] -= 1
-    chance = ((1 - obey) / obey) ** 0.5 * np.eye(vehicles)
-    chance[0, 0] = 0.0
-    rows = np.vstack([differences, FAINT * np.eye(vehicles), chance])
-    return rows, np.linalg.matrix_power(np.eye(vehicles) + beta * differences, stops)
 
 
 Law = Callable[[Situation, Gains], float]

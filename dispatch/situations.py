@@ -23,7 +23,8 @@ from dispatch.arrivals import Predictions
 from dispatch.claims import Timetable
 from dispatch.control_stops import ControlStops
 from dispatch.fleet import Fleet
-from dispatch.holding import Gains, Line, Situation
+from dispatch.holding import Gains, Situation
+from dispatch.holding_plan import Line
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.passages import Passages
 from dispatch.snapshot import LAYOVER, ON_TRIP, FleetView

@@ -12,7 +12,8 @@ from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from dispatch.holding import LAWS, LOOKS_BEHIND, LOOKS_ROUND, Limits, Line, Situation, held_s
+from dispatch.holding import LAWS, LOOKS_BEHIND, LOOKS_ROUND, Limits, Situation, held_s
+from dispatch.holding_plan import Line
 from simulators.line_draws import Draws
 from simulators.line_timetable import Timetable
 

@@ -98,6 +98,11 @@ def test_the_follower_of_a_bunched_pair_is_to_be_held(line, law) -> None:
     assert advice.effect.behind_s == pytest.approx(300, abs=20)
     assert advice.effect.riders_wait_saved_s is not None
     assert advice.effect.riders_wait_saved_s > 0
+    together = advice.effect.joint
+    assert together is not None
+    assert together.vehicles == 2
+    assert together.excess_wait_after_s < together.excess_wait_s
+    assert f"from {round(together.excess_wait_s)} to {round(together.excess_wait_after_s)} s" in advice.reason["en"]
     assert advice.expires_at == pytest.approx(line.now_s + 30, abs=15)
     assert "vehicle 0" in advice.reason["en"]
     assert "машини 0" in advice.reason["uk"]

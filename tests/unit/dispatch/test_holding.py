@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.holding import LAWS, Gains, Limits, Line, Situation, held_s, plan
+from dispatch.holding import LAWS, Gains, Limits, Situation, held_s
+from dispatch.holding_plan import Line, joint, plan
 
 H_S = 360.0
 GAINS = Gains(alpha_forward=0.2, alpha_two_way=1 / 3, alpha_self=0.1, beta=0.05, f0=0.5, kappa=0.7)
@@ -186,3 +187,33 @@ def test_a_plan_is_always_finite_and_never_negative(gap_s: list[float], on_board
     held = plan(line(gap_s, on_board, beta=beta))
     assert np.isfinite(held).all()
     assert (held >= 0.0).all()
+
+
+def test_a_hold_of_the_plan_saves_what_the_plan_says() -> None:
+    seen = line([200.0, 520.0, 360.0, 360.0], closed=False)
+    found = joint(seen, float(plan(seen)[0]))
+    squares_s2 = sum(gap_s**2 for gap_s in seen.gap_s)
+    assert found.wait_s == pytest.approx(squares_s2 / (2 * sum(seen.gap_s)))
+    assert found.wait_after_s < found.wait_s
+    assert found.saved_s > 0
+    assert found.vehicles == 4
+
+
+def test_who_is_held_before_a_vehicle_that_follows_closely_needs_it_to_be_held_as_well() -> None:
+    # 60 s behind its leader, its follower 60 s behind it, and then nobody for long: both have to wait.
+    seen = line([60.0, 60.0, 700.0], closed=False)
+    alone_s2 = (60 + 90) ** 2 + 0.0 + 700**2
+    assert alone_s2 > sum(gap_s**2 for gap_s in seen.gap_s)  # by itself the hold makes riders wait for longer
+    found = joint(seen, 90.0)
+    assert found.held == 1
+    assert found.saved_s > 0
+
+
+def test_holding_who_has_a_wide_gap_ahead_helps_nobody() -> None:
+    assert joint(line([700.0, 300.0, 300.0], closed=False), 90.0).saved_s < 0
+    assert joint(line([300.0], closed=False), 60.0).saved_s < 0
+
+
+@given(st.lists(st.floats(0.0, 2000.0), min_size=1, max_size=8), st.floats(0.0, 600.0), st.floats(0.0, 1.0))
+def test_what_is_expected_of_a_hold_is_always_a_number(gap_s: list[float], hold_s: float, compliance: float) -> None:
+    assert np.isfinite(joint(line(gap_s)._replace(compliance=compliance), hold_s)).all()

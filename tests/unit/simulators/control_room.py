@@ -14,7 +14,8 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from dispatch.holding import LAWS, Gains, Limits, Line, Situation, held_s
+from dispatch.holding import LAWS, Gains, Limits, Situation, held_s
+from dispatch.holding_plan import Line
 from dispatch.network import Network
 from simulators.duties import plan_duties
 from simulators.onboard import obey
