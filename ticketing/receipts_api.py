@@ -237,6 +237,8 @@ class ReceiptsApi:
             raise Problem(404, "No such account", f"no card {uid.hex()} is enrolled here")
         await self._rate(account)
         async with self._books.reading() as connection:
+            if uid is None and not await connection.fetchval(query("rating.bank_account_exists"), account):
+                raise Problem(404, "No such account", f"no {account} has ever been used here")
             row = await connection.fetchrow(query("rating.day"), account, day)
             if row is None:
                 rating = await self._as_charged(connection, account, day, card["category"] if card else None)

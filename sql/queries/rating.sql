@@ -196,6 +196,10 @@ WHERE t.verdict = 'accepted' ORDER BY t.taken_at, t.id LIMIT 1000;
 -- Whether a card is enrolled here, and what is in its purse and owed.
 SELECT balance_minor, debt_minor, category FROM card WHERE uid = $1;
 
+-- name: bank_account_exists
+-- Whether there is a bank card's account of this name, bank:<id>, or a day of it.
+SELECT EXISTS (SELECT FROM bank_account WHERE id = substr($1, 6)) OR EXISTS (SELECT FROM day_rating WHERE account = $1);
+
 -- name: set_category
 -- The category of a card's holder; nothing when there is no such card.
 UPDATE card SET category = $2 WHERE uid = $1 RETURNING uid;

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from sql import query
+from tests.integration.rated_city import rated_city, shipped
+from tests.integration.test_rating import receipts
 from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
 from ticketing.api import Sale, TopUp
 from ticketing.city_schema import Refund, TopUps
@@ -193,3 +195,13 @@ async def test_a_machine_sells_no_concession_as_a_code_and_a_cashier_does(city):
             assert refused.value.status == status
     rule(city, products=products, default_category="student")
     assert (await city.api.sell(body=Sale("student"), subject="x", role="vendor", idempotency_key=None)).token
+
+
+async def test_nothing_is_told_of_a_bank_account_that_there_is_not(database):
+    async with rated_city(database, shipped("kyiv")) as kyiv:
+        for account in ("bank:nobody", f"bank:{'a' * 32}", "bank:1' OR '1"):
+            with pytest.raises(Problem) as refused:
+                await receipts(kyiv).day(account, "today")
+            assert refused.value.status in (404, 422)
+        await kyiv.pool.execute("INSERT INTO bank_account (id, token, made_at) VALUES ($1, 'abc', now())", "ab" * 16)
+        assert (await receipts(kyiv).day(f"bank:{'ab' * 16}", "today")).taps == []
