@@ -14,6 +14,7 @@ from aiohttp import web
 
 from deploy.auth import NOBODY, BearerGate, Principal, demand
 from deploy.binding import Operation, Parameter, convert
+from deploy.free_text import cleaner
 from deploy.limits import TokenBuckets, retry_after
 from deploy.problems import FieldError, Problem, field_problem, plain
 from deploy.sessions import NEW_COOKIE, Sessions, write_cookie
@@ -184,6 +185,7 @@ def _check_integers(value: Any, field: str) -> None:
 
 def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]], Awaitable[None]]:
     decode = msgspec.json.Decoder(operation.body).decode
+    clean = cleaner(operation.body)
 
     async def read(request: web.Request, arguments: dict[str, Any]) -> None:
         if not request.body_exists:
@@ -208,6 +210,8 @@ def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]]
             arguments["body"] = body = decode(raw)
             if _LONG_NUMBER.search(raw):
                 _check_integers(msgspec.to_builtins(body), "body")
+            if clean is not None:
+                arguments["body"] = clean(body)
         except msgspec.ValidationError as error:
             raise field_problem("body", error) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -14,7 +14,7 @@ from dispatch.controller import HOLD_S_MAX, HOLD_S_MIN
 from dispatch.errors import Problem
 from dispatch.history_read import HistoryAwayError, HistoryReader
 from dispatch.instructions import Instruction
-from dispatch.schemas import TEXT_CHARS_MAX
+from dispatch.schemas import FreeText
 
 DECISIONS_S_MAX = 31 * 86_400.0
 DECISIONS_MAX = 1000
@@ -79,7 +79,7 @@ class ApplyRequest(msgspec.Struct, frozen=True):
 class DeclineRequest(msgspec.Struct, frozen=True):
     """Why an advice is not followed."""
 
-    reason: Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)] | None = None
+    reason: FreeText | None = None
 
 
 class ControlRequest(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARS_MAX)]
 Ids = Annotated[list[Id], msgspec.Meta(max_length=SELECTED_MAX)]
-Value = Annotated[str, msgspec.Meta(max_length=VALUE_CHARS_MAX)]
+Value = Annotated[str, msgspec.Meta(max_length=VALUE_CHARS_MAX, extra={"free_text": True})]
 
 
 class Text(msgspec.Struct, frozen=True):

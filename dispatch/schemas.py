@@ -10,6 +10,8 @@ from dispatch.line_measures import LineMeasure
 from dispatch.snapshot import Vehicle
 
 TEXT_CHARS_MAX = 500
+FreeText = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX, extra={"free_text": True})]
+"""What a person writes; the door masks what could be a card's number in it."""
 
 
 class RouteDirection(msgspec.Struct, frozen=True):
@@ -153,7 +155,7 @@ class InstructionRequest(msgspec.Struct, frozen=True):
     kind: Literal["hold", "message"]
     operator_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
     until_ts: float | None = None
-    text: Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)] | None = None
+    text: FreeText | None = None
 
 
 class ShelveRequest(msgspec.Struct, frozen=True):
@@ -165,7 +167,7 @@ class ShelveRequest(msgspec.Struct, frozen=True):
 class CloseRequest(msgspec.Struct, frozen=True):
     """Why an alert is closed by hand."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
+    reason: Annotated[FreeText, msgspec.Meta(min_length=1)]
 
 
 class AssignRequest(msgspec.Struct, frozen=True):
@@ -181,7 +183,7 @@ class CancelRequest(msgspec.Struct, frozen=True):
 
     start_date: Annotated[str, msgspec.Meta(pattern="^[0-9]{8}$")] | None = None
     start_time: Annotated[str, msgspec.Meta(pattern="^[0-9]{2}:[0-9]{2}:[0-9]{2}$")] | None = None
-    reason: Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)] | None = None
+    reason: FreeText | None = None
 
 
 class Instruction(msgspec.Struct, frozen=True):

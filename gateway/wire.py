@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gateway.refusal import Reason, Refusal, refuse
+from gateway.refusal import Reason, Refusal, mask_text, refuse
 
 POSITION_BYTES_MAX: Final = 8 * 1024
 EVENT_BYTES_MAX: Final = 16 * 1024
@@ -261,6 +261,8 @@ def decode_vehicle_event(payload: bytes, vehicle_key: str, received_s: float) ->
     if isinstance(body, Refusal):
         return body
     fields = msgspec.structs.asdict(body)
+    if fields["text"] is not None:
+        fields["text"] = mask_text(fields["text"])
     return VehicleEvent(vehicle_key, fields.pop("ts"), received_s, **fields)
 
 

@@ -272,3 +272,9 @@ def test_the_occupancies_are_those_of_gtfs_realtime() -> None:
     from google.transit import gtfs_realtime_pb2
 
     assert set(gtfs_realtime_pb2.VehiclePosition.OccupancyStatus.keys()) == wire.OCCUPANCIES
+
+
+def test_what_a_driver_writes_holds_no_card_number():
+    payload = b'{"ts": 1, "event": "alarm", "text": "lost card 4111 1111 1111 1111, call 0671234567"}'
+    event = wire.decode_vehicle_event(payload, "kpt/1", 2.0)
+    assert event.text == "lost card **** **** **** ****, call 0671234567"
