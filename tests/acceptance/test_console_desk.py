@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
@@ -194,7 +195,7 @@ def test_the_past_is_played_and_left_again(page, city):
     open_line(page, city)
     page.keyboard.press("p")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("200 vehicles, 4,200 positions")
+    expect(dialog).to_contain_text("200 vehicles, 4,200 positions, 2 alerts, 1 decisions")
     dialog.locator("select[name=speed]").select_option("60")
     dialog.get_by_role("button", name="Play", exact=True).click()
     bar = page.locator(".past")
@@ -206,12 +207,13 @@ def test_the_past_is_played_and_left_again(page, city):
     before = float(position.input_value())
     until(page, lambda: float(position.input_value()) >= before + 120)
     expect(page.locator(".control")).to_have_count(0)
-    expect(page.locator("#alerts .tag--now")).to_be_visible()  # alarms of now are not missed
+    expect(bar.locator(".past__meanwhile")).to_contain_text("Now:")  # alarms of now are not missed
     page.keyboard.press("p")
     expect(bar).to_have_attribute("data-state", "paused")
     expect(page.locator("#lines")).to_have_attribute("data-stale", "false")
     position.fill(str(int(before) + 1800))
-    expect(bar).to_have_attribute("data-state", "playing")
+    expect(page.locator("#alerts [data-alert=past-1]")).to_be_visible()
+    expect(bar).to_have_attribute("data-state", "paused")
     assert float(position.input_value()) >= before + 1790
     page.locator(".rung").first.click()
     expect(page.locator(".card")).to_contain_text("not in the past")
@@ -220,6 +222,94 @@ def test_the_past_is_played_and_left_again(page, city):
     expect(page.locator("#ladder")).not_to_have_attribute("data-past", "true")
     expect(page.locator(".control")).to_be_visible()
     expect(page.locator(".connection")).to_contain_text("Live")
+
+
+def play_an_hour(page, city):
+    """The last hour, standing at an instant of its first minutes; returns the bar and when the hour begins."""
+    open_line(page, city)
+    page.keyboard.press("p")
+    page.get_by_role("dialog").get_by_role("button", name="Play", exact=True).click()
+    bar = page.locator(".past")
+    expect(bar).to_have_attribute("data-state", "playing")
+    expect(bar.locator(".past__mark")).to_have_count(2)
+    page.keyboard.press("p")
+    expect(bar).to_have_attribute("data-state", "paused")
+    return bar, float(bar.get_by_label("Time on show").get_attribute("min"))
+
+
+def test_the_past_shows_the_alerts_and_decisions_of_then(page, city):
+    bar, from_s = play_an_hour(page, city)
+    expect(page.locator("#alerts")).to_contain_text("No alert was open")
+    position = bar.get_by_label("Time on show")
+    page.keyboard.press("Shift+Period")  # to the first alert
+    expect(page.locator("#alerts [data-alert]")).to_have_count(1)
+    assert float(position.input_value()) == from_s + 300
+    page.keyboard.press(".")
+    until(page, lambda: float(position.input_value()) == from_s + 310)
+    expect(page.locator("#alerts")).to_contain_text("0:10 ago")
+    bar.get_by_role("button", name="Next alert").click()
+    until(page, lambda: float(position.input_value()) == from_s + 1500)
+    expect(bar.get_by_role("button", name="Next alert")).to_be_disabled()
+    page.locator("#alerts .desk__other").click()
+    done = page.locator("#advice [data-decision]")
+    expect(done).to_contain_text("Hold 50 s")
+    expect(done).to_contain_text("desk2")
+    expect(done.locator(".steps")).to_have_attribute("data-step", "done")
+    page.keyboard.press("Shift+Comma")
+    until(page, lambda: float(position.input_value()) == from_s + 300)
+    expect(page.locator("#advice [data-decision]")).to_have_count(0)
+
+
+def test_in_the_past_there_is_no_button_that_acts_on_now(page, city):
+    play_an_hour(page, city)
+    page.keyboard.press("Shift+Period")
+    expect(page.locator("#alerts [data-alert]")).to_have_count(1)
+    page.locator(".rung").first.click()
+    expect(page.locator(".card")).to_contain_text("not in the past")
+    acting = (
+        "#alerts .alert__act button, #advice .advice__act button, .control, .card form, .card input, .alerts__notices"
+    )
+    expect(page.locator(acting)).to_have_count(0)
+    before = {key: one["state"] for key, one in city.city.alerts.items()}
+    page.keyboard.press("a")
+    page.keyboard.press("y")
+    page.keyboard.press("n")
+    assert {key: one["state"] for key, one in city.city.alerts.items()} == before
+
+
+def test_an_hour_whose_positions_are_no_longer_kept_says_so(page, city):
+    page.get_by_role("button", name="Playback").click()
+    dialog = page.get_by_role("dialog")
+    gone = dt.datetime.fromtimestamp(city.city.now_s - 3 * 86_400, dt.UTC)
+    dialog.locator("input[name=day]").fill(f"{gone:%Y-%m-%d}")
+    expect(dialog).to_contain_text("no longer kept")
+    expect(dialog).to_contain_text("2 alerts")
+    dialog.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator(".past__state")).to_contain_text("No positions kept")
+
+
+def test_an_alert_is_replayed_from_a_minute_before_it(page, city):
+    item = page.locator('.alert[data-state="open"]').first
+    opened_at = city.city.alerts[item.get_attribute("data-alert")]["opened_at"]
+    item.get_by_role("button", name="Put aside or close").click()
+    item.get_by_role("button", name="Replay").click()
+    position = page.locator(".past").get_by_label("Time on show")
+    assert abs(float(position.get_attribute("min")) - (opened_at - 300)) <= 1
+    assert float(position.input_value()) >= opened_at - 61
+
+
+def test_the_stringline_shows_how_vehicles_came_together(page, city):
+    open_line(page, city)
+    page.keyboard.press("s")
+    charts = page.locator("#ladder svg.strings")
+    expect(charts).to_have_count(2)
+    expect(charts.first.locator(".strings__run")).to_have_count(2)
+    assert charts.first.locator(".strings__loud--bunched").get_attribute("d").startswith("M")
+    assert charts.first.locator(".strings__planned").get_attribute("d").count("M") == 2
+    charts.first.locator(".strings__hit").first.dispatch_event("click")
+    expect(page.locator(".card")).to_be_visible()
+    page.locator(".views").get_by_role("button", name="Ladder").click()
+    expect(page.locator(".rung").first).to_be_visible()
 
 
 def test_an_hour_of_which_nothing_is_stored_is_not_played(page):

@@ -5,6 +5,7 @@ import { useMessages } from './i18n'
 import { Advice, countOpen } from './panels/advice'
 import { Alerts } from './panels/alerts'
 import { Dialogs, Notice } from './panels/dialogs'
+import { Done } from './panels/done'
 import { DegradedBanner, Header } from './panels/header'
 import { Ladder } from './panels/ladder'
 import { Lines } from './panels/lines'
@@ -17,12 +18,13 @@ const TABS: Tab[] = ['lines', 'map', 'ladder', 'alerts']
 
 function Tabs({ open, advice }: { open: number; advice: number | null }) {
   const text = useMessages()
+  const past = useStore((state) => state.past !== null)
   const tab = useStore((state) => state.tab)
   return (
     <nav class="tabs">
       {(advice === null ? TABS : [...TABS, 'advice' as const]).map((name) => (
         <button key={name} type="button" class="tabs__tab" aria-current={tab === name ? 'page' : undefined} onClick={() => setState({ tab: name })}>
-          {text.tabs[name]}
+          {name === 'advice' && past ? text.desk.past.doneTab : text.tabs[name]}
           {name === 'alerts' && open > 0 && <span class="pill">{open}</span>}
           {name === 'advice' && advice !== null && advice > 0 && <span class="pill pill--advice">{advice}</span>}
         </button>
@@ -37,8 +39,9 @@ export function App() {
   const language = useStore((state) => state.language)
   const name = useStore((state) => state.instance?.name)
   const open = useStore((state) => state.alerts?.alerts.filter((alert) => alert.state === 'open').length ?? 0)
-  const advice = useStore((state) => (state.advice ? countOpen(state.advice.advice) : null))
+  const advice = useStore((state) => (state.past ? state.past.decisions.length : state.advice ? countOpen(state.advice.advice) : null))
   const past = useStore((state) => state.past !== null)
+  const openThen = useStore((state) => state.past?.alerts.filter((alert) => alert.state === 'open').length ?? 0)
   useEffect(() => {
     document.title = pageTitle(open)
   }, [open, language, name])
@@ -55,12 +58,12 @@ export function App() {
       <main class="main">
         <Lines />
         <MapPanel />
-        <Advice />
+        {past ? <Done /> : <Advice />}
         <Alerts />
         <Ladder />
         <VehicleCard />
       </main>
-      <Tabs open={open} advice={advice} />
+      <Tabs open={past ? openThen : open} advice={advice} />
       <Notice />
       <Dialogs />
     </div>

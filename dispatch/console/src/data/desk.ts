@@ -111,7 +111,7 @@ export async function loadDecisions(routeId: string, nowS: number): Promise<Deci
   return decisions.sort((a, b) => b.at - a.at).slice(0, DECISIONS_SHOWN)
 }
 
-const TOLD_S = 180 // how long a finished instruction is still shown at its vehicle
+export const TOLD_S = 180 // how long a finished instruction is still shown at its vehicle
 
 /** The newest instruction of a vehicle that is under way or has just ended. */
 export function currentInstruction(instructions: Instruction[], operatorId: string, vehicleId: string, nowS: number): Instruction | null {

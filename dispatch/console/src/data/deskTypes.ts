@@ -105,6 +105,7 @@ export interface Decision {
   route_id: string | null
   direction_id: number | null
   vehicle_id: string | null
+  operator_id?: string | null
   kind: string
   state: string
   by: string | null
@@ -158,5 +159,19 @@ export interface PlaybackSpan {
   vehicles: number
   first_at: number | null
   last_at: number | null
+  alerts: number
+  decisions: number
+  /** Positions of times before are kept no longer. */
+  fixes_from: number
   speed_max: number
+}
+
+/** An alert of the span that is played, to jump to. */
+export interface PastMark {
+  id: string
+  kind: string
+  at: number
+  until: number | null
+  route_id: string | null
+  vehicle_id: string
 }

@@ -1,8 +1,8 @@
 // The page's state in one place: plain values, replaced and never changed, and a hook that redraws what used them.
 import { useEffect, useReducer, useRef } from 'preact/hooks'
 import { deriveFleet, type Fleet } from './derive'
-import type { AdviceMessage, ControlMessage, InstructionsMessage, PassengerNotice } from './deskTypes'
-import type { Activity, AlertsMessage, HeadwaysMessage, Instance, Line, MapData, Route, Session, VehiclesMessage } from './types'
+import type { AdviceMessage, ControlMessage, Decision, InstructionsMessage, PassengerNotice, PastMark } from './deskTypes'
+import type { Activity, Alert, AlertsMessage, HeadwaysMessage, Instance, Line, MapData, Route, Session, VehiclesMessage } from './types'
 
 export type Connection = 'connecting' | 'live' | 'polling' | 'offline' | 'paused'
 export type Feed = 'vehicles' | 'headways' | 'alerts' | 'line' | 'activity' | 'advice' | 'instructions' | 'control'
@@ -26,6 +26,13 @@ export interface Past {
   at: number
   speed: number
   state: 'loading' | 'playing' | 'paused' | 'over' | 'failed'
+  /** As they were at that instant. */
+  alerts: Alert[]
+  decisions: Decision[]
+  /** The alerts of the whole span. */
+  marks: PastMark[]
+  /** Positions of this time are kept no longer; the rest still is. */
+  positionsGone: boolean
 }
 
 export interface State {
@@ -58,6 +65,8 @@ export interface State {
   tab: Tab
   /** Which of the two shares the place below the map where there is none for both. */
   desk: 'alerts' | 'advice'
+  /** What is drawn of a line: where its vehicles are now, or how they came there. */
+  lineView: 'ladder' | 'stringline'
   search: string
   language: Language
   theme: Theme
@@ -90,6 +99,7 @@ const initial: State = {
   dialog: null,
   tab: 'map',
   desk: 'alerts',
+  lineView: 'ladder',
   search: '',
   language: 'en',
   theme: 'light',

@@ -166,6 +166,14 @@ export const en = {
     decide: 'Apply the advice or acknowledge the alert in focus; decline it or more',
     seconds: 'More or fewer seconds',
     playback: 'Play the past; pause, slower, faster',
+    steps: 'In the past: 10 s back or on, alert before or after',
+    view: 'Ladder or stringline',
+  },
+  strings: {
+    view: 'View of the line',
+    views: { ladder: 'Ladder', stringline: 'Stringline' },
+    hints: { ladder: 'Where the vehicles are', stringline: 'The last hour as time and distance, with the timetable behind' },
+    label: (headsign: string, runs: number) => `Time and distance to ${headsign}: ${many(runs, 'trip', 'trips')} in the last hour, the timetable behind`,
   },
   desk,
 }

@@ -26,10 +26,11 @@ export const countOpen = (advice: Piece[] | undefined): number => advice?.filter
 export function OtherDesk({ to, count }: { to: 'alerts' | 'advice'; count: number }) {
   const text = useMessages()
   const there = useStore((state) => state.advice !== null)
+  const past = useStore((state) => state.past !== null)
   if (!there) return null
   return (
     <button type="button" class="desk__other" onClick={() => setState({ desk: to })}>
-      {to === 'advice' ? text.desk.advice.title : text.alerts}
+      {to === 'alerts' ? text.alerts : past ? text.desk.past.done : text.desk.advice.title}
       {count > 0 && <span class={to === 'advice' ? 'pill pill--advice' : 'pill'}>{count}</span>}
     </button>
   )
@@ -41,7 +42,6 @@ export function Advice() {
   const message = useStore((state) => state.advice)
   const openAlerts = useStore((state) => state.alerts?.alerts.filter((alert) => alert.state === 'open').length ?? 0)
   const allOff = useStore((state) => state.control?.lines.every((line) => line.mode === 'off') ?? false)
-  const inThePast = useStore((state) => state.past !== null)
   const { items, handlers } = useHeld(byUrgency(message?.advice ?? []))
   if (!message) return null
   const open = countOpen(message.advice)
@@ -51,7 +51,6 @@ export function Advice() {
         <h2>{text.desk.advice.title}</h2>
         {open > 0 && <span class="pill pill--advice" title={text.desk.advice.open(open)}>{open}</span>}
         <OtherDesk to="alerts" count={openAlerts} />
-        {inThePast && <span class="tag tag--now">{text.desk.alerts.live}</span>}
         <Freshness feed="advice" />
       </div>
       <p class="sr-only" role="status" aria-live="polite">{text.desk.advice.open(open)}</p>

@@ -4,7 +4,6 @@ import { selectRoute, selectVehicle } from '../data/actions'
 import { shortId, vehicleKey } from '../data/derive'
 import { applyAdviceTo, declineAdvice } from '../data/desk'
 import type { Advice, Instruction } from '../data/deskTypes'
-import { returnToLive } from '../data/playback'
 import { getState, setState, useStore } from '../data/store'
 import { duration, useFormat, useMessages } from '../i18n'
 import { useAttempt } from '../ui/attempt'
@@ -80,7 +79,6 @@ function Outcome({ advice, instruction }: { advice: Advice; instruction: Instruc
 }
 
 function showOnPage(advice: Advice): void {
-  returnToLive()
   const key = vehicleKey(advice)
   if (getState().fleet.vehicleByKey.has(key)) selectVehicle(key)
   else selectRoute(advice.route_id)
@@ -119,7 +117,7 @@ export function AdviceItem({ advice, gone }: { advice: Advice; gone: boolean }) 
           <b class="advice__vehicle">{shortId(advice.vehicle_id, prefix)}</b>
           <b class="advice__do">{what}</b>
         </span>
-        <span class="advice__why">{advice.reason[language] || advice.reason.en}</span>
+        <span class="advice__why">{(advice.reason[language] || advice.reason.en).replaceAll(prefix, '')}</span>
         <Effect advice={advice} />
       </button>
       {open ? <Buttons advice={advice} gone={gone} holdS={holdS} onHold={setChosen} /> : <Outcome advice={gone ? { ...advice, state: 'withdrawn' } : advice} instruction={instruction} />}

@@ -3,14 +3,14 @@ import { useState } from 'preact/hooks'
 import { acknowledge, closeAlert, selectRoute, selectVehicle, shelve } from '../data/actions'
 import { shortId, vehicleKey } from '../data/derive'
 import { inForce } from '../data/notices'
-import { returnToLive } from '../data/playback'
+import { enterPast } from '../data/playback'
 import { getState, setState, useStore } from '../data/store'
 import type { Alert, AlertKind } from '../data/types'
 import { duration, plan, useFormat, useMessages } from '../i18n'
 import type { Messages } from '../i18n/en'
 import { useAttempt, type Attempt } from '../ui/attempt'
 import { LineBadge, StateMark } from '../ui/badges'
-import { serverNow, useSecond } from '../ui/clock'
+import { serverNow, shownNow, useSecond } from '../ui/clock'
 import { Freshness, Panel } from '../ui/freshness'
 import { useHeld } from '../ui/held'
 import { countOpen, OtherDesk } from './advice'
@@ -49,7 +49,6 @@ function sentence(alert: Alert, text: Messages, prefix: string): string {
 }
 
 function showOnPage(alert: Alert): void {
-  returnToLive()
   const { fleet } = getState()
   for (const vehicle of fleet.vehicleByKey.values()) {
     if (vehicle.vehicle_id === alert.vehicle_id && (alert.route_id === null || vehicle.route_id === alert.route_id)) {
@@ -65,6 +64,15 @@ function showOnPage(alert: Alert): void {
 }
 
 const SHELVE_MINUTES = [15, 30, 60]
+const REPLAY = { before_s: 300, after_s: 600, lead_s: 60, speed: 10 }
+
+/** Plays how an alert came about: from a minute before it opened. */
+function replay(alert: Alert): void {
+  const opened = Math.floor(alert.opened_at)
+  const to = Math.min(opened + REPLAY.after_s, Math.floor(serverNow()) - 5)
+  enterPast({ from: opened - REPLAY.before_s, to, at: opened - REPLAY.lead_s, speed: REPLAY.speed, positionsGone: false })
+  if (alert.route_id) selectRoute(alert.route_id)
+}
 
 /** Putting aside and closing: asked for by one more press, for neither is what one does all day. */
 function More({ alert, busy, attempt, onDone }: { alert: Alert; busy: boolean; attempt: Attempt; onDone: () => void }) {
@@ -81,6 +89,7 @@ function More({ alert, busy, attempt, onDone }: { alert: Alert; busy: boolean; a
           <button key={minutes} type="button" class="button button--small" data-key={String(index + 1)} disabled={busy}
             onClick={() => void act(() => shelve(alert, minutes))}>{text.minutes(minutes)}</button>
         ))}
+        <button type="button" class="button button--small" data-key="4" title={text.replayHint} onClick={() => replay(alert)}>{text.replay}</button>
       </span>
       <form class="more__row" onSubmit={(event) => {
         event.preventDefault()
@@ -118,11 +127,13 @@ function Item({ alert, gone }: { alert: Alert; gone: boolean }) {
   const stop = useStore((state) => (alert.stop_id ? state.stopNames.get(alert.stop_id) : undefined))
   const signedIn = useStore((state) => state.session !== null)
   const prefix = useStore((state) => state.fleet.prefix)
+  const inThePast = useStore((state) => state.past !== null)
   const [more, setMore] = useState(false)
   const { busy, attempt } = useAttempt()
   const direction = route?.directions.find((one) => one.direction_id === alert.direction_id)
   const tone = alert.kind === 'bunched' || alert.kind === 'gapped' ? alert.kind : 'alarm'
-  const living = alert.state !== 'closed' && !gone
+  // In the past there is nothing to press: whatever one pressed would be done now.
+  const living = alert.state !== 'closed' && !gone && !inThePast
   const confirm = () => (signedIn ? void attempt(() => acknowledge(alert)) : setState({ dialog: 'login' }))
 
   return (
@@ -134,7 +145,7 @@ function Item({ alert, gone }: { alert: Alert; gone: boolean }) {
             {tone !== 'alarm' && <StateMark state={tone} />}
             {text.alertKinds[alert.kind] ?? alert.kind}
           </b>
-          <span class="alert__age">{text.forAge(duration(serverNow() - alert.opened_at))}</span>
+          <span class="alert__age">{text.forAge(duration(Math.max(0, shownNow() - alert.opened_at)))}</span>
           {direction && <span class="alert__where">{text.toward(direction.headsign)}</span>}
         </span>
         <span class="alert__text">{sentence(alert, text, prefix)}{stop ? `, ${text.at(stop)}` : ''}</span>
@@ -174,8 +185,8 @@ function NoticesButton() {
 export function Alerts() {
   useSecond()
   const text = useMessages()
-  const alerts = useStore((state) => state.alerts?.alerts)
-  const openAdvice = useStore((state) => countOpen(state.advice?.advice))
+  const alerts = useStore((state) => (state.past ? state.past.alerts : state.alerts?.alerts))
+  const openAdvice = useStore((state) => (state.past ? state.past.decisions.length : countOpen(state.advice?.advice)))
   const inThePast = useStore((state) => state.past !== null)
   // An alert opens only when its cause has lasted, so at first there is nothing here beside figures that are not quiet.
   const watched = useStore((state) => state.fleet.kpis.bunched + state.fleet.kpis.gapped)
@@ -187,15 +198,14 @@ export function Alerts() {
         <h2>{text.alerts}</h2>
         {open > 0 && <span class="pill" title={text.openAlerts(open)}>{open}</span>}
         <OtherDesk to="advice" count={openAdvice} />
-        <NoticesButton />
-        {inThePast && <span class="tag tag--now">{text.desk.alerts.live}</span>}
+        {!inThePast && <NoticesButton />}
         <Freshness feed="alerts" />
       </div>
       <p class="sr-only" role="status" aria-live="polite">{text.openAlerts(open)}</p>
       {items.length > 0 ? (
         <ul class="desk__list" {...handlers}>{items.map(({ item, gone }) => <Item key={item.id} alert={item} gone={gone} />)}</ul>
       ) : (
-        <p class="empty">{!alerts ? text.noData : watched > 0 ? text.watching(watched) : text.noAlerts}</p>
+        <p class="empty">{inThePast ? text.desk.past.noAlerts : !alerts ? text.noData : watched > 0 ? text.watching(watched) : text.noAlerts}</p>
       )}
     </Panel>
   )

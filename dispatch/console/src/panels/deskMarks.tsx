@@ -1,11 +1,12 @@
 // What a dispatcher's hand has to do with a vehicle, shown at its place: open advice, or how far an instruction has come.
 import { useMemo } from 'preact/hooks'
-import { currentInstruction } from '../data/desk'
-import type { Advice, Instruction } from '../data/deskTypes'
+import { currentInstruction, TOLD_S } from '../data/desk'
+import type { Advice, Decision, Instruction } from '../data/deskTypes'
 import { vehicleKey } from '../data/derive'
 import { useStore } from '../data/store'
 import { useFormat, useMessages } from '../i18n'
-import { serverNow } from '../ui/clock'
+import { serverNow, shownNow } from '../ui/clock'
+import { instructionOf } from './done'
 import { Steps } from './steps'
 
 export interface Marks {
@@ -15,13 +16,25 @@ export interface Marks {
 
 const NOTHING = new Map<string, Marks>()
 
-/** By vehicle; nothing while the past is shown, for advice is about now. */
+function marksThen(decisions: Decision[], now: number): Map<string, Marks> {
+  const marks = new Map<string, Marks>()
+  for (const decision of decisions) {
+    const instruction = instructionOf(decision)
+    const key = instruction ? vehicleKey(instruction) : ''
+    const endedAt = instruction?.done_at ?? instruction?.expired_at ?? null
+    if (instruction && !marks.has(key) && (endedAt === null || now - endedAt < TOLD_S)) marks.set(key, { advice: null, instruction })
+  }
+  return marks
+}
+
+/** By vehicle; in the past what had been sent by then. */
 export function useDeskMarks(): Map<string, Marks> {
   const advice = useStore((state) => state.advice)
   const instructions = useStore((state) => state.instructions)
-  const inThePast = useStore((state) => state.past !== null)
+  const decisions = useStore((state) => state.past?.decisions ?? null)
   return useMemo(() => {
-    if (inThePast || (!advice && !instructions)) return NOTHING
+    if (decisions) return marksThen(decisions, shownNow())
+    if (!advice && !instructions) return NOTHING
     const marks = new Map<string, Marks>()
     for (const one of advice?.advice ?? []) {
       if (one.state === 'open') marks.set(vehicleKey(one), { advice: one, instruction: null })
@@ -36,7 +49,7 @@ export function useDeskMarks(): Map<string, Marks> {
       if (instruction) marks.set(key, { advice: mark?.advice ?? null, instruction })
     }
     return marks
-  }, [advice, instructions, inThePast])
+  }, [advice, instructions, decisions])
 }
 
 /** In the corner of a vehicle's label: the seconds that are advised, else the steps of what was sent. */

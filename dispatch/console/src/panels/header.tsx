@@ -52,18 +52,16 @@ function Kpis() {
   const kpis = useStore((state) => state.fleet.kpis)
   const age = useAge('vehicles')
   const loaded = useStore((state) => state.vehicles !== null)
-  // Stored positions come without headways; those of one line are measured here, which is no figure for the city.
   const past = useStore((state) => state.past !== null)
   const number = (n: number) => (loaded ? integer(n) : '–')
-  const counted = (n: number) => (past ? '–' : number(n))
-  const tone = (n: number, name: string) => (n && !past ? { tone: name } : {})
+  const tone = (n: number, name: string) => (n ? { tone: name } : {})
   return (
     <dl class="kpis" data-stale={age !== null && age > STALE_S && !past ? 'true' : 'false'}>
       <Kpi label={text.kpi.online} value={number(kpis.online)} hint={text.kpi.onlineHint} />
       <Kpi label={text.kpi.onTime} value={kpis.onTimeShare === null ? '–' : share(kpis.onTimeShare)} hint={text.kpi.onTimeHint} />
-      <Kpi label={text.kpi.bunched} value={counted(kpis.bunched)} {...tone(kpis.bunched, 'bunched')} />
-      <Kpi label={text.kpi.gapped} value={counted(kpis.gapped)} {...tone(kpis.gapped, 'gapped')} />
-      <Taps />
+      <Kpi label={text.kpi.bunched} value={number(kpis.bunched)} {...tone(kpis.bunched, 'bunched')} />
+      <Kpi label={text.kpi.gapped} value={number(kpis.gapped)} {...tone(kpis.gapped, 'gapped')} />
+      {!past && <Taps />}
     </dl>
   )
 }

@@ -1,7 +1,7 @@
 // The ladder of one line: both directions to scale, each vehicle at its place with its leader and its gap against plan.
 import { selectRoute, selectVehicle } from '../data/actions'
 import { commonPrefix, punctuality, shortId, STATES, vehicleKey } from '../data/derive'
-import { setState, useStore } from '../data/store'
+import { setState, useStore, type State } from '../data/store'
 import type { LineDirection, LineVehicle } from '../data/types'
 import { duration, plan, signed, signedMinutes, useMessages } from '../i18n'
 import type { Messages } from '../i18n/en'
@@ -13,6 +13,7 @@ import { DeskMark, useDeskMarks, type Marks } from './deskMarks'
 import { commonWords, elide, fitName, fitPair, measureIn, type Measure } from './fit'
 import { gapsBetween, markStops, placeVehicles, plannedHeadway, type Placed, type Scale } from './ladderLayout'
 import { Overview } from './overview'
+import { Stringlines } from './stringline'
 
 const ROOMY_PX = 35 // a label of two lines
 const TIGHT_PX = 22 // a label of one line
@@ -243,12 +244,30 @@ function Legend() {
   )
 }
 
+/** Where the vehicles are now, or how they came there. */
+function Views({ view }: { view: State['lineView'] }) {
+  const text = useMessages()
+  const signedIn = useStore((state) => state.session !== null)
+  if (!signedIn) return null
+  return (
+    <div class="segmented views" role="group" aria-label={text.strings.view}>
+      {(['ladder', 'stringline'] as const).map((one) => (
+        <button key={one} type="button" class="segmented__part" aria-pressed={view === one} title={`${text.strings.hints[one]} (S)`} onClick={() => setState({ lineView: one })}>
+          {text.strings.views[one]}
+        </button>
+      ))}
+    </div>
+  )
+}
+
 export function Ladder() {
   const text = useMessages()
   const routeId = useStore((state) => state.selectedRoute)
   const route = useStore((state) => (routeId ? state.routes.get(routeId) : undefined))
   const line = useStore((state) => (state.line?.route_id === routeId ? state.line : null))
   const inThePast = useStore((state) => state.past !== null)
+  // Stringlines are made of history, which is shown to who is signed in.
+  const view = useStore((state) => (state.session ? state.lineView : 'ladder'))
   if (routeId === null) {
     return (
       <Panel id="ladder" label={text.overview} feed="vehicles" class="ladder">
@@ -264,10 +283,11 @@ export function Ladder() {
         <button type="button" class="button button--icon button--bare" onClick={() => selectRoute(null)} aria-label={text.backToOverview} title={text.backToOverview}>‹</button>
         <LineBadge route={route} routeId={routeId} />
         <h2 class="ladder__name" title={route?.long_name}>{route?.long_name || text.ladder}</h2>
+        <Views view={view} />
         {line && <Freshness feed="line" />}
       </div>
       {!inThePast && <ControlBar key={routeId} routeId={routeId} />}
-      {line ? <Strips directions={line.directions} /> : <p class="empty">{text.noData}</p>}
+      {!line ? <p class="empty">{text.noData}</p> : view === 'stringline' ? <Stringlines routeId={routeId} directions={line.directions} /> : <Strips directions={line.directions} />}
       <Legend />
     </Panel>
   )

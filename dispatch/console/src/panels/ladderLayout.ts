@@ -79,7 +79,7 @@ export function gapsBetween(placed: Placed[], scale: Scale): Gap[] {
 }
 
 /** All stops, of which those are named that leave each other room; the ends always are. */
-export function markStops(direction: LineDirection, scale: Scale, room: number): StopMark[] {
+export function markStops(direction: Pick<LineDirection, 'stops'>, scale: Scale, room: number): StopMark[] {
   const marks = direction.stops.map((stop) => ({ stop, y: yAt(scale, stop.distance_m), named: false }))
   const taken: number[] = []
   const order = [0, marks.length - 1, ...marks.keys()]

@@ -35,7 +35,7 @@ function useLook(from: number | null, to: number): Seen {
     let wanted = true
     const timer = setTimeout(() => {
       lookAt(from, to)
-        .then((span) => wanted && setSeen(span.fixes > 0 ? { span } : { problem: text.desk.past.empty }))
+        .then((span) => wanted && setSeen(span.fixes + span.alerts + span.decisions > 0 ? { span } : { problem: text.desk.past.empty }))
         .catch((error: unknown) => {
           const absent = error instanceof RequestError && error.status === 404
           if (wanted) setSeen({ problem: absent ? text.desk.past.none : text.failed(error instanceof Error ? error.message : '') })
@@ -52,7 +52,7 @@ function useLook(from: number | null, to: number): Seen {
 export function PlaybackDialog() {
   const messages = useMessages()
   const text = messages.desk.past
-  const { integer } = useFormat()
+  const { integer, date, time } = useFormat()
   const zone = useStore((state) => state.instance?.timezone ?? 'UTC')
   const [opened] = useState(() => Math.floor(serverNow()))
   const [wish, setWish] = useState<Wish>(() => wishAt(opened - 3600, 60, zone))
@@ -61,9 +61,18 @@ export function PlaybackDialog() {
   const to = Math.min((from ?? 0) + wish.minutes * 60, opened)
   const seen = useLook(from, to)
   const span = seen && 'span' in seen ? seen.span : null
+  const whatIsStored = (one: PlaybackSpan): string => {
+    const rest = text.storedRest(integer(one.alerts), integer(one.decisions))
+    if (one.fixes > 0) {
+      const later = from !== null && one.first_at !== null && one.first_at > from + 120 ? ` ${text.beginsAt(time(one.first_at))}` : ''
+      return `${text.stored(integer(one.vehicles), integer(one.fixes))}, ${rest}.${later}`
+    }
+    return `${to <= one.fixes_from ? text.noLongerKept(date(one.fixes_from)) : text.noPositions} ${text.stillKept(rest)}`
+  }
   const submit = (event: Event) => {
     event.preventDefault()
-    if (from !== null && span) enterPast(Math.max(from, Math.floor(span.first_at ?? from)), to, speed)
+    // What is known of the time before the first position is little, but for an hour whose positions have gone.
+    if (from !== null && span) enterPast({ from: Math.max(from, Math.floor(span.first_at ?? from)), to, speed, positionsGone: span.fixes === 0 })
   }
   return (
     <Modal label={text.title}>
@@ -90,7 +99,7 @@ export function PlaybackDialog() {
           </label>
         </div>
         <p class={`form__hint form__hint--one ${seen && 'problem' in seen ? 'form__problem' : ''}`} role="status">
-          {span ? text.stored(integer(span.vehicles), integer(span.fixes)) : seen && 'problem' in seen ? seen.problem : ' '}
+          {span ? whatIsStored(span) : seen && 'problem' in seen ? seen.problem : ' '}
         </p>
         <div class="form__buttons">
           <button type="button" class="button" onClick={closeDialog}>{messages.cancel}</button>

@@ -7,8 +7,8 @@ import { useSecond } from './clock'
 export const STALE_S = 5
 // Advice comes with the stream, but where that holds it back it is asked for every few seconds only.
 const LIMIT_S: Partial<Record<Feed, number>> = { advice: 12, instructions: 12, control: 15 }
-// These show the past while it is played; the others go on with what is now.
-const OF_THE_PAST: Feed[] = ['vehicles', 'headways', 'line']
+// These show the past while it is played; the others are about now and are not shown then.
+const OF_THE_PAST: Feed[] = ['vehicles', 'headways', 'line', 'alerts', 'advice']
 
 const isPast = (feed: Feed) => (state: State) => state.past !== null && OF_THE_PAST.includes(feed)
 const limitOf = (feed: Feed) => LIMIT_S[feed] ?? STALE_S

@@ -1,6 +1,7 @@
 // The keyboard: one listener for the page; fields and dialogs keep their own keys.
 import { selectRoute } from '../data/actions'
-import { shiftSpeed, togglePlay } from '../data/playback'
+import { markFrom, shiftSpeed, step, STEP_S, togglePlay } from '../data/playback'
+import { goTo } from '../panels/playbackBar'
 import { getState, setState } from '../data/store'
 import { toggleLanguage, toggleTheme } from './preferences'
 
@@ -56,6 +57,13 @@ function past(): void {
   else setState({ dialog: session ? 'playback' : 'login' })
 }
 
+/** To the alert before or after the instant on show; the page's own keys where nothing of the past is. */
+function jump(way: 1 | -1): void {
+  const { past: shown } = getState()
+  const mark = shown && markFrom(shown, way)
+  if (mark) goTo(mark)
+}
+
 const commands: Record<string, () => void> = {
   j: () => move(1),
   k: () => move(-1),
@@ -70,6 +78,12 @@ const commands: Record<string, () => void> = {
   '1': () => press('1'),
   '2': () => press('2'),
   '3': () => press('3'),
+  '4': () => press('4'),
+  s: () => setState({ lineView: getState().lineView === 'ladder' ? 'stringline' : 'ladder' }),
+  ',': () => step(-STEP_S),
+  '.': () => step(STEP_S),
+  '<': () => jump(-1),
+  '>': () => jump(1),
   o: () => selectRoute(null),
   p: past,
   '[': () => shiftSpeed(-1),
@@ -82,8 +96,11 @@ const commands: Record<string, () => void> = {
 
 // The same places on a Ukrainian keyboard, where these keys give Cyrillic letters.
 const BY_CODE: Record<string, string> = {
-  KeyJ: 'j', KeyK: 'k', KeyA: 'a', KeyO: 'o', KeyT: 't', KeyL: 'l', KeyV: 'v', KeyY: 'y', KeyN: 'n', KeyP: 'p', BracketLeft: '[', BracketRight: ']',
+  KeyJ: 'j', KeyK: 'k', KeyA: 'a', KeyO: 'o', KeyT: 't', KeyL: 'l', KeyV: 'v', KeyY: 'y', KeyN: 'n', KeyP: 'p', KeyS: 's', BracketLeft: '[', BracketRight: ']',
+  Comma: ',', Period: '.',
 }
+
+const SHIFTED: Record<string, string> = { Comma: '<', Period: '>' }
 
 export function startKeyboard(): void {
   document.addEventListener('keydown', (event) => {
@@ -97,7 +114,7 @@ export function startKeyboard(): void {
     }
     if (typing && event.key !== 'Escape') return
     const inList = target.closest('#lines') !== null || itemOf(target) !== null
-    const key = inList && event.key === 'ArrowDown' ? 'j' : inList && event.key === 'ArrowUp' ? 'k' : BY_CODE[event.code] ?? event.key
+    const key = inList && event.key === 'ArrowDown' ? 'j' : inList && event.key === 'ArrowUp' ? 'k' : (event.key === '<' || event.key === '>' ? event.key : event.shiftKey ? SHIFTED[event.code] : undefined) ?? BY_CODE[event.code] ?? event.key
     // Arrows move through the lines from anywhere but the map, which they pan.
     const arrow = target === document.body ? { ArrowDown: 'j', ArrowUp: 'k' }[event.key] : undefined
     const command = commands[arrow ?? key]
