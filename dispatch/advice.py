@@ -201,6 +201,7 @@ def known_of(case: Case, law: str, hold_s: float, names: Callable[[int], str]) -
         "behind_s": None if case.behind_s is None else round(case.behind_s, 1),
         "on_board": case.on_board,
         "on_board_told": case.on_board_told,
+        "riders_counted": case.riders_counted,
         "halts_ahead": round(case.halts_ahead, 1),
         "effect": msgspec.to_builtins(effect_of(case, hold_s)),
     }

@@ -6,6 +6,7 @@ so is every third stop, or the first one 1.5 km on where stops lie far apart; un
 worth going as far again. What is a control stop on one pattern is one on all that serve it, and the count begins anew
 there. In the last 800 m nobody is held, for there is nobody left to do it for. A dispatcher's own list for a route
 stands instead of all this; its terminals remain.
+
 Stops of a feed are not always all the places where vehicles stop: some feeds name timing points alone. So the growth of
 a headway is reckoned by *halts*, one for each stop or each 450 m, whichever is more.
 """

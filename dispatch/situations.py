@@ -27,6 +27,7 @@ from dispatch.holding import Gains, Situation
 from dispatch.holding_plan import Line
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.passages import Passages
+from dispatch.ridership import Ridership
 from dispatch.snapshot import LAYOVER, ON_TRIP, FleetView
 
 Visit: TypeAlias = tuple[int, int, float, int]  # vehicle, trip, zero, stop: what is decided once
@@ -155,6 +156,7 @@ class Case:
     on_board: float
     on_board_told: bool
     halts_ahead: float
+    riders_counted: bool = False  # by taps
 
     @property
     def visit(self) -> Visit:
@@ -217,6 +219,7 @@ class Scene:
     calls: Calls
     now_s: float
     limits: SituationLimits = field(default_factory=SituationLimits)
+    riders: Ridership | None = None
 
 
 def find_cases(scene: Scene, decided: Collection[Visit]) -> tuple[list[Case], dict[Visit, str]]:
@@ -251,71 +254,116 @@ def find_cases(scene: Scene, decided: Collection[Visit]) -> tuple[list[Case], di
     return cases, refused
 
 
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Who leaves the place of a call before it and who comes after, and how far apart the timetable has them."""
+
+    leader: Departure
+    behind: list[int]  # calls
+    came_s: float
+    ready_s: float
+    scheduled_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Riders:
+    """Who comes to one halt, who is on board, and whether that is known or supposed."""
+
+    per_s: float
+    counted: bool
+    beta: float
+    on_board: float
+    told: bool
+
+
 def _case(scene: Scene, i: int, terminal: bool) -> Case | str:
     """The case of one call; a string is the reason why there is none."""
-    calls, limits, now_s = scene.calls, scene.limits, scene.now_s
-    vehicle, row, stop = int(calls.vehicle[i]), int(calls.row[i]), int(calls.stop[i])
-    came_s = float(calls.arrival_s[i])
-    ready_s = max(float(calls.departure_s[i]), now_s)
+    around = _around(scene, i)
+    if isinstance(around, str):
+        return around
+    calls, controls = scene.calls, scene.controls
+    vehicle, row = int(calls.vehicle[i]), int(calls.row[i])
+    riders = _riders(scene, i, terminal, around.scheduled_s)
+    line = int(controls.line[row])
+    behind = around.behind
+    return Case(
+        vehicle,
+        scene.fleet.key[vehicle],
+        int(calls.trip[i]),
+        float(calls.zero_s[i]),
+        int(calls.stop[i]),
+        row,
+        line,
+        terminal,
+        _situation(scene, i, terminal, around, riders),
+        replace(Gains(), beta=(1 + riders.beta) ** int(controls.spacing_halts[line]) - 1),
+        around.leader.vehicle,
+        around.leader.left_s <= scene.now_s,
+        int(calls.vehicle[behind[0]]) if behind else -1,
+        around.ready_s - around.leader.left_s,
+        float(calls.departure_s[behind[0]]) - around.ready_s if behind else None,
+        riders.on_board,
+        riders.told,
+        float(controls.halts_ahead[row]),
+        riders.counted,
+    )
+
+
+def _around(scene: Scene, i: int) -> _Around | str:
+    """The vehicles around call `i`; a string is the reason why there is no headway to speak of."""
+    calls, limits = scene.calls, scene.limits
+    ready_s = max(float(calls.departure_s[i]), scene.now_s)
     others = _once_each(calls, i)
-    behind = [j for j in others if j > i][: limits.followers_max]
     leader = _leader(scene, i, [j for j in others if j < i], ready_s)
     if leader is None:
         return "no_vehicle_ahead"
-    trip, zero_s = int(calls.trip[i]), float(calls.zero_s[i])
     frequent_s = float(scene.timetable.frequent_s(calls.trip[i : i + 1], calls.zero_s[i : i + 1])[0])
     scheduled_s = abs(float(calls.due_s[i]) - leader.due_s) if np.isnan(frequent_s) else frequent_s
     if not limits.headway_s_min <= scheduled_s <= limits.headway_s_max:
         return "no_scheduled_headway"
-    time = int(scene.network.trip_time_start[trip]) + stop
-    planned_s = float(scene.network.departure_s[time] - scene.network.arrival_s[time])
-    due_in_s = zero_s + float(scene.network.departure_s[time] if terminal else scene.network.arrival_s[time])
-    told = RIDERS.get(scene.fleet.occupancy[vehicle] or "")
+    behind = [j for j in others if j > i][: limits.followers_max]
+    return _Around(leader, behind, float(calls.arrival_s[i]), ready_s, scheduled_s)
+
+
+def _riders(scene: Scene, i: int, terminal: bool, scheduled_s: float) -> _Riders:
+    """Riders as taps count them where they do, else by the rule of thumb."""
+    limits = scene.limits
+    usual = limits.riders_a_headway
+    counted = None if scene.riders is None else scene.riders.a_halt(int(scene.calls.row[i]), usual)
+    per_s = (usual if counted is None else counted) / scheduled_s
+    told = RIDERS.get(scene.fleet.occupancy[int(scene.calls.vehicle[i])] or "")
     on_board = 0.0 if terminal else limits.riders_on_board if told is None else told
-    line = int(scene.controls.line[row])
-    per_s = limits.riders_a_headway / scheduled_s
     beta = min(max(per_s * limits.boarding_s, limits.beta_min), limits.beta_max)
-    spacing = int(scene.controls.spacing_halts[line])
-    situation = Situation(
+    return _Riders(per_s, counted is not None, beta, on_board, told is not None)
+
+
+def _situation(scene: Scene, i: int, terminal: bool, around: _Around, riders: _Riders) -> Situation:
+    """What a law is told of call `i`."""
+    calls, network, leader = scene.calls, scene.network, around.leader
+    came_s, ready_s = around.came_s, around.ready_s
+    time = int(network.trip_time_start[int(calls.trip[i])]) + int(calls.stop[i])
+    planned_s = float(network.departure_s[time] - network.arrival_s[time])
+    due_in_s = float(calls.zero_s[i]) + float(network.departure_s[time] if terminal else network.arrival_s[time])
+    return Situation(
         arrival_s=came_s,
         ready_s=ready_s,
         scheduled_departure_s=float(calls.due_s[i]),
-        scheduled_headway_s=scheduled_s,
+        scheduled_headway_s=around.scheduled_s,
         slack_s=0.0 if terminal else max(0.0, planned_s - (ready_s - came_s)),
         headway_s=(ready_s - leader.left_s) if terminal else (came_s - leader.came_s),
         leader_departure_s=leader.left_s,
         deviation_s=came_s - due_in_s,
         leader_deviation_s=leader.left_s - leader.due_s,
-        follower_arrivals_s=tuple(float(calls.arrival_s[j]) for j in behind),
+        follower_arrivals_s=tuple(float(calls.arrival_s[j]) for j in around.behind),
         line=Line(
-            _gaps_s(calls, behind, ready_s, leader.left_s),
-            [on_board, *(_on_board(scene, int(calls.vehicle[j])) for j in behind)],
-            per_s,
-            spacing,
-            beta,
+            _gaps_s(calls, around.behind, ready_s, leader.left_s),
+            [riders.on_board, *(_on_board(scene, int(calls.vehicle[j])) for j in around.behind)],
+            riders.per_s,
+            int(scene.controls.spacing_halts[int(scene.controls.line[int(calls.row[i])])]),
+            riders.beta,
             closed=False,
-            compliance=limits.compliance,
+            compliance=scene.limits.compliance,
         ),
-    )
-    return Case(
-        vehicle,
-        scene.fleet.key[vehicle],
-        trip,
-        zero_s,
-        stop,
-        row,
-        line,
-        terminal,
-        situation,
-        replace(Gains(), beta=(1 + beta) ** spacing - 1),
-        leader.vehicle,
-        leader.left_s <= now_s,
-        int(calls.vehicle[behind[0]]) if behind else -1,
-        ready_s - leader.left_s,
-        float(calls.departure_s[behind[0]]) - ready_s if behind else None,
-        on_board,
-        told is not None,
-        float(scene.controls.halts_ahead[row]),
     )
 
 
