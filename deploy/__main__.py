@@ -26,6 +26,7 @@ COMMANDS = (
     "ticket",
     "card",
     "receipt",
+    "fare",
     "key",
     "shift",
     "settle",

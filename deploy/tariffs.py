@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from deploy.config import Settings
 from deploy.errors import UserError
 from dispatch.feed_problems import FeedError
@@ -25,17 +27,10 @@ def read_tariff_source(settings: Settings, *, fetch: bool = True) -> TariffSourc
         UserError: a file cannot be read; names it.
     """
     path = settings.ticketing.tariff or DEFAULT_TARIFF
-    try:
-        if path.stat().st_size > TARIFF_BYTES_MAX:
-            raise UserError(f"{path}: is larger than {TARIFF_BYTES_MAX >> 20} MB: this is no tariff")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); name a tariff in [ticketing]") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    text = tariff_text(path)
     fares = {}
     if settings.ticketing.tariff is not None and settings.feed is not None:
-        fares = _fare_files(settings.feed) if fetch or not is_address(settings.feed) else {}
+        fares = fare_files(settings.feed) if fetch or not is_address(settings.feed) else {}
     return TariffSource(str(path), text, fares)
 
 
@@ -54,7 +49,28 @@ def check_tariff(settings: Settings) -> None:
         raise UserError(str(error)) from None
 
 
-def _fare_files(feed: str) -> dict[str, bytes]:
+def tariff_text(path: Path) -> str:
+    """The text of a tariff file.
+
+    Raises:
+        UserError: it cannot be read; names it.
+    """
+    try:
+        if path.stat().st_size > TARIFF_BYTES_MAX:
+            raise UserError(f"{path}: is larger than {TARIFF_BYTES_MAX >> 20} MB: this is no tariff")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a tariff in [ticketing]") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+
+
+def fare_files(feed: str) -> dict[str, bytes]:
+    """The fare files of a feed by name; {} where it says nothing about fares.
+
+    Raises:
+        UserError: the feed cannot be read.
+    """
     try:
         source = open_source(feed)
         files = {name: content for name in FARE_FILES if (content := source.read(name)) is not None}

@@ -81,6 +81,8 @@ class _Checker(Checks):
             surcharges=p.surcharge,
             passes={one.id: one for one in p.product},
             distances=self._distances(),
+            networks=frozenset(self.networks),
+            zones=frozenset(self.zones),
             trips=p.trips,
             debits=p.debit,
             group=p.group,

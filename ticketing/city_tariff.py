@@ -58,6 +58,8 @@ class CityTariff:
     surcharges: tuple[Surcharge, ...] = ()
     passes: Mapping[str, Pass] | None = None
     distances: Mapping[tuple[str, str], Distance] = field(default_factory=dict)
+    networks: frozenset[str] = NONE
+    zones: frozenset[str] = NONE
     trips: Trips | None = None
     debits: tuple[Debit, ...] = ()
     group: Group = NO_GROUP
