@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -19,6 +19,7 @@ import structlog
 
 from deploy.instance import write_private
 from deploy.links import INSTRUCTIONS, LinkError, Links, Outgoing
+from deploy.retold import Lately, Remembered
 from dispatch.advice import Advice
 from dispatch.control import OFFERED, LineControl
 from dispatch.control_board import ControlBoard
@@ -140,9 +141,9 @@ class RemoteControl:
 # --- where the gateway is --------------------------------------------------------------------------------------------
 
 
-def tell_progress(links: Links) -> tuple[Outgoing, Callable[[str, bool], None]]:
+def tell_progress(links: Links, lately: Lately) -> tuple[Outgoing, Callable[[str, bool], None]]:
     """What tells dispatch what becomes of instructions: a queue to be run, and the gateway's seam that fills it."""
-    outgoing = Outgoing(links, PROGRESS, size=TASKS_MAX)
+    outgoing = Remembered(links, PROGRESS, TASKS_MAX, lately)
     return outgoing, lambda instruction_id, confirmed: outgoing.put(_ENCODE((instruction_id, confirmed)))
 
 
@@ -165,6 +166,8 @@ class ControlLink:
         self._told = ControlState(0.0)
         self._service: DispatchService | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.decided: Callable[[], Awaitable[None]] = _nothing_to_keep  # awaited before whoever decides is answered
+        self.instructed: Callable[[], None] = lambda: None  # called when instructions have been made
 
     def recall(self) -> None:
         """Take up which lines are controlled; a spoiled file switches none on, and is said."""
@@ -177,15 +180,18 @@ class ControlLink:
             return
         log.info("controlled_lines_read", on=on)
 
-    async def serve(self, service: DispatchService) -> None:
-        """Answer `RemoteControl`, hear what becomes of instructions, and send what is to be sent."""
+    async def listen(self, service: DispatchService) -> None:
+        """Hear what becomes of instructions from here on, even before the first tick."""
         self._service = service
+        await self._links.receive(PROGRESS, self._progress)
+
+    async def serve(self, service: DispatchService) -> None:
+        """Answer `RemoteControl`, and send what is to be sent; once it listens."""
         self._tasks |= {
             asyncio.create_task(self._down.run(), name="link instructions"),
             asyncio.create_task(self._state.run(), name="link control"),
         }
         await self._links.serve(CONTROL, self._answer)
-        await self._links.receive(PROGRESS, self._progress)
         service.gauges.update(self.controller.gauges)
         self.flush()
 
@@ -217,6 +223,8 @@ class ControlLink:
         orders = self.controller.orders
         if self._service is not None:
             self._service.gauges.update(self.controller.gauges)
+        if orders:
+            self.instructed()
         while orders:
             self._down.put(_ENCODE(down_of(orders.popleft())))
         state, told = self.controller.published, self._told
@@ -261,7 +269,13 @@ class ControlLink:
                 await self._ask(lambda: controller.note(instruction, now_s))
                 reply = b""
         self.flush()
+        await self.decided()
         return bytes(reply)
+
+    @staticmethod
+    def read_progress(data: bytes) -> tuple[str, bool]:
+        """What `tell_progress` has sent: which instruction, and whether it was confirmed."""
+        return _PROGRESS.decode(data)
 
     def _progress(self, data: bytes) -> None:
         instruction_id, confirmed = _PROGRESS.decode(data)
@@ -286,6 +300,10 @@ def new_control(links: Links, history: History | None, path: Path) -> ControlLin
     control = ControlLink(links, Controller(decide, lambda: str(uuid.uuid4())), path)
     control.recall()
     return control
+
+
+async def _nothing_to_keep() -> None:
+    return
 
 
 def down_of(one: Instruction) -> tuple[str, wire.Instruction]:

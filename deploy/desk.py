@@ -134,8 +134,16 @@ class RemoteDesk:
             ) from None
 
 
-async def serve_desk(links: Links, service: DispatchService, ordered: Callable[[], Awaitable[None]]) -> None:
-    """Answer a `RemoteDesk` from the process that has the engine; `ordered` is awaited after each order."""
+async def serve_desk(
+    links: Links,
+    service: DispatchService,
+    ordered: Callable[[], Awaitable[None]],
+    decided: Callable[[], Awaitable[None]],
+) -> None:
+    """Answer a `RemoteDesk` from the process that has the engine.
+
+    `ordered` is awaited after each order, and `decided` after what somebody has said of an alert, before the answer.
+    """
 
     async def answer(question: bytes) -> bytes:
         reply: Any
@@ -156,6 +164,8 @@ async def serve_desk(links: Links, service: DispatchService, ordered: Callable[[
                 reply = await service.restore(trip_id, order)
         if isinstance(reply, Assignment | Cancellation):
             await ordered()
+        elif isinstance(reply, Alert):
+            await decided()
         return _ENCODE(reply)
 
     await links.serve(DESK, answer)

@@ -34,6 +34,7 @@ from deploy.links import (
 )
 from deploy.listening import tls_context
 from deploy.numbers import counted, gauged
+from deploy.retold import Lately, Remembered
 from deploy.whereabouts import hear_places
 from deploy.wiring_payments import bank_judge, charging, read_secret
 from deploy.wiring_rating import open_rating
@@ -246,8 +247,9 @@ async def _gateway(
     box: Callable[[list[DeadLetter]], Awaitable[None]],
     network: Network | None,
 ) -> AsyncIterator[Gateway]:
-    fixes = Outgoing(links, FIXES, size=FIX_BATCHES_WAITING_MAX)
-    events = Outgoing(links, EVENTS, size=10_000)
+    lately = Lately()
+    fixes = Remembered(links, FIXES, FIX_BATCHES_WAITING_MAX, lately)
+    events = Remembered(links, EVENTS, 10_000, lately)
 
     def on_fixes(batch: FixBatch) -> None:
         fixes.put(mapping.encode_fixes(batch))
@@ -259,19 +261,20 @@ async def _gateway(
         settings = gateway_settings(grounds, network)
     except GatewayError as error:
         raise UserError(str(error)) from None
-    progress, on_instruction = tell_progress(links)
+    progress, on_instruction = tell_progress(links, lately)
     senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events, progress)]
     running = Gateway(settings, Seams(on_fixes, on_event, validate, box, on_instruction=on_instruction))
     metrics.expose(
         grounds.registry,
         "gateway",
         lambda: counted(running.stats),
-        lambda: {**gauged(running.stats), "sources_away": len(running.warnings())},
+        lambda: {**gauged(running.stats), "sources_away": len(running.warnings()), "remembered_bytes": lately.bytes},
     )
     grounds.checks.append(running.healthy)
     try:
         async with running:
             await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
+            await lately.serve(links)
             yield running
     finally:
         for sender in senders:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,14 +24,15 @@ from deploy.wiring import read_network
 from dispatch.board import Board, Publication
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deploy.config import Dispatch
+    from deploy.resuming import StateKeeper
     from deploy.serving import Grounds
     from dispatch.engine import Engine
     from dispatch.network import Network
     from dispatch.service import DispatchService
     from dispatch.snapshot import Snapshot
+
+LEARNT, ORDERS = "running-times.bin", "orders.json"
 
 log = structlog.get_logger("wiring")
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -51,71 +52,87 @@ async def board_from(links: Links, grounds: Grounds) -> Board:
 @asynccontextmanager
 async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     """The engine, fed from the backbone and publishing to it."""
-    from deploy.accuracy import tell_accuracy
     from deploy.learnt import recall
-    from deploy.orders import keep_orders, recall_orders
+    from deploy.orders import recall_orders
+    from deploy.resuming import StateKeeper
     from dispatch.history import History, HistorySettings
     from dispatch.service import DispatchService
 
-    settings = grounds.settings
+    settings, folder = grounds.settings, grounds.instance.folder
     network = await read_network(settings, grounds.instance)
     chosen = settings.dispatch
     engine = _new_engine(chosen, network)
-    learnt, orders = grounds.instance.folder / "running-times.bin", grounds.instance.folder / "orders.json"
-    recall(engine, learnt)
-    recall_orders(engine, orders)
+    recall(engine, folder / LEARNT)
+    recall_orders(engine, folder / ORDERS)
     kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
-    outgoing = Outgoing(links, PUBLICATION, size=3)
-    sender = asyncio.create_task(outgoing.run(), name="link publications")
-    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning)
-    control = new_control(links, history if grounds.dsn else None, grounds.instance.folder / "control.json")
-
-    places = Teller(links)
-    teller_of_places = asyncio.create_task(places.run(), name="link whereabouts")
+    history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning) if grounds.dsn else None
+    control = new_control(links, history, folder / "control.json")
+    outgoing, places = Outgoing(links, PUBLICATION, size=3), Teller(links)
 
     def publish(publication: Publication) -> None:
         outgoing.put(_ENCODE(publication))
         control.flush()
         places.flush()
 
-    controlled = control.observer(engine, history if grounds.dsn else None)
+    controlled = control.observer(engine, history)
 
     def observe(snapshot: Snapshot) -> None:
         controlled(snapshot)
         places.note(snapshot)
 
     service = DispatchService(engine, publish, tick_s=chosen.tick_s, observe=observe)
-    try:
-        async with history if grounds.dsn else contextlib.nullcontext(), service:
-            await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
-            await _hear_events(links, service, control)
-            await serve_desk(links, service, lambda: keep_orders(engine, service, orders))
-            await control.serve(service)
-            await serve_switch(links, lambda path: _switch(engine, service, path, settings.timetable_shift_s))
-            teller = asyncio.create_task(
-                tell_numbers(links, service, lambda: {**history.counters, **control.numbers}), name="dispatch numbers"
-            )
-            scorer = asyncio.create_task(tell_accuracy(links, engine, service), name="link accuracy")
-            try:
-                async with _remembered(engine, service, learnt):
-                    yield
-            finally:
-                teller.cancel()
-                scorer.cancel()
-                await control.close()
-    finally:
-        sender.cancel()
-        teller_of_places.cancel()
+    keeper = StateKeeper(engine, control, history, folder / "dispatch-state.bin")
+    keeper.recall()
+    control.decided, control.instructed = keeper.decided, keeper.soon
+    async with _running("link publications", outgoing.run()), _running("link whereabouts", places.run()):
+        # Everything is heard before the first tick, which folds what was missed together with what has come since.
+        await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
+        await control.listen(service)
+        await _hear_events(links, service, control, keeper)
+        await keeper.catch_up(links)
+        async with history or contextlib.nullcontext(), service, _doors(grounds, links, service, control, keeper):
+            yield
 
 
 @asynccontextmanager
-async def _remembered(engine: Engine, service: DispatchService, learnt: Path) -> AsyncIterator[None]:
-    from deploy.alarms import remembered_alarms
+async def _doors(
+    grounds: Grounds, links: Links, service: DispatchService, control: ControlLink, keeper: StateKeeper
+) -> AsyncIterator[None]:
+    """Who acts is heard, numbers are told and what must outlive the process is kept, while the engine ticks."""
+    from deploy.accuracy import tell_accuracy
     from deploy.learnt import remembered
+    from deploy.orders import keep_orders
+    from deploy.resuming import kept_state
 
-    alarms = learnt.with_name("alarms.json")
-    async with remembered(engine, service, learnt), remembered_alarms(engine, service, alarms):
+    engine, history, folder = keeper.engine, keeper.history, grounds.instance.folder
+    shift_s = grounds.settings.timetable_shift_s
+    await serve_desk(links, service, lambda: keep_orders(engine, service, folder / ORDERS), keeper.decided)
+    await control.serve(service)
+    await serve_switch(links, lambda path: _switch(engine, service, path, shift_s))
+
+    def counted() -> dict[str, float]:
+        return {**(history.counters if history is not None else {}), **control.numbers, **keeper.counters}
+
+    try:
+        async with (
+            _running("dispatch numbers", tell_numbers(links, service, counted)),
+            _running("link accuracy", tell_accuracy(links, engine, service)),
+            remembered(engine, service, folder / LEARNT),
+            kept_state(keeper, service),
+        ):
+            yield
+    finally:
+        await control.close()
+
+
+@asynccontextmanager
+async def _running(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Something that goes on until it is cancelled, in a task of its own."""
+    task = asyncio.create_task(work, name=name)
+    try:
         yield
+    finally:
+        task.cancel()
 
 
 def _new_engine(chosen: Dispatch, network: Network) -> Engine:
@@ -127,7 +144,7 @@ def _new_engine(chosen: Dispatch, network: Network) -> Engine:
     return Engine(network, DispatchSettings(tick_s=chosen.tick_s, headway=headway))
 
 
-async def _hear_events(links: Links, service: DispatchService, control: ControlLink) -> None:
+async def _hear_events(links: Links, service: DispatchService, control: ControlLink, keeper: StateKeeper) -> None:
     """Hand each vehicle's event to the engine and to whoever waits for an answer, between two ticks."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
@@ -138,6 +155,8 @@ async def _hear_events(links: Links, service: DispatchService, control: ControlL
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         control.event(event)
+        if event.get("event") == "alarm":
+            keeper.soon()
 
     await links.receive(EVENTS, take)
 

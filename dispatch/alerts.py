@@ -129,6 +129,15 @@ class _Cause:
     alert: Alert | None = None
 
 
+class DeskMemory(msgspec.Struct):
+    """A desk as it stood: causes as (kind, subject, stage, since, alert), what is over, and when alerts opened."""
+
+    causes: list[tuple[str, str, int, float, Alert | None]]
+    closed: list[Alert]
+    opened: list[float]
+    counts: dict[str, int]
+
+
 @dataclass(slots=True)
 class AlertDesk:
     """All causes that are being watched, and the alerts made of them."""
@@ -161,17 +170,33 @@ class AlertDesk:
         elif cause.alert is not None:
             cause.alert.updated_at = now_s
 
-    def alarms(self) -> dict[str, Alert]:
-        """Drivers' alarms that stand, by vehicle: what a restart must not forget."""
-        return {vehicle: c.alert for (kind, vehicle), c in self._causes.items() if kind == "alarm" and c.alert}
+    def memory(self) -> DeskMemory:
+        """The desk as it stands: copies, so that what comes later does not change it."""
+        causes = [
+            (kind, subject, int(cause.stage), cause.since_s, cause.alert and msgspec.structs.replace(cause.alert))
+            for (kind, subject), cause in self._causes.items()
+        ]
+        closed = [msgspec.structs.replace(alert) for alert in self._closed]
+        return DeskMemory(causes, closed, list(self._opened), dict(self.counts))
 
-    def resume_alarms(self, alarms: dict[str, Alert], now_s: float) -> int:
-        """Take up alarms that stood before a restart, unless a shift has passed since; returns how many."""
+    def resume(self, memory: DeskMemory) -> None:
+        """Go on from where another desk stood; this one has seen nothing yet."""
+        for kind, subject, stage, since_s, alert in memory.causes:
+            self._causes[kind, subject] = _Cause(Stage(stage), since_s, alert)
+            self._open += alert is not None
+        self._closed = memory.closed
+        self._opened.extend(memory.opened)
+        self.counts.update(memory.counts)
+
+    def resume_alarms(self, memory: DeskMemory, now_s: float) -> int:
+        """Take up drivers' alarms alone, unless a shift has passed since; returns how many.
+
+        They stand whatever the feed is, and however long nobody was there to see them.
+        """
         taken = 0
-        for vehicle, alert in alarms.items():
-            key = ("alarm", vehicle)
-            if key not in self._causes and alert.state != "closed" and 0 <= now_s - alert.opened_at < SHELVED_S_MAX:
-                self._causes[key] = _Cause(Stage.OPEN, alert.opened_at, alert)
+        for kind, subject, stage, since_s, alert in memory.causes:
+            if kind == "alarm" and alert is not None and 0 <= now_s - alert.opened_at < SHELVED_S_MAX:
+                self._causes[kind, subject] = _Cause(Stage(stage), since_s, alert)
                 self._open += 1
                 taken += 1
         return taken

@@ -23,10 +23,10 @@ from dispatch.control import OFFERED, PASSAGES_MAX, ControlTable, LineControl, M
 from dispatch.control_stops import ControlStops, place_controls
 from dispatch.fleet import Fleet
 from dispatch.history_rows import Decision
-from dispatch.instructions import Instruction, Instructions
+from dispatch.instructions import Instruction, Instructions, InstructionsMemory
 from dispatch.network import Flags, Network
 from dispatch.passages import PassageLog
-from dispatch.situations import Departures, Hold, Scene, SituationLimits, call_up, find_cases
+from dispatch.situations import Departures, Hold, Scene, SituationLimits, Visit, call_up, find_cases
 from dispatch.snapshot import Snapshot
 from dispatch.tracks import Roads
 
@@ -76,6 +76,20 @@ class ControlState(msgspec.Struct, frozen=True):
     control: bytes = b"[]"
 
 
+class ControlMemory(msgspec.Struct):
+    """A controller as it stood, for a restart on the same network; vehicles are their rows."""
+
+    instructions: InstructionsMemory
+    lines: list[LineControl]
+    open: list[tuple[Visit, Advice]]
+    closed: list[Advice]
+    decided: list[tuple[Visit, float]]
+    holds: list[tuple[int, Hold]]
+    online: list[tuple[str, bool]]
+    following: list[tuple[str, Decision]]
+    counts: dict[str, int]
+
+
 @dataclass(slots=True)
 class _Place:
     """What depends on the network alone, and what is remembered of the lines that are watched."""
@@ -106,6 +120,7 @@ class Controller:
     _following: OrderedDict[str, Decision] = field(default_factory=OrderedDict)  # by instruction
     _measured_s: float = -np.inf
     _versions: tuple[int, int, int] = (-1, -1, -1)
+    _before: dict[Visit, Advice] = field(default_factory=dict)  # open when the process before this one ended
 
     def __post_init__(self) -> None:
         self.desk = AdviceDesk(self.new_id)
@@ -131,13 +146,16 @@ class Controller:
     def _settle(self, engine: EngineLike, now_s: float) -> _Place:
         """Begin anew where the network is another one: stops, runs and lines are numbered differently there."""
         self._engine = engine
+        is_first = self._place is None
         if self._place is None or self._place.network is not engine.network:
             network = engine.network
             controls = place_controls(network, engine.roads.lines)
             watched = np.zeros(len(engine.roads.lines.line_route), dtype=np.bool_)
             self._place = _Place(network, controls, Departures(controls, network), watched, engine.passage_log.written)
-            self.desk.clear(now_s)
-            self._holds.clear()
+            if not is_first:  # what was taken up from before a restart is of this network
+                self.desk.clear(now_s)
+                self._holds.clear()
+                self._before.clear()
             self.table.use_network(network)
         return self._place
 
@@ -182,7 +200,10 @@ class Controller:
             route_id = network.route_id[int(engine.roads.lines.line_route[case.line])]
             line = self.table.lines[route_id]
             made = self.desk.consider(case, line.law, network, self._name, now_s)
-            if made is not None:
+            earlier = self._before.pop(case.visit, None)
+            if made is not None and earlier is not None:
+                made.advice.id, made.advice.made_at = earlier.id, earlier.made_at
+            elif made is not None:
                 self.table.count(route_id, "advised")
             waiting = self.desk.open.get(case.visit)
             if waiting is not None and line.mode == "automatic":
@@ -190,6 +211,36 @@ class Controller:
                     self._apply(waiting, AUTOMATIC, None, now_s)
                 else:
                     self.desk.note_refused({case.visit: "offline"}, now_s)
+
+    # -- over a restart --------------------------------------------------------------------------------------------
+
+    def memory(self) -> ControlMemory:
+        """What stands: copies, so that what comes later does not change it."""
+        copy = msgspec.structs.replace
+        return ControlMemory(
+            self.instructions.memory(),
+            [copy(line) for line in self.table.lines.values()],
+            [(visit, copy(one.advice)) for visit, one in self.desk.open.items()],
+            [copy(advice) for advice in self.desk.rows() if advice.state != "open"][::-1],
+            list(self.desk.decided.items()),
+            list(self._holds.items()),
+            list(self._online.items()),
+            list(self._following.items()),
+            dict(self.desk.counts),
+        )
+
+    def resume(self, memory: ControlMemory) -> None:
+        """Go on from where another controller stood; modes and laws are those of their own file."""
+        self.instructions.resume(memory.instructions)
+        for line in memory.lines:
+            mine = self.table.lines.setdefault(line.route_id, line)
+            if mine.since == line.since:
+                self.table.lines[line.route_id] = line
+        self._before = dict(memory.open)
+        self.desk.resume(memory.closed, memory.decided)
+        self.desk.counts.update(memory.counts)
+        self._holds, self._online = dict(memory.holds), OrderedDict(memory.online)
+        self._following = OrderedDict(memory.following)
 
     # -- what people and vehicles do -------------------------------------------------------------------------------
 

@@ -125,6 +125,28 @@ class LiveScore:
         np.add.at(self.total, (row, cell), values)
         np.add.at(self._hourly, (np.full(len(row), self._hour % HOURS), row, cell), values)
 
+    def sums(self) -> tuple[Floats, Floats]:
+        """Copies of the sums since the start and by hour of the last day."""
+        return self.total.copy(), self._hourly.copy()
+
+    def resume(self, routes: list[str], sums: tuple[Floats, Floats], since_s: float | None, hour: int) -> None:
+        """Go on from another's sums, whose rows are those of `routes`.
+
+        Raises:
+            ValueError: they have another shape.
+        """
+        total, hourly = sums
+        shape = (len(routes), CELLS, len(SUMS))
+        if total.shape != shape or hourly.shape != (HOURS, *shape):
+            raise ValueError(f"the score has the shape {total.shape}, not {shape}")
+        self.row = {route_id: row for row, route_id in enumerate(routes)}
+        self.total, self._hourly, self.since_s, self._hour = total, hourly, since_s, hour
+
+    @property
+    def hour(self) -> int:
+        """The hour (since 1970) that is being summed up."""
+        return self._hour
+
     def _turn(self, now_s: float) -> None:
         """Let hours that are a day old go."""
         hour = int(now_s // 3600)

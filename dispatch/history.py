@@ -90,6 +90,11 @@ class Buffer(Generic[C]):
                 taken.append(chunk)
         return taken
 
+    def held(self) -> list[C]:
+        """What waits, the oldest first; it goes on waiting."""
+        with self._lock:
+            return list(self._chunks)
+
     def put_back(self, chunks: list[C]) -> None:
         """Give back what could not be written: it is the oldest there is, and the first to go when there is no room."""
         with self._lock:
@@ -159,6 +164,10 @@ class History:
     def decide(self, decision: Decision) -> None:
         """Keep a decision, or what has become of it."""
         self._decisions.put([decision])
+
+    def undecided(self) -> list[Decision]:
+        """The decisions that are not in the database yet."""
+        return [decision for chunk in self._decisions.held() for decision in chunk]
 
     # -- the writer ------------------------------------------------------------------------------------------------
 

@@ -87,6 +87,14 @@ class Instruction(msgspec.Struct):
         return self.state in OPEN and not (self.kind == "message" and self.state == "read")
 
 
+class InstructionsMemory(msgspec.Struct):
+    """All instructions that are listed, in their order, and what has been counted."""
+
+    listed: list[Instruction]
+    counts: dict[str, int]
+    read_s_sum: float
+
+
 @dataclass(slots=True)
 class Instructions:
     """All instructions of the last hour, in the order in which they were made."""
@@ -168,6 +176,21 @@ class Instructions:
     def rows(self) -> list[Instruction]:
         """All that are listed, the newest first."""
         return list(reversed(self._by_id.values()))
+
+    def memory(self) -> InstructionsMemory:
+        """What stands: copies, so that what comes later does not change it."""
+        listed = [msgspec.structs.replace(one) for one in self._by_id.values()]
+        return InstructionsMemory(listed, dict(self.counts), self.read_s_sum)
+
+    def resume(self, memory: InstructionsMemory) -> None:
+        """Go on from where others stood; these are still none."""
+        for one in memory.listed[-self.limits.kept_max :]:
+            self._by_id[one.id] = one
+            if one.is_open:
+                self._open_of[one.key] = one.id
+        self.counts.update(memory.counts)
+        self.read_s_sum += memory.read_s_sum
+        self.version += 1
 
     def take_changed(self) -> list[Instruction]:
         """What has changed since this was asked last, each once."""

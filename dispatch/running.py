@@ -180,6 +180,15 @@ class RunningTimes:
             good = (passages.stop > 0) & (np.abs(stood_s) < LEG_S_MAX)
         self._learn_dwells(row[good], stood_s[good], now_s)
 
+    def learnt_s(self) -> float:
+        """Until when passages have been learnt from (Unix seconds); 0 where nothing has been."""
+        return max((float(step.at_s.max(initial=0.0)) for step in (*self.run, *self.dwell)), default=0.0)
+
+    def remember(self, passages: Passages) -> None:
+        """Know which stop each vehicle left last and when, from passages that were learnt before."""
+        if len(passages):
+            self._left_before(passages)
+
     def _learn_runs(self, row: Ints, scheduled_s: Floats, beyond_s: Floats, now_s: float) -> None:
         road, one = self.roads.into[row], np.ones(len(row))
         hour = (road + self.hour(now_s) * len(self.roads)).astype(np.int32)

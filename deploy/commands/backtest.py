@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dispatch.engine import Engine, Folded
+    from dispatch.engine import Engine
+    from dispatch.folding import Folded
     from dispatch.network import Network
     from dispatch.observations import Descriptor, Observations
 
