@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import re
 import zlib
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from deploy.sessions import NEW_COOKIE, Sessions, write_cookie
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _PARAMETER_CHARS_MAX = 1024
 _PATH_CHARS_MAX = 256
@@ -43,7 +45,9 @@ class Callers:
         per_subject: TokenBuckets | None,
         per_address: TokenBuckets | None,
         clock: Callable[[], float],
+        local_permissions: frozenset[str] = frozenset(),
     ) -> None:
+        self._local_permissions = local_permissions
         self._bearer = bearer
         self._sessions = sessions
         self._per_subject = per_subject
@@ -72,12 +76,28 @@ class Callers:
             self._take(self._per_subject, f"{principal.via}:{principal.subject}")
         return principal
 
+    def demand(self, principal: Principal, permission: str, request: web.Request) -> None:
+        """Let the request pass or raise 401 or 403; on this machine some things need nobody's leave."""
+        if permission not in self._local_permissions or not _is_local(request):
+            demand(principal, permission)
+
     def _take(self, buckets: TokenBuckets | None, key: str) -> None:
         if buckets is None:
             return
         wait_s = buckets.take(key, self._clock())
         if wait_s > 0:
             raise Problem(429, "Too many requests; wait a little.", headers={"Retry-After": retry_after(wait_s)})
+
+
+def _is_local(request: web.Request) -> bool:
+    """Whether who asks is on this machine, as far as can be told: behind a proxy everybody's address is the proxy's."""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        address = ipaddress.ip_address(request.remote or "")
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def handler_of(operation: Operation, callers: Callers) -> Handler:
@@ -91,7 +111,7 @@ def handler_of(operation: Operation, callers: Callers) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = callers.identify(request)
-        demand(principal, permission)
+        callers.demand(principal, permission, request)
         arguments = read_parameters(request)
         if injected:
             _inject(arguments, injected, request, principal)

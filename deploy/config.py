@@ -35,6 +35,7 @@ class Http(_Section):
     port: int = Field(default=8080, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    metrics: Literal["local", "token", "open"] = "local"
 
 
 class Mqtt(_Section):

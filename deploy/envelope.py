@@ -53,6 +53,8 @@ class WebSettings:
     log_every: int = 0  # one request in so many goes to the log; 0: none but failures
     per_subject: Rate | None = field(default_factory=lambda: PER_SUBJECT)
     per_address: Rate | None = field(default_factory=lambda: PER_ADDRESS)
+    # What a caller on this very machine may do without a token; one that a proxy brings is not on it.
+    local_permissions: frozenset[str] = frozenset({"metrics:read"})
 
 
 class Envelope:

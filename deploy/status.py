@@ -50,17 +50,20 @@ class StatusApi:
         checks: Sequence[ReasonsNotReady],
         registry: CollectorRegistry,
         instance: Callable[[], InstanceInfo] | None = None,
+        *,
+        open_metrics: bool = False,
     ) -> None:
         self._checks = tuple(checks)
         self._registry = registry
         self._instance = instance
+        self._metrics = "public" if open_metrics else "metrics:read"
 
     def routes(self) -> list[tuple[Any, ...]]:
-        """The operations, public all."""
+        """The operations, public but for the numbers."""
         routes: list[tuple[Any, ...]] = [
             ("GET", "/livez", "public", self.livez),
             ("GET", "/readyz", "public", self.readyz),
-            ("GET", "/metrics", "public", self.metrics),
+            ("GET", "/metrics", self._metrics, self.metrics),
         ]
         if self._instance is not None:
             routes.append(("GET", "/api/v1/instance", "public", self.instance))
@@ -91,7 +94,7 @@ class StatusApi:
         )
 
     async def metrics(self) -> Annotated[bytes, "text/plain; version=0.0.4; charset=utf-8", "no-store"]:
-        """Numbers for Prometheus."""
+        """Numbers for Prometheus: on this machine for all, else for the role monitor."""
         return metrics.page(self._registry)
 
     async def instance(self) -> InstanceInfo:

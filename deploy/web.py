@@ -99,7 +99,8 @@ class WebServer:
         _check_permissions(self.operations)
         description.document = openapi.describe(self.operations, settings.version)
         buckets = [TokenBuckets(rate) if rate else None for rate in (settings.per_subject, settings.per_address)]
-        callers = Callers(access.bearer, access.sessions, buckets[0], buckets[1], access.clock)
+        local = settings.local_permissions
+        callers = Callers(access.bearer, access.sessions, buckets[0], buckets[1], access.clock, local)
         self.app, self.envelope = _application(self.operations, callers, settings, self._metrics)
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None

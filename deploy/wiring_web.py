@@ -110,6 +110,7 @@ async def _web(
         [lambda: [reason for check in grounds.checks for reason in check()]],
         grounds.registry,
         lambda: describe(settings, feeds.network, service.tariff.currency),
+        open_metrics=settings.http.metrics == "open",
     )
     # A pool of its own: a report of a month must not take the connections that taps wait for.
     pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
@@ -120,6 +121,7 @@ async def _web(
         tls_key=settings.http.tls_key,
         version=takt_version(),
         tile_url=settings.tile_url,
+        local_permissions=frozenset({"metrics:read"} if settings.http.metrics == "local" else ()),
     )
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     tickets = TicketingApi(service)

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def token(
     role: Annotated[
-        str, typer.Option(help="What it allows: dispatcher, cashier, inspector, validator, vendor or admin.")
+        str, typer.Option(help="What it allows: dispatcher, cashier, inspector, validator, vendor, monitor or admin.")
     ],
     subject: Annotated[
         str | None,
