@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from ticketing.cbor import issuer_claim
+from ticketing.cbor import bstr, issuer_claim
 
 KEYS_MAX = 64
 _P = 2**255 - 19
@@ -131,9 +131,12 @@ class IssuerKey:
     public: Ed25519PublicKey
     claims_begin: bytes = field(init=False, repr=False, compare=False)
     """How the payloads of most of its tickets begin."""
+    signed_begin: bytes = field(init=False, repr=False, compare=False)
+    """How what it signs for a ticket begins, up to the payload."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims_begin", issuer_claim(self.issuer))
+        object.__setattr__(self, "signed_begin", cose_signed(cose_header(self.kid)))
 
     @property
     def x(self) -> bytes:
@@ -151,6 +154,11 @@ def cose_header(kid: bytes) -> bytes:
     return b"\xa2\x01\x27\x04" + bytes((0x40 + len(kid),)) + kid
 
 
+def cose_signed(protected: bytes) -> bytes:
+    """Sig_structure of RFC 9052 section 4.4 but the payload: ["Signature1", protected, external data (none), ...]."""
+    return b"\x84\x6aSignature1" + bstr(protected) + b"\x40"
+
+
 def jose_header(kid: bytes, typ: str, alg: str = "EdDSA") -> str:
     """The base64url of the one JOSE header that a key writes for a kind of token."""
     return b64url(json.dumps({"alg": alg, "kid": kid.hex(), "typ": typ}, separators=(",", ":")).encode())
@@ -166,6 +174,7 @@ class KeySet:
             raise ValueError(f"a key set holds at most {KEYS_MAX} keys, each under its own kid")
         self.by_kid = {key.kid: key for key in self.keys}
         # A header is a constant of its key, so the usual one is found whole; others are read with care.
+        self.by_cwt_begin = {b"\xd2\x84" + bstr(cose_header(key.kid)) + b"\xa0": key for key in self.keys}
         self.by_cose_header = {(cose_header(key.kid), b"\xa0"): key for key in self.keys}
         self.by_jose_header = {jose_header(key.kid, "ticket+jwt"): key for key in self.keys}
 

@@ -66,10 +66,10 @@ def test_payloads_that_are_changed_byte_by_byte(data):
                 payload[at] = octet
             case "insert":
                 payload.insert(at, octet)
-            case "drop":
+            case "drop" if len(payload) > 1:
                 del payload[at]
             case "cut":
-                del payload[max(at, 1) :]
+                del payload[at + 1 :]
     agree(bytes(payload))
 
 
