@@ -61,35 +61,52 @@ class PlayerSettings:
     networks: tuple[str, ...] = ()  # where tickets must be good, for validators alone
 
 
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays: devices by their credentials, and riders by what they hold."""
+
+    devices: Sequence[DeviceCredential]
+    cards: Sequence[CityCard] = ()
+    bank_cards: Sequence[BankCard] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the city comes in, and what opens it; the clock on the wall, and who hears how it goes.
+
+    `report` gets the statistics now and then. The contexts are for TLS; None: without.
+    """
+
+    http_url: str
+    mqtt_host: str
+    mqtt_port: int
+    kiosk_token: str = ""
+    tls: ssl.SSLContext | None = None
+    http_tls: ssl.SSLContext | None = None
+    report: Report | None = None
+    clock: Callable[[], float] = time.time
+
+
 async def play(
     network: Network,
-    devices: Sequence[DeviceCredential],
+    cast: Cast,
+    doors: Doors,
     settings: PlayerSettings,
-    *,
-    http_url: str,
-    mqtt_host: str,
-    mqtt_port: int,
-    kiosk_token: str,
     rng: np.random.Generator,
     stop: asyncio.Event,
-    cards: Sequence[CityCard] = (),
-    bank_cards: Sequence[BankCard] = (),
-    tls: ssl.SSLContext | None = None,
-    http_tls: ssl.SSLContext | None = None,
-    report: Report | None = None,
-    clock: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
     """Play until `stop` is set; returns the statistics.
 
     Vehicles and validators are those that have credentials (see provision.needed_devices). The generator must be
-    a fresh one each time for one instance, since the taps' ids come from it. `report` gets the statistics now and then.
+    a fresh one each time for one instance, since the taps' ids come from it.
     """
+    devices, clock = cast.devices, doors.clock
     allow_sockets(2 * len(devices) + SOCKETS_SPARE)  # a validator has a disk as well
     fleet_rng, fault_rng, rider_rng, gate_rng, device_rng, sales_rng = rng.spawn(6)
-    broker = Broker(mqtt_host, mqtt_port, tls, connects_per_s=settings.connects_per_s)
-    riders = Riders(settings.riders, rider_rng, bank_cards=bank_cards)
-    riders.enrol(cards)
-    sales = Sales(http_url, kiosk_token, riders, settings.sales, http_tls)
+    broker = Broker(doors.mqtt_host, doors.mqtt_port, doors.tls, connects_per_s=settings.connects_per_s)
+    riders = Riders(settings.riders, rider_rng, bank_cards=cast.bank_cards)
+    riders.enrol(cast.cards)
+    sales = Sales(doors.http_url, doors.kiosk_token, riders, settings.sales, doors.http_tls)
     validators = {device.id: device for device in devices if device.kind == "validator"}
     vehicles = [device for device in devices if device.kind == "vehicle"]
     async with contextlib.AsyncExitStack() as stack:
@@ -107,14 +124,14 @@ async def play(
         )
         stack.enter_context(gates)
         await stack.enter_async_context(connections)
-        fetching = Fetching(Source(http_url, tls=http_tls), gates.lists, gates.take_products, clock)
+        fetching = Fetching(Source(doors.http_url, tls=doors.http_tls), gates.lists, gates.take_products, clock)
         ensemble = Ensemble(connections, gates, riders, clock)
         player = _Player(network, vehicles, settings, ensemble, sales, fetching, clock)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(player.drive(fleet_rng, fault_rng), name="player drives"),
                 group.create_task(sales.run(sales_rng), name="player buys tickets"),
-                group.create_task(player.report(report), name="player reports"),
+                group.create_task(player.report(doors.report), name="player reports"),
             ]
             if settings.fallback_s is not None:
                 tasks.append(group.create_task(fetching.run(), name="player fetches lists"))
@@ -292,22 +309,11 @@ async def _play(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await play(
-        network,
-        [DeviceCredential(d.kind, d.operator, d.id, d.username, d.password) for d in config.devices],
-        config.settings,
-        http_url=config.http_url,
-        mqtt_host=config.mqtt_host,
-        mqtt_port=config.mqtt_port,
-        kiosk_token=config.kiosk_token,
-        rng=np.random.default_rng(config.seed),
-        stop=stop,
-        cards=cards,
-        bank_cards=bank_cards,
-        tls=trust[0],
-        http_tls=trust[1],
-        report=_print_report,
-    )
+    devices = [DeviceCredential(d.kind, d.operator, d.id, d.username, d.password) for d in config.devices]
+    where = config.http_url, config.mqtt_host, config.mqtt_port, config.kiosk_token
+    doors = Doors(*where, tls=trust[0], http_tls=trust[1], report=_print_report)
+    cast = Cast(devices, cards, bank_cards)
+    await play(network, cast, doors, config.settings, np.random.default_rng(config.seed), stop)
 
 
 def _trust(certificate: Path | None) -> ssl.SSLContext | None:

@@ -34,7 +34,7 @@ from simulators.checker import compare
 from simulators.faults import FaultSettings
 from simulators.journal import read_journal
 from simulators.outing import Pace
-from simulators.player import DeviceConfig, PlayerConfig, PlayerSettings, play
+from simulators.player import Cast, DeviceConfig, Doors, PlayerConfig, PlayerSettings, play
 from simulators.provision import DeviceCredential, needed_devices
 from simulators.riders import CityCard, RiderSettings
 from simulators.validators import Limits
@@ -163,23 +163,12 @@ async def playing(
     )
     stop, statistics = asyncio.Event(), {}
     rng = np.random.default_rng()
+    broker = stage.broker
+    doors = Doors("http://127.0.0.1:9", broker.mqtt_host, broker.mqtt_port)  # nobody sells tickets: riders have cards
     cards = [CityCard(b"\x04" + rng.bytes(6), bytes(16), rng.bytes(16)) for _ in range(20)]
 
     async def run() -> None:
-        statistics.update(
-            await play(
-                stage.network,
-                stage.devices,
-                settings,
-                http_url="http://127.0.0.1:9",  # nobody sells tickets there: riders have their cards
-                mqtt_host=stage.broker.mqtt_host,
-                mqtt_port=stage.broker.mqtt_port,
-                kiosk_token="",
-                rng=rng,
-                stop=stop,
-                cards=cards,
-            )
-        )
+        statistics.update(await play(stage.network, Cast(stage.devices, cards), doors, settings, rng, stop))
 
     task = asyncio.create_task(run())
     try:
