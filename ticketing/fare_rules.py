@@ -5,7 +5,7 @@ Source of the semantics: the GTFS Schedule reference, fare files, revision of 20
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
 
@@ -254,6 +254,15 @@ class TransferRule:
     count_from: int = 1
     hours: str | None = None
     percent: int = 100
+    # Whether its time alone decides: what was ridden before in the journey does not matter.
+    plain: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look once whether anything but the time decides."""
+        limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
+        places = not self.return_trips or not self.same_route or bool(self.once_on)
+        whole = self.pays in (Pays.DIFFERENCE, Pays.TOTAL)
+        object.__setattr__(self, "plain", not (limits or places or whole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,8 @@ class Fares:
                 ends = self.timeframes_at(leg.end_s, leg.to_stop)
         lasts_s = leg.lasts_s if self._spans_s else None
         quick = tuple(lasts_s < span_s for span_s in self._spans_s) if lasts_s is not None else ()
-        measures = (leg.distance_m, leg.stops, quick)
-        key = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas, measures, starts, ends, rider)
+        places = (leg.network, leg.from_areas, leg.to_areas, leg.via_areas)
+        key = (*places, leg.distance_m, leg.stops, quick, starts, ends, rider)
         known = self._memo.get(key)
         if known is None:
             if len(self._memo) >= _MEMO_MAX:

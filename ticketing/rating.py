@@ -30,6 +30,7 @@ class _Fare:
     """One rider's ride on its way through the rules; minor is what is left to pay before caps."""
 
     ride: Ride
+    rider: Rider
     minor: int = 0
     starts: bool = False
     covered: Pass | None = None
@@ -98,7 +99,7 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
         linked.append(carried_over(chain, end_s - tariff.longest_transfer_s) if tariff.longest_transfer_s else ())
         for fare in fares:
             if holder and fare.ride.parts:
-                _spread(fare, tariff, tariff.rider(category, account.media), steps)
+                _spread(fare, tariff, steps)
                 continue
             for tap_id in fare.ride.leg.taps[:-1] if holder else ():
                 steps[tap_id].append(Step("entered"))
@@ -110,7 +111,7 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
     return DayRating(day.isoformat(), tariff.version, tariff.currency, lines, used, carried)
 
 
-def _spread(fare: _Fare, tariff: CityTariff, rider: Rider, steps: Mapping[str, list[Step]]) -> None:
+def _spread(fare: _Fare, tariff: CityTariff, steps: Mapping[str, list[Step]]) -> None:
     """Put the steps of a ride that is made of several to the last tap, but for what it cost after each of them.
 
     So what was told at an exit stands when the journey goes on after it: the next one adds the rest.
@@ -123,7 +124,7 @@ def _spread(fare: _Fare, tariff: CityTariff, rider: Rider, steps: Mapping[str, l
         if part is None:
             steps[tap_id].append(Step("entered"))
             continue
-        found = next((found for table in tariff.tables if (found := table.leg_fares(part, rider))), ())
+        found = next((found for table in tariff.tables if (found := table.leg_fares(part, fare.rider))), ())
         minor = max(0, min(found[0].minor, total) - paid) if found else 0
         steps[tap_id].append(Step("so_far", minor, found[0].product) if minor else Step("continued"))
         paid += minor
@@ -152,9 +153,11 @@ def _fares_of(
     """One rider's rides with what each costs before caps, and the chain of rides that transfers see."""
     fares: list[_Fare] = []
     paying: list[_Fare] = []
+    rider = tariff.rider(category, media)
     for ride in rides:
-        rider = _rider(ride, number, tariff, media, category)
-        fare = _Fare(ride)
+        if number:
+            rider = tariff.rider(ride.companions[number - 1] or None, media)
+        fare = _Fare(ride, rider)
         fares.append(fare)
         if ride.kind != "ride":
             _odd(fare, number, tariff, rider)
@@ -169,18 +172,13 @@ def _fares_of(
             fare.starts = True
         else:
             paying.append(fare)
-    linked = _journeys(paying, number, before, tariff, media, category)
+    linked = _journeys(paying, number, before, tariff)
     for fare in paying:
         _take_ride(fare, tariff, passes, used)
     for fare in fares:
         if fare.ride.kind == "ride":
-            _surcharge(fare, tariff, _rider(fare.ride, number, tariff, media, category), number)
+            _surcharge(fare, tariff, number)
     return fares, linked
-
-
-def _rider(ride: Ride, number: int, tariff: CityTariff, media: str | None, category: str | None) -> Rider:
-    """Who rides: the holder of the medium, or the companion of a number."""
-    return tariff.rider(ride.companions[number - 1] or None if number else category, media)
 
 
 def _journeys(
@@ -188,19 +186,16 @@ def _journeys(
     number: int,
     before: Sequence[Linked],
     tariff: CityTariff,
-    media: str | None,
-    category: str | None,
 ) -> list[Linked]:
     """Price the rides that no pass covers, joined into journeys after those before; the chain with both."""
     joins = number == 0 or tariff.group.transfers
     chain = Chain(list(before) if joins else [])
-    riders = [_rider(fare.ride, number, tariff, media, category) for fare in fares]
-    for fare, rider in zip(fares, riders, strict=True):
-        chain.add(fare.ride.leg, tariff.tables, rider, apart=not joins)
+    for fare in fares:
+        chain.add(fare.ride.leg, tariff.tables, fare.rider, apart=not joins)
     linked = chain.linked
     first = len(linked) - len(fares)
-    for fare, one, rider in zip(fares, linked[first:], riders, strict=True):
-        _explain(fare, one, linked, number, tariff, rider)
+    for fare, one in zip(fares, linked[first:], strict=True):
+        _explain(fare, one, linked, number, tariff)
     _give_back(fares, chain.charges, number)
     return linked
 
@@ -220,15 +215,15 @@ def _odd(fare: _Fare, number: int, tariff: CityTariff, rider: Rider) -> None:
             fare.add(Step("entered", rider=number))
 
 
-def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tariff: CityTariff, rider: Rider) -> None:
+def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tariff: CityTariff) -> None:
     if not one.product:
         fare.add(Step("unknown_fare", rider=number))
         return
     fare.add(Step("fare", one.full_minor, one.product, number), one.full_minor)
     if one.fare_minor - one.discount_minor != one.full_minor:
         less = one.fare_minor - one.discount_minor - one.full_minor
-        percent = rider.percent if rider.percent != 100 else None
-        fare.add(Step("concession", less, rider.category or "", number, percent=percent), less)
+        percent = fare.rider.percent if fare.rider.percent != 100 else None
+        fare.add(Step("concession", less, fare.rider.category or "", number, percent=percent), less)
     if one.discount is not None:
         percent = tariff.discount_percent(one.discount)
         fare.add(Step("discount", one.discount_minor, one.discount, number, percent=percent), one.discount_minor)
@@ -281,11 +276,11 @@ def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used
     fare.add(Step(kind, -fare.minor, held.product, number=left, held=held.id), -fare.minor)
 
 
-def _surcharge(fare: _Fare, tariff: CityTariff, rider: Rider, number: int) -> None:
+def _surcharge(fare: _Fare, tariff: CityTariff, number: int) -> None:
     for extra in tariff.surcharges:
         if fare.covered is not None and extra.covered_by_pass:
             continue
-        if not _applies(extra, fare.ride, rider) or not tariff.hours_hold(extra.hours, fare.ride.leg.start_s):
+        if not _applies(extra, fare.ride, fare.rider) or not tariff.hours_hold(extra.hours, fare.ride.leg.start_s):
             continue
         step = Step("surcharge", extra.price_minor, extra.id, number)
         fare.add(step, extra.price_minor, capped=extra.capped)

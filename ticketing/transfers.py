@@ -51,11 +51,14 @@ class _Next(NamedTuple):
     tables: Sequence[Fares]
     rider: Rider
 
-    def linked(self, option: LegFare, adds_minor: int, anchor: int) -> Linked:
+    def linked(
+        self, option: LegFare, adds_minor: int, anchor: int, rule: TransferRule | None = None, since: int = -1
+    ) -> Linked:
         """The ride at a price, in the journey that begins at a place."""
+        by, product = (rule.id, rule.product) if rule is not None else (None, None)
         return Linked(
             self.leg, option.group, option.product, option.minor, option.full_minor, adds_minor, anchor,
-            discount=option.discount, discount_minor=option.discount_minor,
+            by, product, since, option.discount, option.discount_minor,
         )  # fmt: skip
 
 
@@ -80,6 +83,14 @@ class Chain:
     def add(self, leg: Leg, tables: Sequence[Fares], rider: Rider, *, apart: bool = False) -> None:
         """One more ride; apart: it may join none before it."""
         before_minor = self._ways[0][0]
+        if len(self._ways) == 1 and not apart:
+            linked = self._ways[0][1]
+            choices = _choices(_Next(leg, linked, tables, rider))
+            if len(choices) == 1:
+                linked.append(choices[0])
+                self._ways = [(before_minor + choices[0].adds_minor, linked)]
+                self.charges.append(choices[0].adds_minor)
+                return
         grown: list[_Way] = []
         for total, linked in self._ways:
             choices = _choices(_Next(leg, linked, tables, rider)) if not apart else [link(leg, (), tables, rider)]
@@ -157,19 +168,20 @@ def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, rid
     if anchor < 0 or not within_limit(rule, before[since].leg, leg, table.zone):
         return None
     first = before[anchor].leg
-    journey = [one for one in before[anchor:] if one.anchor == anchor]
-    if not _began_well(rule, first, leg, tables) or not _count_allows(rule, journey):
-        return None
-    if not _may_join(rule, leg, first, journey):
-        return None
+    journey: Sequence[Linked] = ()
+    if not rule.plain:
+        journey = [one for one in before[anchor:] if one.anchor == anchor]
+        if not _began_well(rule, first, leg, tables) or not _count_allows(rule, journey):
+            return None
+        if not _may_join(rule, leg, first, journey):
+            return None
     extra = 0
     if rule.product is not None:
         price = table.price(rule.product, rider)
         if price is None:
             return None
         extra = price[0]
-    linked = ride.linked(option, _adds(rule, extra, option, earlier, journey), anchor)
-    return msgspec.structs.replace(linked, rule=rule.id, transfer_product=rule.product, since=since)
+    return ride.linked(option, _adds(rule, extra, option, earlier, journey), anchor, rule, since)
 
 
 def _journey(rule: TransferRule, place: int, before: Sequence[Linked]) -> tuple[int, int]:

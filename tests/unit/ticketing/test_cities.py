@@ -1,4 +1,4 @@
-"""Other cities' rules as small tariffs with worked cases (tests/fixtures/cities): what must come out is written there."""
+"""Other cities' rules as small tariffs (tests/fixtures/cities) with worked cases, which say what must come out."""
 
 import json
 from pathlib import Path
