@@ -158,6 +158,22 @@ export function applyVehicles(message: VehiclesMessage): void {
   })
 }
 
+/** Both of one instant at once: what is derived of them and drawn is then made once and not twice. */
+export function applyFleet(vehicles: VehiclesMessage, headways: HeadwaysMessage): void {
+  if (state.past) return setState(clockOf(vehicles.as_of))
+  setState({
+    vehicles,
+    headways,
+    fleet: deriveFleet(vehicles.vehicles, headways.headways),
+    ...clockOf(vehicles.as_of),
+    freshAt: {
+      ...state.freshAt,
+      ...advance('vehicles', state.vehicles?.as_of, vehicles.as_of).freshAt,
+      ...(advance('headways', state.headways?.as_of, headways.as_of).freshAt ? { headways: performance.now() } : {}),
+    },
+  })
+}
+
 export function applyHeadways(message: HeadwaysMessage): void {
   if (state.past) return
   setState({

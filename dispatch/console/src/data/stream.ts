@@ -1,11 +1,12 @@
 // The live connection: server-sent events, plain requests where they do not come through, nothing while nobody looks.
 import { address, get } from './api'
 import type { AdviceMessage, ControlMessage, InstructionsMessage } from './deskTypes'
-import { applyAdvice, applyAlerts, applyHeadways, applyInstructions, applyVehicles, getState, setState, type Feed } from './store'
+import { applyAdvice, applyAlerts, applyFleet, applyHeadways, applyInstructions, applyVehicles, getState, setState, type Feed } from './store'
 import { applyControl } from './trend'
 import type { AlertsMessage, HeadwaysMessage, VehiclesMessage } from './types'
 
 const SILENCE_MS = 8_000 // an open stream that says nothing for so long is taken for a proxy that holds it back
+const HEADWAYS_MS = 250
 const POLL_MS = 2_000
 const RETRY_STREAM_MS = 30_000
 
@@ -40,11 +41,25 @@ function openStream(): void {
       if (getState().connection !== 'live') setState({ connection: 'live' })
       apply(parsed<T>(event as MessageEvent<string>))
     })
+  // Headways follow their vehicles at once; a server that sends none shall not keep the vehicles waiting.
+  let vehicles: VehiclesMessage | null = null
+  let waiting = 0
+  const alone = () => {
+    if (vehicles && source === stream) applyVehicles(vehicles)
+    vehicles = null
+  }
   on<VehiclesMessage>('vehicles', (message) => {
-    applyVehicles(message)
+    vehicles = message
+    clearTimeout(waiting)
+    waiting = setTimeout(alone, HEADWAYS_MS)
     beat()
   })
-  on<HeadwaysMessage>('headways', applyHeadways)
+  on<HeadwaysMessage>('headways', (message) => {
+    clearTimeout(waiting)
+    if (vehicles) applyFleet(vehicles, message)
+    else applyHeadways(message)
+    vehicles = null
+  })
   on<AlertsMessage>('alerts', applyAlerts)
   // A stream that was opened signed in may bring a last one of these after signing out.
   const onDesk = <T>(name: Feed, apply: (message: T) => void) =>
