@@ -90,6 +90,7 @@ class GatewaySettings:
 
     taps_batch_max: int = 512
     taps_queued_max: int = 16_384  # beyond it the tap connection is no longer read; a broker sends a few thousand ahead
+    answers_kept_max: int = 16_384  # for taps that come again; more than a broker sends ahead
     validate_timeout_s: float = 10.0
     retry_s_min: float = 0.1
     retry_s_max: float = 2.0

@@ -6,8 +6,9 @@ A batch that fails is tried again in halves: an outage fails whatever is tried a
 alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
 A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
 Taps in hand are judged even when their connection ends meanwhile: the broker sends them again, but NATS only after its
-`ack_wait`, and a tap judged twice gets the stored answer. What comes again while the same bytes are in hand joins them,
-so neither a short `ack_wait` nor validators that try again make an outage grow.
+`ack_wait`, and a tap judged twice gets the stored answer. Validators that try again must not make an overload grow:
+what comes again while the same bytes are in hand is acknowledged at once, since the first of them is not, and what
+comes again after it was judged gets its answer from a bounded memory, without a look at token or database.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway import topics, wire
+from gateway.answered import Answered, digest
 from gateway.config import GatewaySettings
 from gateway.intake import BAD_TOPIC
 from gateway.letters import Letters
@@ -44,7 +46,8 @@ class Acknowledger(Protocol):
 class Pending:
     """A message that waits for its acknowledgement, with what was made of it."""
 
-    deliveries: list[tuple[int, int]]  # message id and generation of each time it came
+    delivery: tuple[int, int]  # message id and generation
+    key: bytes  # what this message is remembered by
     topic: str
     payload: bytes
     operator: str
@@ -123,6 +126,7 @@ class TapIntake:
         self._acknowledger: Acknowledger | None = None
         self._queue = Line()
         self._in_hand: dict[tuple[str, bytes], Pending] = {}  # queued, under way, or waiting to be tried again
+        self._answered = Answered(settings.answers_kept_max)
         self._window = settings.taps_batch_max
         self._passed = 0
         self._failures = 0  # in a row, of single taps
@@ -142,25 +146,40 @@ class TapIntake:
         """Take one message of a tap topic; reading stops while too many are held."""
         topic, payload = message.topic, bytes(message.payload)
         self._counts["taps_received"] += 1
-        known = self._in_hand.get((topic, payload))
-        if known is not None:
-            self._counts["taps_received_again"] += 1
-            # The broker's own repeat carries the same message id; ids of an ended connection are good for nothing.
-            known.deliveries = [d for d in known.deliveries if d[1] == generation and d[0] != message.mid]
-            known.deliveries.append((message.mid, generation))
+        delivery = (message.mid, generation)
+        if self._known(topic, payload, delivery):
             return
-        deliveries = [(message.mid, generation)]
         address = topics.parse(topic)
+        key = digest(topic, payload)
+        answer = self._answered.get(key)
+        if answer is not None and address is not None:
+            self._counts["taps_answered_again"] += 1
+            self._outbox.verdict(address.operator, address.device, answer)
+            self._acknowledge(delivery)
+            return
         if address is None:
-            pending = Pending(deliveries, topic, payload, "", "", BAD_TOPIC)
+            pending = Pending(delivery, key, topic, payload, "", "", BAD_TOPIC)
         else:
             tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
-            pending = Pending(deliveries, topic, payload, address.operator, address.device, tap)
+            pending = Pending(delivery, key, topic, payload, address.operator, address.device, tap)
         self._in_hand[topic, payload] = pending
         self._queue.append(pending)
         self._wake.set()
         if len(self._in_hand) >= self._settings.taps_queued_max and self._acknowledger is not None:
             self._acknowledger.pause()
+
+    def _known(self, topic: str, payload: bytes, delivery: tuple[int, int]) -> bool:
+        """Whether the same bytes of the same device are in hand."""
+        held = self._in_hand.get((topic, payload))
+        if held is None:
+            return False
+        self._counts["taps_received_again"] += 1
+        if held.delivery[1] != delivery[1] or held.delivery[0] == delivery[0]:
+            # The broker's own repeat; ids of an ended connection are good for nothing.
+            held.delivery = delivery
+        else:
+            self._acknowledge(delivery)  # another message: the broker still keeps the one that is in hand
+        return True
 
     async def run(self) -> None:
         """Judge what is queued, for ever."""
@@ -234,6 +253,7 @@ class TapIntake:
         if answer.seq_through is not None:
             now_s = asyncio.get_running_loop().time()
             self.receipts.note(tap.operator, tap.device, tap.boot, answer.seq_through, now_s)
+        self._answered.put(pending.key, answer)
         self._done(pending)
 
     async def _failed(self, batch: list[Pending], error: Exception) -> float:
@@ -293,12 +313,14 @@ class TapIntake:
         self._wake.set()
 
     def _done(self, pending: Pending) -> None:
-        if self._acknowledger is not None:
-            for mid, generation in pending.deliveries:
-                self._acknowledger.ack(mid, generation)
+        self._acknowledge(pending.delivery)
         del self._in_hand[pending.topic, pending.payload]
         if self._acknowledger is not None and len(self._in_hand) <= self._settings.taps_queued_max // 2:
             self._acknowledger.resume()
+
+    def _acknowledge(self, delivery: tuple[int, int]) -> None:
+        if self._acknowledger is not None:
+            self._acknowledger.ack(*delivery)
 
 
 def _refusal(pending: Pending) -> Refusal:

@@ -63,6 +63,10 @@ NEXT_STATE: dict[tuple[State, Event], State] = {
 }
 
 
+FIRST_TRIES = 3
+"""A tap that is not answered by then lets others go before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long a validator waits, and how much it keeps."""
@@ -113,6 +117,7 @@ class Validator:
     _ready: deque[str] = field(default_factory=deque)  # waiting for room in the window
     _timers: list[tuple[float, str]] = field(default_factory=list)  # a heap; those of ended taps ring for nothing
     _flying: set[str] = field(default_factory=set)  # sent, and their time is not up
+    _wide: float = math.inf  # how many of the backlog may fly, where the limit lets them
 
     def tap(
         self,
@@ -159,9 +164,18 @@ class Validator:
             kept.payload = encode_tap(msgspec.structs.replace(body, offline=offline))
         return kept
 
+    @property
+    def window(self) -> int:
+        """So many taps of the backlog are sent ahead: half as many whenever one is not answered in time, down to one.
+
+        Each answer lets it grow again. Without that, what a slow server has not come to yet is sent to it twice, then
+        three times, until it does nothing but find out what it knows already.
+        """
+        return int(min(self._wide, self.limits.in_flight_max))
+
     def next_s(self) -> float:
         """When something is due next (Unix seconds); minus infinity for now, infinity when nothing is."""
-        if self._fresh or (self._ready and len(self._flying) < self.limits.in_flight_max):
+        if self._fresh or (self._ready and len(self._flying) < self.window):
             return -math.inf
         return self._timers[0][0] if self._timers else math.inf
 
@@ -175,7 +189,7 @@ class Validator:
         while self._fresh:
             if (fresh := self.kept.get(self._fresh.popleft())) is not None:
                 self._send(fresh, now_s, send)
-        while self._ready and len(self._flying) < self.limits.in_flight_max:
+        while self._ready and len(self._flying) < self.window:
             if (kept := self.kept.get(self._ready.popleft())) is not None:
                 self._send(kept, now_s, send)
         return send, aside
@@ -194,6 +208,7 @@ class Validator:
             kept.state = NEXT_STATE[kept.state, Event.UNAVAILABLE]
             self._flying.discard(tap_id)
             return Answered([], tap_id, verdict, took_s)
+        self._wide = min(self._wide, self.limits.in_flight_max) + 1.0 / self.window
         self._end(kept, Event.VERDICT)
         return Answered([tap_id], tap_id, verdict, took_s)
 
@@ -227,19 +242,28 @@ class Validator:
         return count
 
     def _ring(self, now_s: float) -> list[Kept]:
-        """Taps whose time is up get ready to be sent again, or are set aside; returns these."""
+        """Taps whose time is up get ready to be sent again, or are set aside; returns these.
+
+        The first tries go before what was never sent: a slow server has those taps, and must not be given more.
+        """
         aside: list[Kept] = []
+        again: list[str] = []
         while self._timers and self._timers[0][0] <= now_s:
             _, tap_id = heapq.heappop(self._timers)
             kept = self.kept.get(tap_id)
             if kept is None:
                 continue
-            self._flying.discard(tap_id)
-            if kept.tries < self.limits.tries_max:
-                self._ready.append(tap_id)
-            else:
+            if kept.tries >= self.limits.tries_max:
                 kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
                 aside.append(kept)
+            elif tap_id in self._flying and kept.tries <= FIRST_TRIES:
+                again.append(tap_id)
+            else:
+                self._ready.append(tap_id)
+            self._flying.discard(tap_id)
+        if again:
+            self._ready.extendleft(reversed(again))
+            self._wide = max(1.0, self.window / 2)
         return aside
 
     def _send(self, kept: Kept, now_s: float, send: list[Kept]) -> None:

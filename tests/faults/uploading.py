@@ -25,6 +25,6 @@ def _main(folder: Path, port: int, count: int, each: int, seed: int) -> None:
 
 
 async def _upload(folder: Path, port: int, count: int, each: int, seed: int) -> None:
-    limits = Limits(first_pause_s=10.0, pause_s_max=60.0, tries_max=1_000, kept_max=each + 10)
+    limits = Limits(first_pause_s=3.0, pause_s_max=120.0, tries_max=1_000, kept_max=each + 10)
     async with ValidatorsAtWork(folder, port, count, seed, prefix="back", limits=limits) as back:
         await until(lambda: not back.waiting, UPLOAD_S_MAX, "every receipt of the backlog")

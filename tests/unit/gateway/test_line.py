@@ -10,7 +10,7 @@ from gateway.wire import Offline, Tap
 def pending(name: str, offline: bool) -> Pending:
     said = Offline("accepted") if offline else None
     tap = Tap(name, "a", 1, 0.0, "qr", "T", None, None, None, None, None, said, "op", "v", 0.0, b"")
-    return Pending([(1, 1)], "topic", name.encode(), "op", "v", tap)
+    return Pending((1, 1), b"", "topic", name.encode(), "op", "v", tap)
 
 
 def line(live: int, late: int) -> Line:

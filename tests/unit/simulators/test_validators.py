@@ -187,11 +187,46 @@ def test_an_unanswered_window_opens_again_after_its_pause() -> None:
     old = make(boot="old", seed=3)
     validator.restore([(0.0, tap(old, 0.0).payload) for _ in range(6)])
     seen: set[str] = set()
-    for at_s in np.arange(0.0, 60.0, 0.5).tolist():
+    for at_s in np.arange(0.0, 300.0, 0.5).tolist():
         for one in validator.due(at_s)[0]:
             seen.add(one.tap_id)
 
     assert len(seen) == 6
+
+
+def test_a_slow_server_is_sent_the_same_few_taps_and_not_always_more() -> None:
+    validator = make(Limits(in_flight_max=8, first_pause_s=3.0))
+    old = make(boot="old", seed=3)
+    validator.restore([(0.0, tap(old, 0.0).payload) for _ in range(100)])
+    first = {one.tap_id for one in validator.due(0.0)[0]}
+    assert len(first) == 8
+
+    again = validator.due(4.0)[0]
+    assert len(again) == validator.window == 4, "half as many"
+    assert {one.tap_id for one in again} < first
+    for at_s in np.arange(4.5, 14.0, 0.5).tolist():
+        assert {one.tap_id for one in validator.due(at_s)[0]} <= first
+    assert validator.window == 1
+
+    for tap_id in first:  # it answers at last
+        validator.on_verdict(verdict(tap_id), 20.0)
+    for _ in range(20):
+        for one in validator.due(20.0)[0]:
+            validator.on_verdict(verdict(one.tap_id), 20.1)
+    assert validator.window == 8
+
+
+def test_taps_that_nobody_answers_do_not_hold_up_those_behind_them_for_ever() -> None:
+    validator = make(Limits(in_flight_max=2, first_pause_s=2.0))
+    old = make(boot="old", seed=3)
+    validator.restore([(0.0, tap(old, 0.0).payload) for _ in range(20)])
+    never = {one.tap_id for one in validator.due(0.0)[0]}
+    for at_s in np.arange(0.5, 120.0, 0.5).tolist():
+        for one in validator.due(at_s)[0]:
+            if one.tap_id not in never:
+                validator.on_verdict(verdict(one.tap_id), at_s)
+
+    assert set(validator.kept) == never
 
 
 def test_a_restart_keeps_the_taps_with_their_ids_boots_and_numbers() -> None:
