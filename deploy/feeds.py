@@ -21,6 +21,7 @@ import structlog
 
 from deploy.config import Settings
 from deploy.errors import UserError
+from deploy.feed_fares import keep_next_fares, use_next_fares
 from deploy.instance import Instance, read_json, write_private
 from deploy.links import FEED_SWITCH, FEED_SWITCHED, LinkError, Links
 from deploy.problems import Problem
@@ -116,6 +117,12 @@ def network_in_use(settings: Settings, instance: Instance) -> Network | None:
     return dataclasses.replace(network, shift_s=settings.timetable_shift_s)
 
 
+def switched_from(settings: Settings, instance: Instance) -> bool:
+    """Whether another feed is in use than the one of the settings."""
+    chosen = _read_record(instance)
+    return chosen is not None and chosen.configured == settings.feed
+
+
 def load_ordered(path: str, shift_s: float) -> Network:
     """The network of a switch order.
 
@@ -189,6 +196,7 @@ class Feeds:
             try:
                 network = await self._read(body.source)
                 self._check(network, max(at_s, now_s), body.force)
+                await asyncio.to_thread(keep_next_fares, body.source, self._settings, self._instance)
                 await asyncio.to_thread(self._put_beside, network)
             except (UserError, OSError) as error:
                 self._refused = RefusedFeed(body.source, now_s, subject, str(error))
@@ -283,6 +291,7 @@ class Feeds:
         network = load_ordered(str(path), self._settings.timetable_shift_s)
         record = FeedInUse(self._settings.feed or "", chosen.source, network.feed_version, time.time(), chosen.by)
         path.replace(_in_use_path(self._instance))
+        use_next_fares(self._instance)
         write_private(_record_path(self._instance), msgspec.json.encode(record))
         self.network, self._kept, self._refused = network, reply.kept, None
         for follow in self.followers:

@@ -17,21 +17,21 @@ TARIFF_BYTES_MAX = 4 << 20
 """A tariff of a thousand fares has two hundred kilobytes."""
 
 
-def read_tariff_source(settings: Settings, *, fetch: bool = True) -> TariffSource:
+def read_tariff_source(settings: Settings, *, fetch: bool = True, fares: bool = True) -> TariffSource:
     """The tariff file with the fare files of the feed, not yet checked.
 
     A feed's fares belong to a tariff that was written for it: beside the tariff that ships they are left out. fetch
-    False leaves a feed at an address out as well: it is asked when it is read.
+    False leaves a feed at an address out as well: it is asked when it is read. fares False leaves any feed out.
 
     Raises:
         UserError: a file cannot be read; names it.
     """
     path = settings.ticketing.tariff or DEFAULT_TARIFF
     text = tariff_text(path)
-    fares = {}
-    if settings.ticketing.tariff is not None and settings.feed is not None:
-        fares = fare_files(settings.feed) if fetch or not is_address(settings.feed) else {}
-    return TariffSource(str(path), text, fares)
+    files = {}
+    if fares and settings.ticketing.tariff is not None and settings.feed is not None:
+        files = fare_files(settings.feed) if fetch or not is_address(settings.feed) else {}
+    return TariffSource(str(path), text, files)
 
 
 def check_tariff(settings: Settings) -> None:

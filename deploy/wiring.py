@@ -21,6 +21,7 @@ from deploy.config import Settings
 from deploy.control import tell_progress
 from deploy.embedded_process import check_port
 from deploy.errors import UserError
+from deploy.feed_fares import follow_fares
 from deploy.feeds import hear_switches, network_in_use
 from deploy.instance import Instance
 from deploy.links import (
@@ -164,10 +165,11 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         card_keys=card_keys,
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
         on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
-        pricing=None if rating.pricing.flat else rating.pricing,
+        pricing=rating.pricing,
         bank=bank_judge(settings, rating.editions.sold.tariff),
         whereabouts=await hear_places(links),
     )
+    following = await follow_fares(grounds, rating, links)
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)
     try:
@@ -175,6 +177,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
             yield service
     finally:
         sender.cancel()
+        following.cancel()
         await asyncio.wait_for(pool.close(), 3)
 
 

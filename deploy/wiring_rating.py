@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deploy import metrics
 from deploy.errors import UserError
-from deploy.tariffs import read_tariff_source
+from deploy.feed_fares import source_in_use
 
 if TYPE_CHECKING:
     from deploy.serving import Grounds
@@ -41,7 +41,7 @@ async def open_rating(grounds: Grounds, pool: Any) -> Rating:
 
     store = Store(pool)
     try:
-        source = await asyncio.to_thread(read_tariff_source, grounds.settings)
+        source = await asyncio.to_thread(source_in_use, grounds.settings, grounds.instance)
         async with store.transaction() as connection:
             editions = await open_editions(connection, source)
     except TariffError as error:

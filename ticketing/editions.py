@@ -52,6 +52,11 @@ class Editions:
         self.current = current
         self.sold = sold
 
+    def adopt(self, newer: Editions) -> None:
+        """Go over to what was opened later: days that were rated keep the edition that rated them."""
+        self._in_order, self._by_id = newer._in_order, newer._by_id
+        self.current, self.sold = newer.current, newer.sold
+
     def of_day(self, day: date, edition_id: int | None) -> Edition:
         """The edition that rated a day (edition_id), or for a day not rated yet the one in use when it began.
 

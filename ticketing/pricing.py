@@ -22,7 +22,7 @@ from ticketing.journeys import FareTap
 from ticketing.reading import Quote, Reading
 from ticketing.rerating import DueTap, Holder, apart, price_of
 from ticketing.store import Store
-from ticketing.tariff_file import flat_minor, media_of
+from ticketing.tariff_file import Sold, flat_minor, media_of
 
 LOOP_S_MAX = 0.005
 """Longer than this prices are not worked out without letting the loop answer others."""
@@ -34,11 +34,18 @@ class DayPricing:
     def __init__(self, store: Store, editions: Editions, statement_s_max: float = 5.0) -> None:
         self._store = store
         self._editions = editions
-        self._tariff = editions.current.tariff
-        self._media = media_of(self._tariff, "card")
         self._statement_s_max = statement_s_max
-        self.flat = flat_minor(editions.sold.city) is not None
+        self._fare_minor = editions.sold.tariff.purse.fare_minor
+        self._looked_at: tuple[Sold, bool] | None = None
         self.counters: Counter[str] = Counter()
+
+    @property
+    def flat(self) -> bool:
+        """Whether the judge's own price is right for every ride: one price, and the one that it was started with."""
+        sold = self._editions.sold
+        if self._looked_at is None or self._looked_at[0] is not sold:
+            self._looked_at = sold, flat_minor(sold.city) == self._fare_minor
+        return self._looked_at[1]
 
     async def quotes(self, readings: Sequence[Reading]) -> list[Quote | None]:
         """A price for each tap, in order: that of its line on the day's receipt. None: the purse's fare."""
@@ -65,7 +72,8 @@ class DayPricing:
 
     async def _holders(self, readings: Sequence[Reading]) -> dict[str, _Known]:
         since: dict[bytes, date] = {}
-        tariff = self._tariff
+        tariff = self._editions.current.tariff
+        media = media_of(tariff, "card")
         for reading in readings:
             day = service_day(reading.at_s, tariff.day_start, tariff.zone) - timedelta(days=1)
             uid = reading.card_uid or b""
@@ -86,7 +94,7 @@ class DayPricing:
             days = days_of_json(row["days"])
             due = apart(due_of_json(row["due"], tariff), [tap for one in days for tap in one.taps])
             tickets = tickets_of_json(row["tickets"])
-            holder = Holder(row["account"], self._media, row["category"], days, tuple(due), tickets)
+            holder = Holder(row["account"], media, row["category"], days, tuple(due), tickets)
             found[row["account"]] = _Known(holder, row["taps"])
         return found
 
