@@ -23,13 +23,15 @@ from deploy.retold import Lately, Remembered
 from dispatch.advice import Advice
 from dispatch.control import OFFERED, LineControl
 from dispatch.control_board import ControlBoard
-from dispatch.controller import Controller, ControlState, EngineLike
+from dispatch.control_state import ControlState
+from dispatch.controller import Controller
 from dispatch.errors import Problem
 from dispatch.history_rows import Decision
 from dispatch.instructions import Instruction, Kind
 from dispatch.schemas import Instruction as SentByHand
 from dispatch.service import DispatchService
 from dispatch.snapshot import Snapshot
+from dispatch.watched import EngineLike
 from gateway import wire
 
 if TYPE_CHECKING:

@@ -11,33 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
-import numpy as np
 
 from dispatch.advice import DEFAULT_LAW
-from dispatch.claims import Timetable
+from dispatch.control_measures import NOTHING, Measured
 from dispatch.holding import LAWS
-from dispatch.lines import Lines
-from dispatch.measures import Pairs, headway_adherence, mean_wait, pair_departures
-from dispatch.network import Flags, Network
-from dispatch.passages import PassageLog, Passages
+from dispatch.network import Network
 
 Mode = Literal["off", "advise", "automatic"]
 OFFERED: Final = [name for name in LAWS if name != "none"]
-WINDOW_S = 600.0  # long enough for a line of ten minutes, short enough to see what a hold has done
-PASSAGES_MAX = 100_000  # of which the measures are taken: bounds what a tick spends on them
-PASSAGES_OF_ALL_MAX = 10_000
-PAIRS_MIN = 30  # fewer headways say nothing
 FILE_VERSION = 1
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """Regularity of a route over the last ten minutes; null where too little was seen."""
-
-    ewt_s: float | None = None
-    c_vh: float | None = None
-
-
-NOTHING = Measured()
 
 
 class LineControl(msgspec.Struct):
@@ -56,6 +38,7 @@ class LineControl(msgspec.Struct):
     advised: int = 0
     applied: int = 0
     declined: int = 0
+    stop_ids: list[str] | None = None  # its own control stops, beside the terminals; None: by rule
 
 
 class _Kept(msgspec.Struct):
@@ -89,6 +72,18 @@ class ControlTable:
         self.changes += 1
         return line
 
+    def set_stops(self, route_id: str, stop_ids: Sequence[str] | None) -> LineControl:
+        """List a route's own control stops; None: none of its own."""
+        line = self.lines[route_id]
+        line.stop_ids = None if stop_ids is None else sorted(set(stop_ids))
+        self.version += 1
+        self.changes += 1
+        return line
+
+    def own_stops(self) -> dict[str, frozenset[str]]:
+        """The routes that have control stops of their own, and those."""
+        return {name: frozenset(line.stop_ids) for name, line in self.lines.items() if line.stop_ids is not None}
+
     def mode_of(self, route_id: str) -> Mode:
         """The mode of a route."""
         line = self.lines.get(route_id)
@@ -115,7 +110,7 @@ class ControlTable:
 
     def to_bytes(self) -> bytes:
         """The lines that are not as they were made, for a file."""
-        kept = [line for line in self.lines.values() if line.since is not None]
+        kept = [line for line in self.lines.values() if line.since is not None or line.stop_ids is not None]
         return msgspec.json.format(msgspec.json.encode(_Kept(FILE_VERSION, kept)), indent=1)
 
     def restore(self, data: bytes) -> int:
@@ -136,62 +131,3 @@ class ControlTable:
         self.lines |= {line.route_id: line for line in kept.lines}
         self.version += 1
         return sum(line.mode != "off" for line in kept.lines)
-
-
-def recent_pairs(
-    log: PassageLog, network: Network, lines: Lines, timetable: Timetable, now_s: float, wanted: Flags
-) -> Pairs:
-    """Headways at stops of the last ten minutes; of a vehicle that came to a stop twice on one run, the later.
-
-    In a large city only those of the lines that are `wanted` (by line): a tick must not wait for all.
-    """
-    found = log.since(max(0, log.written - PASSAGES_MAX))
-    recent = np.flatnonzero((found.departure_s >= now_s - WINDOW_S - 1800.0) & (found.departure_s <= now_s))
-    if len(recent) > PASSAGES_OF_ALL_MAX:
-        recent = recent[wanted[lines.pattern_line[network.trip_pattern[found.trip[recent]]]]]
-    order = recent[
-        np.lexsort((found.departure_s[recent], found.stop[recent], found.trip[recent], found.vehicle[recent]))
-    ]
-    same = np.ones(len(order), dtype=np.bool_)
-    if len(order) > 1:
-        columns = (found.vehicle, found.trip, found.zero_s, found.stop)
-        same[:-1] = np.logical_or.reduce([column[order[1:]] != column[order[:-1]] for column in columns])
-    chosen = order[same]
-    passages = Passages(
-        found.vehicle[chosen],
-        found.trip[chosen],
-        found.zero_s[chosen],
-        found.stop[chosen],
-        found.arrival_s[chosen],
-        found.departure_s[chosen],
-    )
-    frequent_s = timetable.frequent_s(passages.trip, passages.zero_s)
-    pairs = pair_departures(passages, frequent_s, network, lines, 7200.0)
-    late = pairs.at_s >= now_s - WINDOW_S
-    return Pairs(
-        pairs.line[late],
-        pairs.stop[late],
-        pairs.headway_s[late],
-        pairs.scheduled_s[late],
-        pairs.is_peak[late],
-        pairs.at_s[late],
-    )
-
-
-def measure_routes(pairs: Pairs, lines: Lines, route_id: Sequence[str]) -> dict[str, Measured]:
-    """EWT and c_vh of each route, its directions and stops pooled."""
-    route = lines.line_route[pairs.line]
-    group = pairs.line.astype(np.int64) * (int(pairs.stop.max(initial=0)) + 1) + pairs.stop
-    found = {}
-    for one in np.unique(route).tolist():
-        rows = route == one
-        if np.count_nonzero(rows) < PAIRS_MIN:
-            continue
-        h, scheduled = pairs.headway_s[rows], pairs.scheduled_s[rows]
-        ewt_s = mean_wait(h) - mean_wait(scheduled)
-        found[route_id[one]] = Measured(_figure(ewt_s, 1), _figure(headway_adherence(h, scheduled, group[rows]), 3))
-    return found
-
-
-def _figure(value: float, digits: int) -> float | None:
-    return None if np.isnan(value) else round(value, digits)

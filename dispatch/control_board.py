@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from dispatch.controller import ControlState
+from dispatch.control_state import ControlState
 
 PARTS = ("advice", "instructions", "control")
 Seen: TypeAlias = tuple[int, int, int]  # the version of each part that a reader has

@@ -13,9 +13,10 @@ a headway is reckoned by *halts*, one for each stop or each 450 m, whichever is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,6 +86,49 @@ def place_controls(
     by_way = (end_m - network.pattern_stop_along_m) / rule.halt_m
     halts_ahead = np.maximum(stops_ahead, by_way)
     return ControlStops(line, place, is_control, is_terminal, halts_ahead, _spacing(line, halts_ahead, is_control))
+
+
+class ControlStop(msgspec.Struct, frozen=True):
+    """A stop where vehicles of one direction may be held; at a terminal it is the departure that is regulated."""
+
+    direction_id: int
+    stop_id: str
+    stop_name: str
+    is_terminal: bool
+    is_timepoint: bool
+
+
+class StopList(msgspec.Struct, frozen=True):
+    """GET /api/v1/routes/{route_id}/control/stops; `stop_ids` are a dispatcher's own; null: by rule."""
+
+    route_id: str
+    stop_ids: list[str] | None
+    stops: list[ControlStop]
+
+
+def list_stops(network: Network, controls: ControlStops, route_id: str, own: Sequence[str] | None) -> StopList:
+    """The control stops of a route, each once for a direction, in the order of its patterns."""
+    timed = timed_stops(network)
+    found: dict[tuple[int, int], ControlStop] = {}
+    for pattern in np.flatnonzero(network.pattern_route == network.route_id.index(route_id)).tolist():
+        direction = int(network.pattern_direction[pattern])
+        for row in range(*network.pattern_stop_start[pattern : pattern + 2].tolist()):
+            if not controls.is_control[row]:
+                continue
+            stop = int(network.pattern_stop[row])
+            names = (direction, network.stop_id[stop], network.stop_name[stop])
+            one = ControlStop(*names, bool(controls.is_terminal[row]), bool(timed[row]))
+            found.setdefault((direction, stop), one)
+    return StopList(route_id, None if own is None else list(own), list(found.values()))
+
+
+def find_strangers(network: Network, route_id: str, stop_ids: Iterable[str]) -> str | None:
+    """The first of these stops at which no vehicle of the route can be held: it does not call there, or ends there."""
+    known: set[str] = set()
+    for pattern in np.flatnonzero(network.pattern_route == network.route_id.index(route_id)).tolist():
+        first, end = network.pattern_stop_start[pattern : pattern + 2].tolist()
+        known.update(network.stop_id[stop] for stop in network.pattern_stop[first : end - 1].tolist())
+    return next((stop_id for stop_id in stop_ids if stop_id not in known), None)
 
 
 def timed_stops(network: Network) -> Flags:

@@ -17,16 +17,13 @@ class Line(NamedTuple):
 
     gap_s[j] is the driving time, without any hold, from vehicle j to the one ahead of it, j - 1; for the first it is
     the last one's, round the loop, or of the vehicle that is ahead of all where the line is not `closed`.
-    on_board[j] are the riders whom a hold of j delays. riders_per_s come to one stop; control stops are `spacing` stops
-    apart. From one stop to the next a gap grows by `beta` times what it exceeds the gap ahead by.
-    `compliance` is the share of holds that drivers carry out.
+    on_board[j] are the riders whom a hold of j delays. riders_per_s come to one stop. `compliance` is the share of
+    holds that drivers carry out.
     """
 
     gap_s: Sequence[float]
     on_board: Sequence[float]
     riders_per_s: float
-    spacing: int
-    beta: float
     closed: bool = True
     compliance: float = 1.0
 
@@ -48,7 +45,7 @@ class Joint(NamedTuple):
 def plan(line: Line) -> Floats:
     """The holds of all vehicles of a line, seconds, that together cost its riders the least time.
 
-    With g the gaps as they will be, u the holds that are expected and c the share of drivers who obey, it minimises
+    With g the gaps, u the holds that are expected and c the share of drivers who obey, it minimises
 
         W / 2 (sum (g_j + u_j - u_(j-1))^2  +  (1 - c) / c  sum' u_j^2)  +  sum n_j u_j,   u_j >= 0
 
@@ -60,8 +57,8 @@ def plan(line: Line) -> Floats:
     with for less, and the first does more of its part by itself. The last sum is the delay of those on board. With
     riders who ride r stops, neighbouring gaps may thus differ by r / HORIZON_STOPS of the headway before a hold is
     worth it. No target headway is in it: the line runs as fast as regularity allows.
-    g is the gaps a quarter of a control spacing from now, or up to half of it where drivers disobey: until others are
-    held, dwell goes on to widen the wide ones (g' = g + beta (g_j - g_(j-1)) at each stop).
+    The gaps are taken as they are. Dwell goes on to widen the wide ones until others are held, but reckoning with that
+    made the plan hold more and even out less wherever control stops are rare or drivers disobey.
 
     Only the first hold is carried out, within its limits; what is left of it, and all others, are planned anew at the
     next control stop. So the caps of single holds are no bounds here: a vehicle may be held again and again in a round.
@@ -105,10 +102,9 @@ def _problem(line: Line) -> tuple[Floats, Floats]:
     """Rows and aims of the least-squares problem: gaps first, then the delay on board, then chance."""
     weight = max(line.riders_per_s * HORIZON_STOPS / 2, 1e-9)
     obey = min(max(line.compliance, OBEY_MIN), 1.0)
-    ahead = int(line.spacing * min(1 / obey - 0.75, 0.5))
-    rows, growth = _matrices(len(line.gap_s), line.beta, ahead, line.closed, obey)
-    gaps_s = growth @ np.asarray(line.gap_s)
-    aims = np.concatenate([-gaps_s, np.asarray(line.on_board) / (-2 * weight * FAINT), np.zeros(len(line.gap_s))])
+    rows = _rows(len(line.gap_s), line.closed, obey)
+    delay = np.asarray(line.on_board) / (-2 * weight * FAINT)
+    aims = np.concatenate([-np.asarray(line.gap_s), delay, np.zeros(len(line.gap_s))])
     return rows, aims
 
 
@@ -127,12 +123,11 @@ def _solve(rows: Floats, aims: Floats) -> Floats:
 
 
 @lru_cache(maxsize=256)
-def _matrices(vehicles: int, beta: float, stops: int, closed: bool, obey: float) -> tuple[Floats, Floats]:
-    """Rows of the least-squares problem, and how gaps grow over that many stops."""
+def _rows(vehicles: int, closed: bool, obey: float) -> Floats:
+    """Rows of the least-squares problem."""
     differences = np.eye(vehicles) - np.eye(vehicles, k=-1)
     if closed:
         differences[0, -1] -= 1
     chance = ((1 - obey) / obey) ** 0.5 * np.eye(vehicles)
     chance[0, 0] = 0.0
-    rows = np.vstack([differences, FAINT * np.eye(vehicles), chance])
-    return rows, np.linalg.matrix_power(np.eye(vehicles) + beta * differences, stops)
+    return np.vstack([differences, FAINT * np.eye(vehicles), chance])

@@ -10,29 +10,25 @@ or without a trip there is no situation, but a reason that is counted. Only line
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dispatch.arrivals import Predictions
+from dispatch.calls import Calls, Departure, Departures
 from dispatch.claims import Timetable
 from dispatch.control_stops import ControlStops
 from dispatch.fleet import Fleet
 from dispatch.holding import Gains, Situation
 from dispatch.holding_plan import Line
-from dispatch.network import Flags, Floats, Ints, Network
-from dispatch.passages import Passages
+from dispatch.network import Network
 from dispatch.ridership import Ridership
 from dispatch.snapshot import LAYOVER, ON_TRIP, FleetView
 
 Visit: TypeAlias = tuple[int, int, float, int]  # vehicle, trip, zero, stop: what is decided once
 
-KEPT = 6  # departures remembered of each place
 RIDERS = {
     "EMPTY": 2.0,
     "MANY_SEATS_AVAILABLE": 20.0,
@@ -64,77 +60,6 @@ class SituationLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """Who left a place when, and when the timetable wanted it to. Unix seconds."""
-
-    vehicle: int
-    left_s: float
-    due_s: float
-    came_s: float
-
-
-@dataclass(slots=True)
-class Departures:
-    """The last departures from every place of the lines that are looked at."""
-
-    controls: ControlStops
-    network: Network
-    _of: dict[int, deque[Departure]] = field(default_factory=dict)
-
-    def add(self, passages: Passages, watched: Flags) -> None:
-        """Take in passages; only those of lines that are `watched` (by line) count."""
-        network = self.network
-        row = network.pattern_stop_start[network.trip_pattern[passages.trip]] + passages.stop
-        chosen = np.flatnonzero(watched[self.controls.line[row]] & ~np.isnan(passages.departure_s))
-        for i in chosen[np.argsort(passages.departure_s[chosen], kind="stable")].tolist():
-            due_s = (
-                passages.zero_s[i] + network.departure_s[network.trip_time_start[passages.trip[i]] + passages.stop[i]]
-            )
-            left_s = float(passages.departure_s[i])
-            came_s = float(passages.arrival_s[i])
-            came_s = left_s if np.isnan(came_s) else came_s
-            seen = self._of.setdefault(int(self.controls.place[row[i]]), deque(maxlen=KEPT))
-            for told in [d for d in seen if d.vehicle == int(passages.vehicle[i]) and d.due_s == float(due_s)]:
-                seen.remove(told)  # a late fix has corrected it
-            seen.append(Departure(int(passages.vehicle[i]), left_s, float(due_s), came_s))
-
-    def last(self, place: int, but: int, from_s: float, to_s: float) -> Departure | None:
-        """The last departure from a place within a span of time, other than the vehicle's own."""
-        found = [d for d in self._of.get(place, ()) if d.vehicle != but and from_s <= d.left_s <= to_s]
-        return max(found, key=lambda d: d.left_s, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A hold that a vehicle has been asked for: at which stop of which run, and until when (Unix seconds)."""
-
-    trip: int
-    zero_s: float
-    stop: int
-    until_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """When vehicles of the watched lines will be where: sorted by place, then by arrival. Unix seconds."""
-
-    place: NDArray[np.int64]
-    row: NDArray[np.intp]  # of the network's pattern_stop
-    vehicle: Ints
-    trip: Ints
-    zero_s: Floats
-    stop: Ints  # position in the pattern
-    arrival_s: Floats
-    departure_s: Floats
-    due_s: Floats  # departure in the timetable
-
-    def at(self, place: int) -> range:
-        """The rows of one place."""
-        first, last = np.searchsorted(self.place, [place, place + 1])
-        return range(int(first), int(last))
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
     """One vehicle that is about to leave one control stop, and what is known."""
 
@@ -162,48 +87,6 @@ class Case:
     def visit(self) -> Visit:
         """This vehicle, on this run, at this stop."""
         return self.vehicle, self.trip, self.zero_s, self.stop
-
-
-def call_up(
-    made: Predictions,
-    fleet: Fleet,
-    network: Network,
-    controls: ControlStops,
-    watched: Flags,
-    holds: Mapping[int, Hold],
-) -> Calls:
-    """The predictions of the watched lines as calls: who stands at a stop came when it came, who is held goes later."""
-    trips = np.flatnonzero(watched[controls.line[network.pattern_stop_start[network.trip_pattern[made.trip]]]])
-    count = np.diff(made.start)[trips]
-    of = np.repeat(trips, count)
-    at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count) + made.start[of]
-    stop, trip, zero_s, vehicle = made.stop[at], made.trip[of], made.zero_s[of], made.vehicle[of]
-    row = network.pattern_stop_start[network.trip_pattern[trip]] + stop
-    arrival_s, departure_s = made.arrival_s[at].copy(), made.departure_s[at].copy()
-    stands = (fleet.trip[vehicle] == trip) & (fleet.zero_s[vehicle] == zero_s) & (fleet.next_stop[vehicle] == stop)
-    stands &= (stop > 0) & ~np.isnan(fleet.enter_s[vehicle])
-    arrival_s[stands] = np.minimum(arrival_s[stands], fleet.enter_s[vehicle[stands]])
-    for number, hold in holds.items():
-        on = (vehicle == number) & (trip == hold.trip) & (zero_s == hold.zero_s)
-        here = on & (stop == hold.stop)
-        if here.any():
-            late_s = max(0.0, hold.until_s - float(departure_s[here][0]))
-            departure_s[on & (stop >= hold.stop)] += late_s
-            arrival_s[on & (stop > hold.stop)] += late_s
-    due_s = zero_s + network.departure_s[network.trip_time_start[trip] + stop]
-    place = controls.place[row]
-    order = np.lexsort((due_s, departure_s, arrival_s, place))
-    return Calls(
-        place[order],
-        row[order],
-        vehicle[order],
-        trip[order],
-        zero_s[order],
-        stop[order],
-        arrival_s[order],
-        departure_s[order],
-        due_s[order],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,8 +242,6 @@ def _situation(scene: Scene, i: int, terminal: bool, around: _Around, riders: _R
             _gaps_s(calls, around.behind, ready_s, leader.left_s),
             [riders.on_board, *(_on_board(scene, int(calls.vehicle[j])) for j in around.behind)],
             riders.per_s,
-            int(scene.controls.spacing_halts[int(scene.controls.line[int(calls.row[i])])]),
-            riders.beta,
             closed=False,
             compliance=scene.limits.compliance,
         ),

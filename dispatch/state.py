@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dispatch.alerts import DeskMemory, Sighting
 from dispatch.claims import Timetable
-from dispatch.controller import ControlMemory
+from dispatch.control_state import ControlMemory
 from dispatch.engine import Engine
 from dispatch.fleet import COLUMNS
 from dispatch.history_rows import Decision
@@ -41,7 +41,7 @@ class Facts(msgspec.Struct):
     descriptor: list[Descriptor | None]
     occupancy: list[str | None]
     signed_on: dict[str, Descriptor]
-    starts: list[tuple[float, str]]  # the service date of each zero
+    starts: list[tuple[int, float, str]]  # trip, zero and service date of runs
     favourites: list[tuple[int, tuple[int, float, int]]]
     wins: list[tuple[int, tuple[tuple[int, float], int]]]
     improved_s: float
@@ -69,8 +69,7 @@ def capture(
 ) -> State:
     """The state of an engine between two ticks: copies, so that the next tick changes none of it."""
     fleet, n = engine.fleet, len(engine.fleet)
-    log = engine.passage_log
-    passages = log.since(max(0, log.written - PASSAGES_SAVED))
+    passages = engine.passage_log.newest(PASSAGES_SAVED)
     total, hourly = engine.eta.score.sums()
     arrays: Arrays = {
         **{f"fleet.{name}": getattr(fleet, name)[:n].copy() for name in COLUMNS},
@@ -117,8 +116,8 @@ def resume(engine: Engine, state: State) -> None:
     fleet.descriptor[:], fleet.occupancy[:] = facts.descriptor, facts.occupancy
     for name in MARKS:
         getattr(engine.roads.memory, name)[:] = arrays[f"marks.{name}"]
-    for zero_s, date in facts.starts:
-        engine.timetable.note_zero(zero_s, dt.datetime.strptime(date, "%Y%m%d").date())  # noqa: DTZ007
+    for trip, zero_s, date in facts.starts:
+        engine.timetable.note_run(trip, zero_s, dt.datetime.strptime(date, "%Y%m%d").date())  # noqa: DTZ007
     engine.folding.claiming.signed_on.update(facts.signed_on)
     engine.folding.inference.favourite.update(facts.favourites)
     better = engine.folding.reassignment
@@ -168,7 +167,7 @@ def check(engine: Engine, state: State) -> None:
 
 def recall_passages(log: PassageLog, passages: Passages, as_of_s: float) -> None:
     """Remember passages again; those of the last minute may not have come to history before the end."""
-    log.add(passages)
+    log.add(passages, may_correct=True)
     young = np.flatnonzero(_time_s(passages) >= as_of_s - RECORDED_WITHIN_S)
     log.carried = int(young[0]) if len(young) else log.written
 
@@ -190,10 +189,19 @@ def _time_s(passages: Passages) -> Floats:
     return np.fmax(passages.arrival_s, passages.departure_s)
 
 
-def _starts(timetable: Timetable, arrays: Arrays) -> list[tuple[float, str]]:
-    """The service date of every zero that the columns name: of a run after midnight it cannot be told from its time."""
+def _starts(timetable: Timetable, arrays: Arrays) -> list[tuple[int, float, str]]:
+    """The service date of every zero that the columns name, and of every run of frequencies.txt.
+
+    Of a run after midnight it cannot be told from its time alone.
+    """
     trip = np.concatenate([arrays[name] for name in ("fleet.trip", "fleet.next_trip", "passages.trip")])
     zero_s = np.concatenate([arrays[name] for name in ("fleet.zero_s", "fleet.next_zero_s", "passages.zero_s")])
-    zeros, first = np.unique(zero_s[trip >= 0], return_index=True)
-    dates = timetable.start_dates(trip[trip >= 0][first], zeros)
-    return [(zero, date) for zero, date in zip(zeros.tolist(), dates, strict=True) if date is not None]
+    trip, zero_s = trip[trip >= 0], zero_s[trip >= 0]
+    first = np.unique(zero_s, return_index=True)[1]
+    if timetable.by_frequency:
+        key = np.where(np.isin(trip, list(timetable.by_frequency)), trip, -1)
+        order = np.lexsort((zero_s, key))
+        first = order[(np.diff(key[order], prepend=-2) != 0) | (np.diff(zero_s[order], prepend=np.nan) != 0)]
+    dates = timetable.start_dates(trip[first], zero_s[first])
+    rows = zip(trip[first].tolist(), zero_s[first].tolist(), dates, strict=True)
+    return [(one, zero, date) for one, zero, date in rows if date is not None]

@@ -282,14 +282,7 @@ class LoopRun:
         away_s = [now_s - loop.dwell_s_mean, *(comes_s for comes_s, _ in others)]
         gaps_s = [lap_s - (away_s[-1] - away_s[0]), *(b - a for a, b in pairwise(away_s))]
         on_board = [float(vehicle.load), *(float(other.load) for _, other in others)]
-        return Line(
-            gaps_s,
-            on_board,
-            loop.riders_per_s,
-            self._timetable.spacing,
-            loop.beta,
-            compliance=loop.compliance,
-        )
+        return Line(gaps_s, on_board, loop.riders_per_s, compliance=loop.compliance)
 
     def _comes_s(self, other: _Vehicle, stop: int, now_s: float, clock_s: list[float], lap_s: float) -> float:
         """When a vehicle should come to a stop, from where it is; `clock_s` are the arrivals of a round of `lap_s`."""

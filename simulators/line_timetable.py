@@ -13,7 +13,6 @@ class Timetable:
         self.loop = loop
         self.is_terminal = [loop.is_terminal(stop) for stop in range(loop.stops)]
         self.is_control = [loop.is_control(stop) for stop in range(loop.stops)]
-        self.spacing = loop.stops // sum(self.is_control)  # stops from one control stop to the next, on average
         self.slack_s = [loop.recovery_s if terminal else 0.0 for terminal in self.is_terminal]
         self.arrive_s, self.leave_s = [], []  # of one round, after its first arrival
         self.driven_s = []  # arrivals again, as if nobody ever waited

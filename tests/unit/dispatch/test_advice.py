@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dispatch.advice import AdviceDesk, effect_of, helps, reason_of
-from dispatch.holding import Gains, Situation
+from dispatch.advice import AdviceDesk, hold_of
+from dispatch.effects import effect_of, helps, reason_of
+from dispatch.holding import Gains, Limits, Situation
 from dispatch.holding_plan import Line
 from dispatch.situations import Case
 
@@ -14,7 +15,7 @@ NAMES = {0: "a", 1: "b", 2: "c"}.__getitem__
 
 def case(*gaps_s: float, early_s: float = 0.0) -> Case:
     """Vehicle b behind a, then others, each so many seconds after the one before it; nobody but riders at stops."""
-    line = Line(list(gaps_s), [0.0] * len(gaps_s), 0.01, spacing=3, beta=0.0, closed=False)
+    line = Line(list(gaps_s), [0.0] * len(gaps_s), 0.01, closed=False)
     behind_s = gaps_s[1] if len(gaps_s) > 1 else None
     at = Situation(
         arrival_s=0.0,
@@ -67,9 +68,6 @@ def test_what_makes_riders_wait_longer_is_not_advised_whatever_the_law() -> None
 
 @pytest.mark.parametrize("law", ["forward", "two-way", "even", "prediction", "optimal"])
 def test_what_a_law_of_headways_asks_for_a_bunched_vehicle_helps(law: str) -> None:
-    from dispatch.advice import hold_of
-    from dispatch.holding import Limits
-
     bunched = case(80.0, 520.0, 300.0)
     hold_s = hold_of(bunched, law, Limits())
     assert hold_s >= 30

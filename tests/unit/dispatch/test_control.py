@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dispatch.claims import Timetable
-from dispatch.control import ControlTable, Measured, measure_routes, recent_pairs
+from dispatch.control import ControlTable
+from dispatch.control_measures import Measured, measure_routes, recent_pairs
 from dispatch.lines import draw_lines
 from dispatch.passages import PassageLog, Passages
 
@@ -32,8 +33,8 @@ def measured(line, departures_s, now_s, again=(), is_wanted=True):
 @pytest.fixture(autouse=True)
 def few_pairs_suffice(monkeypatch):
     """Headways of five minutes at one stop: it takes twenty minutes to see some."""
-    monkeypatch.setattr("dispatch.control.PAIRS_MIN", 3)
-    monkeypatch.setattr("dispatch.control.WINDOW_S", 1200.0)
+    monkeypatch.setattr("dispatch.control_measures.PAIRS_MIN", 3)
+    monkeypatch.setattr("dispatch.control_measures.WINDOW_S", 1200.0)
 
 
 def test_even_headways_have_no_excess_wait(line):
@@ -63,7 +64,7 @@ def test_of_a_vehicle_that_came_twice_the_later_departure_counts(line):
 def test_in_a_large_city_only_the_lines_asked_for_are_measured(line, monkeypatch):
     regular = {n: 3650 + 300 * n for n in range(6)}
     assert measured(line, regular, 3650 + 1500, is_wanted=False) == {"R": Measured(0.0, 0.0)}
-    monkeypatch.setattr("dispatch.control.PASSAGES_OF_ALL_MAX", 3)
+    monkeypatch.setattr("dispatch.control_measures.PASSAGES_OF_ALL_MAX", 3)
     assert measured(line, regular, 3650 + 1500, is_wanted=False) == {}
     assert measured(line, regular, 3650 + 1500, is_wanted=True) == {"R": Measured(0.0, 0.0)}
 

@@ -124,8 +124,6 @@ class ControlRoom:
                 gaps_s,
                 on_board,
                 rate,
-                EVERY,
-                rate * fleet.settings.boarding_s,
                 closed=False,
                 compliance=fleet.settings.hold_compliance,
             ),
