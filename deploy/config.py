@@ -83,6 +83,7 @@ class Dispatch(_Section):
     gapped_ratio: float = Field(default=2.0, gt=1)
     history_days: int = Field(default=92, ge=1, le=3660)
     fixes_days: int = Field(default=3, ge=1, le=366)
+    tapping_share: float | None = Field(default=None, gt=0, le=1)  # of riders; None: taps only compare lines
 
 
 class Ticketing(_Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -24,10 +24,12 @@ from dispatch.advice import Advice
 from dispatch.control import OFFERED, LineControl
 from dispatch.control_board import ControlBoard
 from dispatch.control_state import ControlState
+from dispatch.control_stops import StopList
 from dispatch.controller import Controller
 from dispatch.errors import Problem
 from dispatch.history_rows import Decision
 from dispatch.instructions import Instruction, Kind
+from dispatch.ridership import Tap
 from dispatch.schemas import Instruction as SentByHand
 from dispatch.service import DispatchService
 from dispatch.snapshot import Snapshot
@@ -71,12 +73,24 @@ class _Note(msgspec.Struct, tag="note", array_like=True):
     instruction: Instruction
 
 
-_Question: TypeAlias = _Apply | _Decline | _SetMode | _Note
+class _Stops(msgspec.Struct, tag="stops", array_like=True):
+    route_id: str
+
+
+class _SetStops(msgspec.Struct, tag="set_stops", array_like=True):
+    route_id: str
+    stop_ids: list[str] | None
+    by: str
+
+
+_Question: TypeAlias = _Apply | _Decline | _SetMode | _Note | _Stops | _SetStops
 _ENCODE = msgspec.msgpack.Encoder().encode
 _QUESTION: msgspec.msgpack.Decoder[_Question] = msgspec.msgpack.Decoder(_Question)
 _ADVICE: msgspec.msgpack.Decoder[Advice | str] = msgspec.msgpack.Decoder(Advice | str)
 _LINE: msgspec.msgpack.Decoder[LineControl | str] = msgspec.msgpack.Decoder(LineControl | str)
+_STOPS: msgspec.msgpack.Decoder[StopList | str] = msgspec.msgpack.Decoder(StopList | str)
 _STATE = msgspec.msgpack.Decoder(ControlState)
+_TAPS = msgspec.msgpack.Decoder(list[Tap])
 _PROGRESS = msgspec.msgpack.Decoder(tuple[str, bool])
 
 
@@ -91,7 +105,7 @@ async def control_board(links: Links) -> ControlBoard:
 
 
 class RemoteControl:
-    """Implements `dispatch.control_api.ControlDesk` over a link."""
+    """Implements `dispatch.control_api.ControlDesk` and `dispatch.control_stops_api.StopsDesk` over a link."""
 
     def __init__(self, links: Links) -> None:
         self._links = links
@@ -109,6 +123,15 @@ class RemoteControl:
     ) -> LineControl | str:
         """Switch a line."""
         return _LINE.decode(await self._ask(_SetMode(route_id, mode, law, by)))
+
+    async def stops(self, route_id: str) -> StopList | str:
+        """Where a route's vehicles may be held."""
+        return _STOPS.decode(await self._ask(_Stops(route_id)))
+
+    async def set_stops(self, route_id: str, stop_ids: Sequence[str] | None, by: str) -> StopList | str:
+        """List a route's own control stops."""
+        listed = None if stop_ids is None else list(stop_ids)
+        return _STOPS.decode(await self._ask(_SetStops(route_id, listed, by)))
 
     async def note(self, sent: SentByHand) -> None:
         """Have an instruction followed that is about to be sent by hand; without dispatch it is only sent."""
@@ -220,6 +243,10 @@ class ControlLink:
         """Take a vehicle's event between two ticks."""
         self._between(lambda: self.controller.event(event, self._clock()))
 
+    def boarded(self, data: bytes) -> None:
+        """Take what ticketing has counted; it waits for the next tick, and when there is too much the oldest goes."""
+        self.controller.taps.extend(_TAPS.decode(data))
+
     def flush(self) -> None:
         """Send instructions down and tell readers what has changed."""
         orders = self.controller.orders
@@ -267,6 +294,11 @@ class ControlLink:
             case _SetMode(route_id, mode, law, by):
                 reply = await self._ask(lambda: _ENCODE(controller.set_mode(route_id, mode, law, by, now_s)))
                 await self.save()
+            case _Stops(route_id):
+                reply = await self._ask(lambda: _ENCODE(controller.stops(route_id)))
+            case _SetStops(route_id, stop_ids, by):
+                reply = await self._ask(lambda: _ENCODE(controller.set_stops(route_id, stop_ids, by, now_s)))
+                await self.save()
             case _Note(instruction):
                 await self._ask(lambda: controller.note(instruction, now_s))
                 reply = b""
@@ -296,10 +328,10 @@ class ControlLink:
         return await self._service.between_ticks(work)
 
 
-def new_control(links: Links, history: History | None, path: Path) -> ControlLink:
+def new_control(links: Links, history: History | None, path: Path, tapping_share: float | None = None) -> ControlLink:
     """A controller and its links; it keeps decisions in the history, and in a file which lines are controlled."""
     decide: Callable[[Decision], None] = history.decide if history is not None else lambda _decision: None
-    control = ControlLink(links, Controller(decide, lambda: str(uuid.uuid4())), path)
+    control = ControlLink(links, Controller(decide, lambda: str(uuid.uuid4()), tapping_share=tapping_share), path)
     control.recall()
     return control
 

@@ -17,7 +17,7 @@ from deploy import mapping, metrics
 from deploy.control import ControlLink, new_control
 from deploy.desk import serve_desk
 from deploy.feeds import load_ordered, serve_switch
-from deploy.links import EVENTS, FIXES, PUBLICATION, Links, Outgoing
+from deploy.links import BOARDINGS, EVENTS, FIXES, PUBLICATION, Links, Outgoing
 from deploy.numbers import hear_numbers, tell_numbers
 from deploy.whereabouts import Teller
 from deploy.wiring import read_network
@@ -66,7 +66,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     recall_orders(engine, folder / ORDERS)
     kept = HistorySettings(history_days=chosen.history_days, fixes_days=chosen.fixes_days)
     history = History(grounds.dsn, ZoneInfo(network.timezone), time.time, kept, log.warning) if grounds.dsn else None
-    control = new_control(links, history, folder / "control.json")
+    control = new_control(links, history, folder / "control.json", chosen.tapping_share)
     outgoing, places = Outgoing(links, PUBLICATION, size=3), Teller(links)
 
     def publish(publication: Publication) -> None:
@@ -87,6 +87,7 @@ async def dispatch(grounds: Grounds, links: Links) -> AsyncIterator[None]:
     async with _running("link publications", outgoing.run()), _running("link whereabouts", places.run()):
         # Everything is heard before the first tick, which folds what was missed together with what has come since.
         await links.receive(FIXES, lambda data: engine.ingest(mapping.decode_fixes(data)))
+        await links.receive(BOARDINGS, control.boarded)
         await control.listen(service)
         await _hear_events(links, service, control, keeper)
         await keeper.catch_up(links)

@@ -31,6 +31,7 @@ async def fleet_apis(
     from dispatch.accuracy_api import AccuracyApi
     from dispatch.api import DispatchApi
     from dispatch.control_api import ControlApi
+    from dispatch.control_stops_api import ControlStopsApi
     from dispatch.history_read import HistoryReader
     from dispatch.notices_api import NoticesApi
     from dispatch.notices_store import PostgresNotices
@@ -53,4 +54,4 @@ async def fleet_apis(
     metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
     metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
     decided = ControlApi(controls, control, time.time, reader)
-    return [fleet, decided, AccuracyApi(lambda: heard.reply), notices, playback, lines]
+    return [fleet, decided, ControlStopsApi(control), AccuracyApi(lambda: heard.reply), notices, playback, lines]
