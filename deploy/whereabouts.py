@@ -11,17 +11,19 @@ import msgspec
 import numpy as np
 
 from deploy.links import WHEREABOUTS, Links, Outgoing
-from dispatch.network import Floats
+from dispatch.network import Flags, Floats
 from dispatch.snapshot import Snapshot
 from ticketing.seams import Place
 from ticketing.verdict import Tap
 
 TOLD_EVERY_S = 2.0
+STOP_AHEAD_M = 60.0  # who taps so close before a stop boards at it
+PATTERN_APART_M = 1e7
 APART_S_MAX = 60.0  # a position says nothing about a tap that was made longer before or after it
 
 
 class _Told(msgspec.Struct, array_like=True):
-    """Columns of n vehicles: float64, float64, float64, int32 (index of routes, -1: none), int8."""
+    """Columns of n vehicles: float64, float64, float64, int32 (index of routes, -1: none), int8; stops as they are."""
 
     keys: list[str]
     lat_deg: bytes
@@ -30,6 +32,7 @@ class _Told(msgspec.Struct, array_like=True):
     route: bytes
     direction: bytes
     routes: list[str]
+    stops: list[str | None]
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -51,8 +54,23 @@ def told(snapshot: Snapshot) -> bytes:
             route.tobytes(),
             direction.tobytes(),
             network.route_id,
+            _stops(snapshot, on_trip),
         )
     )
+
+
+def _stops(snapshot: Snapshot, on_trip: Flags) -> list[str | None]:
+    """The stop of its pattern that each vehicle on a trip reached last, or is about to."""
+    fleet, network = snapshot.fleet, snapshot.network
+    known = on_trip & np.isfinite(fleet.along_m)
+    first, last = network.pattern_stop_start[:-1], network.pattern_stop_start[1:] - 1
+    # One sorted row of all patterns' stops: the pattern decides, then the way along it.
+    row_m = network.pattern_stop_along_m + np.repeat(np.arange(len(first)) * PATTERN_APART_M, last - first + 1)
+    pattern = np.where(known, fleet.pattern, 0)
+    wanted_m = np.where(known, fleet.along_m, 0.0) + STOP_AHEAD_M + pattern * PATTERN_APART_M
+    at = np.clip(np.searchsorted(row_m, wanted_m, "right") - 1, first[pattern], last[pattern])
+    stops = network.pattern_stop[at]
+    return [network.stop_id[stop] if is_known else None for stop, is_known in zip(stops, known, strict=True)]
 
 
 class Teller:
@@ -87,6 +105,7 @@ class LastPlaces:
     def __init__(self) -> None:
         self._row: dict[str, int] = {}
         self._routes: list[str] = []
+        self._stops: list[str | None] = []
         nothing: Floats = np.zeros(0)
         self._lat_deg = self._lon_deg = self._ts_s = nothing
         self._route = self._direction = nothing.astype(np.int32)
@@ -95,7 +114,7 @@ class LastPlaces:
         """Replace what is known by what was told."""
         said = _TOLD.decode(data)
         self._row = {key: row for row, key in enumerate(said.keys)}
-        self._routes = said.routes
+        self._routes, self._stops = said.routes, said.stops
         self._lat_deg, self._lon_deg, self._ts_s = (
             np.frombuffer(column) for column in (said.lat_deg, said.lon_deg, said.ts_s)
         )
@@ -117,6 +136,7 @@ class LastPlaces:
             float(self._lon_deg[row]),
             self._routes[route] if route >= 0 else None,
             int(self._direction[row]) if route >= 0 else None,
+            self._stops[row],
         )
 
 

@@ -71,7 +71,7 @@ def _given(ord_: int, reading: Reading) -> tuple[object, ...]:
         hashlib.sha256(par.encode()).digest() if par else None,
         tap.bank.oda if tap.bank else "none",
         tap.vehicle and mask_text(tap.vehicle),
-        tap.stop_id and mask_text(tap.stop_id),
+        reading.stop_id and mask_text(reading.stop_id),
         reading.lat,
         reading.lon,
         reading.route_id,

@@ -144,6 +144,7 @@ class Judge:
             if place is not None:
                 reading.lat, reading.lon = place.lat, place.lon
                 reading.route_id, reading.direction_id = (place.route_id, place.direction_id)
+                reading.stop_id = reading.tap.stop_id or place.stop_id
         for reading in readings:
             tap = reading.tap
             if tap.lat is not None and tap.lon is not None and _possible(tap.lat, tap.lon):

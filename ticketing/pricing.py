@@ -108,7 +108,7 @@ class _Known:
 
     def price(self, reading: Reading, editions: Editions) -> Quote:
         given = reading.tap
-        where = (given.operator, given.vehicle, given.stop_id, reading.route_id, reading.direction_id)
+        where = (given.operator, given.vehicle, reading.stop_id, reading.route_id, reading.direction_id)
         tap = fare_tap(editions.current.tariff, given.id.lower(), reading.at_s, *where)
         known = {one.id for day in self._holder.days for one in day.taps} | {due.tap.id for due in self._holder.due}
         if tap.id in known:  # sent again: the judge gives the answer that it had

@@ -48,8 +48,8 @@ class Quote(NamedTuple):
 class Reading:
     """A tap and what its token turned out to be; preset is a verdict that needs no database.
 
-    rating_due: what is booked now is rated again with the account's whole day. lat and lon are the vehicle's where the
-    tap has none of its own.
+    rating_due: what is booked now is rated again with the account's whole day. lat, lon and stop_id are the vehicle's
+    where the tap has none of its own.
     """
 
     tap: Tap
@@ -67,6 +67,7 @@ class Reading:
     direction_id: int | None = None
     lat: float | None = None
     lon: float | None = None
+    stop_id: str | None = None
 
     @property
     def medium(self) -> object:
@@ -96,6 +97,7 @@ def read_taps(taps: Sequence[Tap], readers: Readers) -> list[Reading]:
     cards: list[Reading] = []
     for tap in taps:
         reading = Reading(tap, tap.received_s if tap.offline is None else judged_at_s(tap), content_hash(tap))
+        reading.stop_id = tap.stop_id
         readings.append(reading)
         if tap.offline is not None and tap.offline.verdict not in JUDGED:
             reading.preset, reading.reason = Verdict.MALFORMED, "offline_verdict"

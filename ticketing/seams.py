@@ -54,12 +54,13 @@ class BankJudge(Protocol):
 
 
 class Place(NamedTuple):
-    """Where a tap was made: degrees, and the trip's line where known."""
+    """Where a tap was made: degrees, and where known the trip's line and the stop that it reached last."""
 
     lat: float | None
     lon: float | None
     route_id: str | None
     direction_id: int | None
+    stop_id: str | None = None
 
 
 class Whereabouts(Protocol):

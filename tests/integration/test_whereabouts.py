@@ -43,9 +43,23 @@ async def test_a_tap_is_put_where_its_vehicle_is(message: bytes) -> None:
     assert two is not None
     assert (one.route_id, one.direction_id) == ("r1", 0)
     assert (one.lat, one.lon) == pytest.approx((50.45, 30.505))
-    assert (two.route_id, two.direction_id) == (None, None)
+    assert (two.route_id, two.direction_id, two.stop_id) == (None, None, None)
     unknown = [tap(None, NOW_S), tap("3", NOW_S), tap("1", NOW_S + 90), tap("1", NOW_S - 3600, offline=True)]
     assert await places.places(unknown) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("lon", "stop"),
+    [(30.5, "s1"), (30.5125, "s1"), (30.5135, "s2"), (30.515, "s2"), (30.53, "s3")],  # s2 lies at 30.514
+)
+async def test_who_taps_boards_at_the_stop_reached_last_or_just_ahead(lon: float, stop: str) -> None:
+    engine = Engine(network_now(NOW_S))
+    engine.ingest(fixes({"bus/1": ("t1", lon)}, NOW_S))
+    places = LastPlaces()
+    places.take(told(engine.tick(NOW_S)))
+    (place,) = await places.places([tap("1", NOW_S)])
+    assert place is not None
+    assert place.stop_id == stop
 
 
 async def test_nobody_knows_before_dispatch_has_spoken_and_after_it_spoke_nonsense() -> None:
@@ -104,5 +118,7 @@ async def test_a_ticket_of_another_network_is_refused_on_the_line_where_the_vehi
             assert await verdict(None, 3) == "accepted"
         rows = await pool.fetch("SELECT route_id, direction_id, verdict::text FROM tap ORDER BY seq")
         assert [tuple(row) for row in rows][:2] == [("r1", 0, "wrong_service"), (None, None, "accepted")]
+        stops = [row["stop_id"] for row in await pool.fetch("SELECT stop_id FROM tap ORDER BY seq")]
+        assert stops == ["s1", None, None]  # the vehicle's, where the validator says none
     finally:
         pool.terminate()
