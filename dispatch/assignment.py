@@ -12,21 +12,16 @@ from collections.abc import Set
 
 import numpy as np
 
+from dispatch.candidates import find_candidates
 from dispatch.claims import FOLLOWS_S_MAX, Timetable
 from dispatch.fleet import INFERRED, NO_TRIP, NOBODY, Fleet
-from dispatch.matching import Paths, match
+from dispatch.matching import Paths
+from dispatch.nearby import PathGrid
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
 from dispatch.passages import StopZones
-from dispatch.timetable import point_at, scheduled_at, scheduled_place
+from dispatch.trails import Trails
 
-NEAR_OFFSET_M = 45.0
-END_M = 100.0  # nobody begins a trip at its end
-NEAR_RUNS = 40  # runs compared with one vehicle: those whose planned place is nearest
-PLAN_M_MAX = 9_000.0
-EARLY_S, LATE_S = 120.0, 400.0  # one standard deviation of a plausible deviation,
-WAITS_S = 300.0  # and of being early at the trip's start
-COST_MAX = 9.0
 CONFIRMATIONS = 2
 NEAR_END_M = 300.0  # a vehicle with an inferred trip that stands, or leaves the road, so near its end has ended it
 STANDS_S = 90.0
@@ -36,7 +31,6 @@ NEVER_S = 900.0  # or that has not come to its start so long after its time,
 ELSEWHERE_M = 1500.0  # or is this far from it,
 BACK_M = 150.0  # or has driven so far against its direction,
 BEGUN_S = 300.0  # unless it is still turning to come to the trip's start
-WITH_IT_MIN = 0.5  # cosine of the turn between vehicle and path: 60 degrees; a heading that is not known is no reason
 VEHICLES_AT_ONCE = 400  # the rest waits for the next tick
 
 
@@ -98,7 +92,13 @@ class Inference:
 
     def __init__(self) -> None:
         self.favourite: dict[int, tuple[int, float, int]] = {}
+        self.trails = Trails()
+        self._grid: tuple[Network, PathGrid] | None = None
         self._turn = 0
+
+    def note(self, fleet: Fleet, rows: Rows) -> None:
+        """Remember where vehicles without a claimed trip have just been."""
+        self.trails.note(fleet, rows)
 
     def infer(
         self, fleet: Fleet, timetable: Timetable, paths: Paths, now_s: float, rows: Rows, barred: Set[tuple[int, float]]
@@ -121,8 +121,15 @@ class Inference:
         if not is_free.any():
             return 0
         trip, zero_s = due.trip[is_free], zero_s[is_free]
-        vehicle, run, cost = _candidates(fleet, timetable.network, paths, now_s, rows, trip, zero_s)
-        return self._choose(fleet, timetable, vehicle, trip[run], zero_s[run], cost)
+        found = find_candidates(fleet, timetable.network, paths, self.grid(timetable.network), rows, trip, zero_s)
+        seen = self.trails.cost(fleet, paths, found.vehicle, found.path)
+        return self._choose(fleet, timetable, found.vehicle, trip[found.run], zero_s[found.run], found.cost + seen)
+
+    def grid(self, network: Network) -> PathGrid:
+        """The paths of a network by place; made when they are first asked for."""
+        if self._grid is None or self._grid[0] is not network:
+            self._grid = (network, PathGrid(network))
+        return self._grid[1]
 
     def _choose(
         self, fleet: Fleet, timetable: Timetable, vehicle: Rows, trip: Ints, zero_s: Floats, cost: Floats
@@ -133,7 +140,7 @@ class Inference:
         assigned = 0
         for i in np.argsort(cost, kind="stable").tolist():
             row, run = int(vehicle[i]), (int(trip[i]), float(zero_s[i]))
-            if row in chosen or run in used or cost[i] > COST_MAX:
+            if row in chosen or run in used:
                 continue
             chosen.add(row)
             used.add(run)
@@ -145,45 +152,3 @@ class Inference:
                 del self.favourite[row]
                 assigned += 1
         return assigned
-
-
-def _candidates(
-    fleet: Fleet, network: Network, paths: Paths, now_s: float, rows: Rows, trip: Ints, zero_s: Floats
-) -> tuple[Rows, Rows, Floats]:
-    """Pairs of a vehicle and a run that fit in place, direction and route: vehicle, run and cost."""
-    plan_m = scheduled_place(network, trip, now_s - zero_s)
-    path = network.pattern_path[network.trip_pattern[trip]]
-    plan_x, plan_y = point_at(network, path, plan_m)
-    apart_m = np.hypot(fleet.x_m[rows][:, None] - plan_x, fleet.y_m[rows][:, None] - plan_y)
-    route, direction = (
-        network.pattern_route[network.trip_pattern[trip]],
-        network.pattern_direction[network.trip_pattern[trip]],
-    )
-    wanted, way = fleet.claimed_route[rows][:, None], fleet.claimed_direction[rows][:, None]
-    apart_m[((wanted >= 0) & (wanted != route)) | ((way >= 0) & (way != direction))] = np.inf
-    nearest = np.argsort(apart_m, axis=1)[:, :NEAR_RUNS]
-    near = np.take_along_axis(apart_m, nearest, axis=1) <= PLAN_M_MAX
-    vehicle, run = np.repeat(rows, near.sum(axis=1)), nearest[near]
-    if not len(vehicle):
-        return vehicle, run, np.zeros(0)
-    place = match(
-        paths,
-        path[run],
-        fleet.x_m[vehicle],
-        fleet.y_m[vehicle],
-        np.zeros(len(run)),
-        paths.path_m[path[run]],
-        plan_m[run],
-        np.full(len(run), 1500.0),
-        fleet.heading_deg[vehicle],
-    )
-    late_s = fleet.ts_s[vehicle] - zero_s[run] - scheduled_at(network, trip[run], place.along_m)
-    first_s = network.departure_s[network.trip_time_start[trip[run]]] + zero_s[run]
-    waits = (place.along_m < 60) & (fleet.ts_s[vehicle] <= first_s)
-    spread_s = np.where(late_s < 0, np.where(waits, WAITS_S, EARLY_S), LATE_S)
-    cost = (place.offset_m / 20.0) ** 2 + (late_s / spread_s) ** 2
-    heading = np.radians(fleet.heading_deg[vehicle])
-    with_it = paths.east[place.segment] * np.sin(heading) + paths.north[place.segment] * np.cos(heading)
-    fits = (place.offset_m <= NEAR_OFFSET_M) & (cost <= COST_MAX) & ~(with_it < WITH_IT_MIN)
-    fits &= place.along_m < paths.path_m[path[run]] - END_M
-    return vehicle[fits], run[fits], cost[fits]

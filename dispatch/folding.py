@@ -15,6 +15,7 @@ import numpy as np
 from dispatch.assignment import Inference, assign, end_trips, finish_inferred, is_wrong
 from dispatch.claiming import Claiming, FoldCounts
 from dispatch.config import DispatchSettings
+from dispatch.contest import Contest
 from dispatch.eta_watch import EtaWatch
 from dispatch.fleet import INFERRED, NO_TRIP, NOBODY, Fleet
 from dispatch.ground import Ground
@@ -55,6 +56,7 @@ class Folding:
         self.claiming = Claiming(ground, self.fleet, orders, self.counts)
         self.inference = Inference()
         self.reassignment = Reassignment()
+        self.contest = Contest()
         self.passage_log = PassageLog(PASSAGES_KEPT)
         self.late = LateFixes()
         self._limits = TrackLimits(settings.silent_s, settings.off_route_m)
@@ -64,6 +66,7 @@ class Folding:
         """Stand on another ground from now on: what was guessed, and who came late, is forgotten with the old one."""
         self.ground = self.claiming.ground = ground
         self.inference, self.reassignment = Inference(), Reassignment()
+        self.contest = Contest()
         self.late.clear()
 
     def fold(self, fixes: Observations | None, now_s: float) -> Folded:
@@ -109,7 +112,19 @@ class Folding:
             self._infer(rows[at], now_s)
         cancelled = self.orders.cancelled.keys()
         self.counts.trips_exchanged += self.reassignment.improve(fleet, self.ground.timetable, now_s, cancelled)
+        self._contest(now_s)
         return rounds
+
+    def _contest(self, now_s: float) -> None:
+        """Hold vehicles to the run of another path that their last minutes plainly speak for."""
+        fleet, ground = self.fleet, self.ground
+        cancelled = self.orders.cancelled.keys()
+        won = self.contest.look(fleet, ground.timetable, ground.roads.paths, self.inference, now_s, cancelled)
+        for row, (trip, zero_s) in won:
+            self.claiming.leave_trip(row)
+            self.inference.trails.hold(row, int(fleet.trip[row]), trip)
+            assign(fleet, ground.timetable, row, trip, zero_s, INFERRED)
+            self.counts.trips_exchanged += 1
 
     def _fold_round(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> Folded:
         """One step of vehicles, none of them twice, each with a fix newer than what is known of it."""
@@ -214,6 +229,7 @@ class Folding:
                 assign(fleet, ground.timetable, row, NO_TRIP, np.nan, NOBODY)
         # Who names a trip and has driven it to its end has none until another is named.
         free = moved[(fleet.trip[moved] == NO_TRIP) & ~fleet.claims_trip[moved]]
+        self.inference.note(fleet, np.concatenate((moved[fleet.assigned[moved] == INFERRED], free)))
         self.counts.trips_inferred += self.inference.infer(
             fleet, ground.timetable, ground.roads.paths, now_s, free, self.orders.cancelled.keys()
         )

@@ -12,7 +12,7 @@ from collections.abc import Set
 
 import numpy as np
 
-from dispatch.assignment import COST_MAX, EARLY_S, LATE_S
+from dispatch.candidates import COST_MAX, EARLY_S, LATE_S
 from dispatch.claims import Timetable
 from dispatch.fleet import INFERRED, NO_TRIP, Fleet
 from dispatch.network import Floats, Ints
@@ -33,21 +33,21 @@ class Reassignment:
     """Remembers which vehicles would be better off with another run, and how often in a row."""
 
     def __init__(self) -> None:
-        self.improved_s = -np.inf
-        self.wins: dict[int, tuple[Run, int]] = {}  # by row
+        self._last_s = -np.inf
+        self._wins: dict[int, tuple[Run, int]] = {}
 
     def improve(self, fleet: Fleet, timetable: Timetable, now_s: float, barred: Set[Run]) -> int:
         """Change the runs of those that have plainly got the wrong one; returns how many."""
-        if 0 <= now_s - self.improved_s < EVERY_S:
+        if 0 <= now_s - self._last_s < EVERY_S:
             return 0
-        self.improved_s = now_s
-        rows = _doubtful(fleet, now_s)
+        self._last_s = now_s
+        rows = doubtful(fleet, now_s)
         if not len(rows):
-            self.wins.clear()
+            self._wins.clear()
             return 0
         due = timetable.due_at(now_s)
         zero_s = due.day_start_s[due.day] + due.offset_s
-        taken = _taken(fleet) | barred
+        taken = taken_runs(fleet) | barred
         free = np.array([run not in taken for run in zip(due.trip.tolist(), zero_s.tolist(), strict=True)], dtype=bool)
         wishes: dict[int, Run] = {}
         for pattern in np.unique(fleet.pattern[rows]).tolist():
@@ -58,14 +58,14 @@ class Reassignment:
 
     def _grant(self, fleet: Fleet, timetable: Timetable, wishes: dict[int, Run]) -> int:
         """Give those their wish that have had it long enough, and whose run is not held by one that stays."""
-        before, self.wins = self.wins, {}
+        before, self._wins = self._wins, {}
         for row, run in wishes.items():
             known, wins = before.get(row, (run, 0))
-            self.wins[row] = (run, wins + 1 if known == run else 1)
-        ready = {row: run for row, (run, wins) in self.wins.items() if wins >= WINS}
+            self._wins[row] = (run, wins + 1 if known == run else 1)
+        ready = {row: run for row, (run, wins) in self._wins.items() if wins >= WINS}
         while True:
             leaving = {(int(fleet.trip[row]), float(fleet.zero_s[row])) for row in ready}
-            held = _taken(fleet) - leaving
+            held = taken_runs(fleet) - leaving
             blocked = [row for row, run in ready.items() if run in held]
             if not blocked:
                 break
@@ -73,11 +73,11 @@ class Reassignment:
                 del ready[row]
         for row, run in ready.items():
             _exchange(fleet, timetable, row, *run)
-            del self.wins[row]
+            del self._wins[row]
         return len(ready)
 
 
-def _doubtful(fleet: Fleet, now_s: float) -> Rows:
+def doubtful(fleet: Fleet, now_s: float) -> Rows:
     """Vehicles under way on an inferred trip, seen on its path not long ago."""
     n = len(fleet)
     under_way = (
@@ -86,7 +86,7 @@ def _doubtful(fleet: Fleet, now_s: float) -> Rows:
     return np.flatnonzero(under_way & (now_s - fleet.ts_s[:n] <= EVERY_S * 2))
 
 
-def _taken(fleet: Fleet) -> set[Run]:
+def taken_runs(fleet: Fleet) -> set[Run]:
     """Runs that are being driven, and those that follow in the blocks of who drives."""
     driven = fleet.trip >= 0
     follows = fleet.next_trip >= 0
