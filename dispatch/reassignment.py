@@ -33,17 +33,17 @@ class Reassignment:
     """Remembers which vehicles would be better off with another run, and how often in a row."""
 
     def __init__(self) -> None:
-        self._last_s = -np.inf
-        self._wins: dict[int, tuple[Run, int]] = {}
+        self.improved_s = -np.inf
+        self.wins: dict[int, tuple[Run, int]] = {}
 
     def improve(self, fleet: Fleet, timetable: Timetable, now_s: float, barred: Set[Run]) -> int:
         """Change the runs of those that have plainly got the wrong one; returns how many."""
-        if 0 <= now_s - self._last_s < EVERY_S:
+        if 0 <= now_s - self.improved_s < EVERY_S:
             return 0
-        self._last_s = now_s
+        self.improved_s = now_s
         rows = doubtful(fleet, now_s)
         if not len(rows):
-            self._wins.clear()
+            self.wins.clear()
             return 0
         due = timetable.due_at(now_s)
         zero_s = due.day_start_s[due.day] + due.offset_s
@@ -58,11 +58,11 @@ class Reassignment:
 
     def _grant(self, fleet: Fleet, timetable: Timetable, wishes: dict[int, Run]) -> int:
         """Give those their wish that have had it long enough, and whose run is not held by one that stays."""
-        before, self._wins = self._wins, {}
+        before, self.wins = self.wins, {}
         for row, run in wishes.items():
             known, wins = before.get(row, (run, 0))
-            self._wins[row] = (run, wins + 1 if known == run else 1)
-        ready = {row: run for row, (run, wins) in self._wins.items() if wins >= WINS}
+            self.wins[row] = (run, wins + 1 if known == run else 1)
+        ready = {row: run for row, (run, wins) in self.wins.items() if wins >= WINS}
         while True:
             leaving = {(int(fleet.trip[row]), float(fleet.zero_s[row])) for row in ready}
             held = taken_runs(fleet) - leaving
@@ -73,7 +73,7 @@ class Reassignment:
                 del ready[row]
         for row, run in ready.items():
             _exchange(fleet, timetable, row, *run)
-            del self._wins[row]
+            del self.wins[row]
         return len(ready)
 
 
