@@ -1,9 +1,10 @@
-"""Backup and restore of an instance: database, keys, devices, logins and settings in one encrypted file.
+"""Backup and restore of an instance: database, keys, devices, logins, dispatchers' orders, what is known of running
+times, the feed that was switched to, settings and tariff, in one encrypted file.
 
 Inside the encryption (backup_file.py) is a tar stream: `backup.json` first, then the files of the data folder under
 `files/`, then the database as pg_dump's custom format in parts, `database/00000001` and so on, and `end` last. Left out
 on purpose: the passwords of database and broker, which a restored instance makes anew, the broker's sessions, which
-devices make anew, and caches. Nothing unencrypted is written outside the data folder.
+devices make anew, where vehicles were a moment ago, and caches. Nothing unencrypted is written outside the data folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,13 +35,25 @@ from deploy.errors import UserError
 from deploy.instance import FORMAT, Instance, takt_version, write_private
 
 PART_BYTES = 4 << 20
-FILE_BYTES_MAX = 64 << 20
+FILE_BYTES_MAX = 1 << 30  # a country's network
 MEMBERS_MAX = 1_000_000  # four terabytes of database
 DUMP_S_MAX = 6 * 3600.0
 PASSPHRASE_LETTERS_MIN = 8
-FILES = ("instance.json", "devices.json", "users.json", "keys/**/*")
+FILES = (
+    "instance.json",
+    "devices.json",
+    "users.json",
+    "control.json",
+    "orders.json",
+    "running-times.bin",
+    "feed.json",
+    "network/in-use.network",
+    "keys/**/*",
+)
+SETTINGS = ("takt.toml", "tariff.toml")
 _FILE_NAME = re.compile(
-    r"files/(?:settings/takt\.toml|(?:instance|devices|users)\.json|keys(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,3})"
+    r"files/(?:settings/(?:takt|tariff)\.toml|(?:instance|devices|users|control|orders|feed)\.json|running-times\.bin|"
+    r"network/in-use\.network|keys(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,3})"
 )
 _PART_NAME = re.compile(r"database/\d{8}")
 
@@ -71,12 +84,13 @@ async def back_up(
     passphrase: str,
     *,
     database_url: str | None = None,
-    settings_file: Path | None = None,
+    settings_files: Mapping[str, Path] | None = None,
     progress: Progress = lambda _: None,
 ) -> Result:
     """Write a backup; the instance may be running. Without a URL of its own the embedded database is started for it.
 
-    `progress` gets the bytes written so far.
+    `settings_files` are files that lie elsewhere, by the names in SETTINGS that they get; `progress` gets the bytes
+    written so far.
 
     Raises:
         UserError: `out` exists or cannot be written, the database cannot be read, or the passphrase is short.
@@ -85,7 +99,8 @@ async def back_up(
         raise UserError(f"the passphrase is shorter than {PASSPHRASE_LETTERS_MIN} letters; choose a longer one")
     _refuse_existing(out)
     async with _database(instance, database_url) as url:
-        return await asyncio.to_thread(_write, instance, out, passphrase, url, settings_file, progress)
+        files = _files(instance, settings_files or {})
+        return await asyncio.to_thread(_write, instance, out, passphrase, url, files, progress)
 
 
 async def restore(
@@ -150,7 +165,7 @@ async def _database(instance: Instance, database_url: str | None) -> AsyncIterat
 
 
 def _write(
-    instance: Instance, out: Path, passphrase: str, database_url: str, settings_file: Path | None, progress: Progress
+    instance: Instance, out: Path, passphrase: str, database_url: str, files: Mapping[str, Path], progress: Progress
 ) -> Result:
     manifest = Manifest(FORMAT, takt_version(), instance.id, datetime.now(UTC).isoformat(timespec="seconds"))
     unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
@@ -160,7 +175,7 @@ def _write(
             sealing = SealingWriter(target, passphrase)
             with tarfile.open(fileobj=sealing, mode="w|", format=tarfile.PAX_FORMAT) as tar:
                 _add(tar, "backup.json", msgspec.json.encode(manifest))
-                files = _add_files(tar, instance, settings_file)
+                count = _add_files(tar, files)
                 size = _add_database(tar, database_url, lambda: progress(target.tell()))
                 _add(tar, "end", b"")
             sealing.close()
@@ -171,7 +186,7 @@ def _write(
         raise UserError(f"{out}: cannot be written ({error.strerror})") from None
     finally:
         unfinished.unlink(missing_ok=True)
-    return Result(manifest, files, size)
+    return Result(manifest, count, size)
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -180,15 +195,26 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def _add_files(tar: tarfile.TarFile, instance: Instance, settings_file: Path | None) -> int:
+def _files(instance: Instance, settings_files: Mapping[str, Path]) -> dict[str, Path]:
+    """The files of a backup by the names that they have in it.
+
+    Raises:
+        UserError: one is so large that no restore would take it.
+    """
     files = {
         path.relative_to(instance.folder).as_posix(): path
         for pattern in FILES
         for path in sorted(instance.folder.glob(pattern))
         if path.is_file() and not path.name.startswith(".")
     }
-    if settings_file is not None and settings_file.is_file():
-        files["settings/takt.toml"] = settings_file
+    files |= {f"settings/{name}": path for name, path in settings_files.items() if name in SETTINGS and path.is_file()}
+    for path in files.values():
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise UserError(f"{path}: is larger than {FILE_BYTES_MAX:,} bytes; that is no file of Takt's")
+    return files
+
+
+def _add_files(tar: tarfile.TarFile, files: Mapping[str, Path]) -> int:
     for name, path in files.items():
         _add(tar, f"files/{name}", path.read_bytes())
     return len(files)

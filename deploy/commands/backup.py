@@ -44,9 +44,9 @@ def backup(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write database, keys, devices, logins and settings into one encrypted file; the instance may be running.
+    """Write database, keys, devices, logins, orders, settings and tariff into one encrypted file.
 
-    Where no passphrase is given and nobody can be asked, one is made and printed this once.
+    The instance may be running. Where no passphrase is given and nobody can be asked, one is made and printed once.
     """
     from deploy.backup import back_up
     from deploy.backup_file import new_passphrase
@@ -67,7 +67,7 @@ def backup(
                 out,
                 passphrase,
                 database_url=settings.database_url,
-                settings_file=config or Path("takt.toml"),
+                settings_files=_settings_files(config, settings.ticketing.tariff),
                 progress=progress.update,
             )
         )
@@ -81,6 +81,12 @@ def backup(
         typer.echo(
             f"passphrase: {passphrase}\nKeep it: without it nobody can restore this backup, and it is not shown again."
         )
+
+
+def _settings_files(config: Path | None, tariff: Path | None) -> dict[str, Path]:
+    given = os.environ.get("TAKT_CONFIG")
+    files = {"takt.toml": config or (Path(given) if given else Path("takt.toml"))}
+    return files | ({"tariff.toml": tariff} if tariff else {})
 
 
 def read_passphrase(file: Path | None, question: str, confirm: bool) -> str:

@@ -52,6 +52,7 @@ def restore(
         typer.echo(json.dumps({**document, "files": result.files}, ensure_ascii=False))
         return
     typer.echo(f"{folder}: instance {manifest.instance_id} as it was on {manifest.created}")
-    if (folder / "settings" / "takt.toml").exists():
-        typer.echo(f"Its settings: {folder / 'settings' / 'takt.toml'}")
+    for what, name in (("settings", "takt.toml"), ("tariff", "tariff.toml")):
+        if (folder / "settings" / name).exists():
+            typer.echo(f"Its {what}: {folder / 'settings' / name}")
     typer.echo(f"Start it with: takt run --data-dir {folder}")

@@ -27,6 +27,8 @@ from deploy.instance import Instance, Runtime
 from sql.migrate import migrate, pending_migrations
 
 PASSPHRASE = "correct horse battery"
+KEPT = ("control.json", "orders.json", "running-times.bin", "feed.json", "network/in-use.network")
+NOT_KEPT = ("dispatch-state.bin", "dispatch.json", "network/demo.network", "devices.lock")
 
 
 async def fill(url: str) -> None:
@@ -72,6 +74,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Instance, dict[str
     instance.users_path.write_text('{"users": []}')
     instance.users_path.chmod(0o600)
     Registry(instance).add("vehicle", "kpt", "1")
+    for name in KEPT:
+        (instance.folder / name).write_bytes(f"what {name} holds".encode() * 1000)
+    for name in NOT_KEPT:
+        (instance.folder / name).write_bytes(b"of a moment ago")
 
     async def prepare() -> dict[str, str]:
         with instance.locked():
@@ -110,6 +116,9 @@ async def test_a_restored_instance_is_the_same_but_for_its_passwords(
     assert restored.users_path.read_bytes() == original.users_path.read_bytes()
     for key in (path for path in original.keys_dir.rglob("*") if path.is_file()):
         assert (restored.keys_dir / key.relative_to(original.keys_dir)).read_bytes() == key.read_bytes()
+    for name in KEPT:
+        assert (restored.folder / name).read_bytes() == (original.folder / name).read_bytes()
+    assert not [name for name in NOT_KEPT if (restored.folder / name).exists()]
     assert not (restored.folder / "database.dump").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
     # What lies below postgres/ is PostgreSQL's own affair, behind a folder that only the owner enters.
@@ -220,7 +229,7 @@ async def test_a_folder_with_something_in_it_is_left_alone(sealed: Path, tmp_pat
 async def test_a_file_made_by_somebody_with_the_passphrase_cannot_write_elsewhere(
     filled: tuple[Instance, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    def add_evil(tar: object, instance: Instance, settings_file: Path | None) -> int:
+    def add_evil(tar: object, files: object) -> int:
         backup_module._add(tar, "files/instance.json", b"{}")  # type: ignore[arg-type]
         backup_module._add(tar, name, b"evil")  # type: ignore[arg-type]
         return 2
@@ -230,6 +239,18 @@ async def test_a_file_made_by_somebody_with_the_passphrase_cannot_write_elsewher
     with pytest.raises(UserError, match="does not belong into a backup"):
         await restore(tmp_path / "b", tmp_path / "new", PASSPHRASE)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+async def test_settings_and_tariff_come_along_from_where_they_lie(
+    filled: tuple[Instance, dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "takt.toml").write_text('name = "Town"')
+    (tmp_path / "town.toml").write_text("version = 1")
+    files = {"takt.toml": tmp_path / "takt.toml", "tariff.toml": tmp_path / "town.toml"}
+    await back_up(filled[0], tmp_path / "b", PASSPHRASE, settings_files=files)
+    await restore(tmp_path / "b", tmp_path / "new", PASSPHRASE)
+    kept = {path.name: path.read_text() for path in (tmp_path / "new" / "settings").iterdir()}
+    assert kept == {"takt.toml": 'name = "Town"', "tariff.toml": "version = 1"}
 
 
 async def test_an_unreachable_database_leaves_no_file(tmp_path: Path) -> None:
