@@ -22,6 +22,7 @@ LATE_S_MAX = 4 * 3600.0  # and this long after its end
 FOLLOWS_S_MAX = 3 * 3600.0  # a longer wait is a new sign-on, not a layover
 JUST_ENDED_S = 600.0
 CLAIMS_KEPT = 100_000
+DAY = dt.timedelta(days=1)
 
 DUE_BEFORE_S, DUE_AFTER_S = 600.0, 2400.0  # runs on the road: about to start, or late by as much
 
@@ -52,11 +53,13 @@ class Timetable:
         self.first_s = network.departure_s[network.trip_time_start[:-1]]
         self.last_s = network.arrival_s[network.trip_time_start[1:] - 1]
         self.by_frequency = frozenset(network.frequency_trip.tolist())
+        self.loose = frozenset(network.frequency_trip[~network.frequency_exact].tolist())  # without exact_times
         self._claims: dict[tuple[Descriptor, int], tuple[Claim, Counter[str]]] = {}
         self._next: dict[int, dict[int, tuple[int, float]]] = {}
         self._runs: dict[dt.date, Runs] = {}
         self._frequent: dict[tuple[int, float], float] = {}
-        self._starts: dict[float, str] = {}
+        self._starts: dict[float, str] = {}  # of plain trips, by zero
+        self._frequent_starts: dict[tuple[int, float], dt.date] = {}  # of trips of frequencies.txt, by run
         self._due: tuple[float, Runs] | None = None
 
     def day_start_s(self, date: dt.date) -> float:
@@ -71,18 +74,48 @@ class Timetable:
         self._starts[zero_s] = date.strftime("%Y%m%d")
         return zero_s
 
+    def note_run(self, trip: int, zero_s: float, date: dt.date) -> float:
+        """Remember to which service day a run belongs; returns its zero.
+
+        A departure of frequencies.txt at 24:00 and the next day's at 00:00 have one zero, so its trip is noted as well.
+        """
+        if trip not in self.by_frequency:
+            return self.note_zero(zero_s, date)
+        if len(self._frequent_starts) >= CLAIMS_KEPT:
+            self._frequent_starts.clear()
+        self._frequent_starts[trip, zero_s] = date
+        return zero_s
+
     def start_date(self, trip: int, zero_s: float) -> str:
-        """The service date (YYYYMMDD) of a run: as noted, else the day in which its first departure falls."""
+        """The service date (YYYYMMDD) of a run: as noted, else the day in whose timetable it is."""
+        if trip in self.by_frequency:
+            return self._date_of_departure(trip, zero_s).strftime("%Y%m%d")
         known = self._starts.get(zero_s)
         if known is None:
-            by_frequency = trip in self.by_frequency
-            date = service_date(self.network, zero_s + (float(self.first_s[trip]) if by_frequency else 43_200.0))
-            self.note_zero(zero_s, date)
+            self.note_zero(zero_s, service_date(self.network, zero_s + 43_200.0))
             known = self._starts[zero_s]
         return known
 
+    def _date_of_departure(self, trip: int, zero_s: float) -> dt.date:
+        known = self._frequent_starts.get((trip, zero_s))
+        if known is not None:
+            return known
+        falls = service_date(self.network, zero_s + float(self.first_s[trip]))
+        # After midnight it may belong to the day before; the day whose clocks change begins before its midnight.
+        for date in (falls - DAY, falls, falls + DAY):
+            runs = self.runs_of(date)
+            if bool(((runs.trip == trip) & (self.day_start_s(date) + runs.offset_s == zero_s)).any()):
+                break
+        else:
+            date = falls
+        self.note_run(trip, zero_s, date)
+        return date
+
     def start_dates(self, trip: Ints, zero_s: Floats) -> list[str | None]:
         """The service date of each run; None where there is no trip."""
+        if self.by_frequency:
+            runs = zip(trip.tolist(), zero_s.tolist(), strict=True)
+            return [self.start_date(one, zero) if one >= 0 else None for one, zero in runs]
         key = np.where(trip >= 0, zero_s, -np.inf)
         zeros, first, of = np.unique(key, return_index=True, return_inverse=True)
         names = np.array(
@@ -128,18 +161,27 @@ class Timetable:
         rows = np.flatnonzero((network.frequency_trip == trip) & (network.frequency_start_s <= begins_s + 1))
         if len(self._frequent) >= CLAIMS_KEPT:
             self._frequent.clear()
-        if not len(rows) or network.frequency_exact[rows[-1]]:
+        if not len(rows):
             return float("nan")
-        return float(network.frequency_headway_s[rows[np.argmax(network.frequency_start_s[rows])]])
+        row = rows[np.argmax(network.frequency_start_s[rows])]
+        return float("nan") if network.frequency_exact[row] else float(network.frequency_headway_s[row])
 
     def nearest_zero_s(self, trip: int, zero_s: float, late_s: float) -> float:
-        """Zero of that departure of a trip of frequencies.txt by which a vehicle, now `late_s` late, is least late."""
+        """Zero of that departure of a trip of frequencies.txt by which a vehicle, now `late_s` late, is least late.
+
+        Around midnight it may be one of the day before or after.
+        """
         date = self._date_of_run(trip, zero_s)
-        runs = self.runs_of(date)
-        zeros_s = runs.offset_s[runs.trip == trip] + self.day_start_s(date)
-        if not len(zeros_s):
-            return zero_s
-        return self.note_zero(float(zeros_s[np.argmin(np.abs(zero_s + late_s - zeros_s))]), date)
+        best, best_away_s, best_date = zero_s, np.inf, date
+        for day in (date, date - DAY, date + DAY):
+            runs = self.runs_of(day)
+            zeros_s = runs.offset_s[runs.trip == trip] + self.day_start_s(day)
+            if len(zeros_s):
+                away_s = np.abs(zero_s + late_s - zeros_s)
+                nearest = int(np.argmin(away_s))
+                if away_s[nearest] < best_away_s:
+                    best, best_away_s, best_date = float(zeros_s[nearest]), float(away_s[nearest]), day
+        return self.note_run(trip, best, best_date)
 
     def _date_of_run(self, trip: int, zero_s: float) -> dt.date:
         return dt.datetime.strptime(self.start_date(trip, zero_s), "%Y%m%d").date()  # noqa: DTZ007
@@ -156,7 +198,8 @@ class Timetable:
         if self._due is None or not 0 <= now_s - self._due[0] < 60:
             date = service_date(self.network, now_s)
             parts = []
-            for runs in (self.runs_of(date - dt.timedelta(days=1)), self.runs_of(date)):
+            # Tomorrow's runs may begin soon, and a day on which clocks go forward begins an hour before its midnight.
+            for runs in (self.runs_of(date - DAY), self.runs_of(date), self.runs_of(date + DAY)):
                 due = (runs.start_s - DUE_BEFORE_S <= now_s) & (now_s <= runs.end_s + DUE_AFTER_S)
                 parts.append(runs.take(due))
             self._due = (now_s, join(parts))
@@ -236,12 +279,10 @@ class Timetable:
         best, best_away_s = np.nan, np.inf
         for date in dates:
             zero_s = self.day_start_s(date) + offset_s
-            if offset_s:
-                self.note_zero(zero_s, date)
             early_s, late_s = zero_s + self.first_s[trip] - at_s, at_s - zero_s - self.last_s[trip]
             away_s = max(early_s, late_s, 0.0)
             if early_s <= EARLY_S_MAX and late_s <= LATE_S_MAX and away_s < best_away_s:
-                best, best_away_s = zero_s, away_s
+                best, best_away_s = self.note_run(trip, float(zero_s), date), away_s
         return float(best)
 
     def _under_way(self, trip: int, dates: list[dt.date], at_s: float) -> float:
@@ -255,21 +296,23 @@ class Timetable:
                 nearest = int(np.argmin(away_s))
                 if away_s[nearest] < best_away_s:
                     best_away_s = float(away_s[nearest])
-                    best = self.note_zero(self.day_start_s(date) + float(runs.offset_s[mine[nearest]]), date)
+                    best = self.note_run(trip, self.day_start_s(date) + float(runs.offset_s[mine[nearest]]), date)
         return float(best)
 
     def _of_block(self, block: int, at_s: float) -> tuple[int, float]:
         """The trip of a block that is under way by the timetable, else the next, else one that has just ended."""
         today = service_date(self.network, at_s)
-        for date in (today - dt.timedelta(days=1), today):
+        ended_last = NO_TRIP, np.nan
+        for date in (today - DAY, today, today + DAY):
             runs = self.runs_of(date)
             mine = np.flatnonzero(self.network.trip_block[runs.trip] == block)
             ahead = mine[(runs.end_s[mine] >= at_s) & (runs.start_s[mine] - at_s <= FOLLOWS_S_MAX)]
             ended = mine[(runs.end_s[mine] < at_s) & (runs.end_s[mine] >= at_s - JUST_ENDED_S)]
-            if len(ahead) or len(ended):
-                run = ahead[0] if len(ahead) else ended[-1]
-                return int(runs.trip[run]), self.day_start_s(date)
-        return NO_TRIP, np.nan
+            if len(ahead):
+                return int(runs.trip[ahead[0]]), self.day_start_s(date)
+            if len(ended):
+                ended_last = int(runs.trip[ended[-1]]), self.day_start_s(date)
+        return ended_last
 
 
 def _date_of(text: str | None) -> dt.date | None:

@@ -196,7 +196,7 @@ class Folding:
             self.eta.note(passages)
 
     def _settle_departures(self, rows: Rows) -> None:
-        """Say which departure of their trip loose vehicles drive, as soon as they have a place on it."""
+        """Say which departure of their trip loose vehicles drive: the nearest, until they have left the first stop."""
         fleet, timetable = self.fleet, self.ground.timetable
         if not timetable.by_frequency:
             return
@@ -206,7 +206,7 @@ class Folding:
             if not np.isnan(late):
                 trip, zero_s = int(fleet.trip[row]), float(fleet.zero_s[row])
                 fleet.zero_s[row] = timetable.nearest_zero_s(trip, zero_s, late)
-                fleet.is_loose[row] = False
+                fleet.is_loose[row] = fleet.next_stop[row] == 0
 
     def _end_tracks(self, rows: Rows) -> None:
         """Let vehicles that claim something else come to their newest fix on the trip they had: its end, mostly.

@@ -216,19 +216,22 @@ class PassageLog:
 
         What was corrected in between is told once, as it stands.
         """
+        found = self.newest(self.written - written)
+        if self.corrected <= written:
+            return found
+        columns = (found.vehicle, found.trip, found.zero_s, found.stop)
+        last = {run: i for i, run in enumerate(zip(*(column.tolist() for column in columns), strict=True))}
+        if len(last) == len(found):
+            return found
+        return found.take(np.array(sorted(last.values()), dtype=np.intp))
+
+    def newest(self, count: int) -> Passages:
+        """The last `count` that were added, as they came: what was corrected stands in them twice."""
         size = self._ints.shape[1]
-        count = min(self.written - written, size)
+        count = min(count, self.written, size)
         at = (self.written - count + np.arange(count)) % max(size, 1)
         vehicle, trip, stop = self._ints[:, at]
         zero_s, arrival_s, departure_s = self._floats[:, at]
-        if self.corrected <= written:
-            return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
-        runs = zip(vehicle.tolist(), trip.tolist(), zero_s.tolist(), stop.tolist(), strict=True)
-        last = {run: i for i, run in enumerate(runs)}
-        if len(last) < count:
-            kept = np.array(sorted(last.values()), dtype=np.intp)
-            vehicle, trip, stop = vehicle[kept], trip[kept], stop[kept]
-            zero_s, arrival_s, departure_s = zero_s[kept], arrival_s[kept], departure_s[kept]
         return Passages(vehicle, trip, zero_s, stop, arrival_s, departure_s)
 
     def _grow(self, count: int) -> None:

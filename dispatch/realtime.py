@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.json_format import MessageToJson
+import msgspec
+from google.protobuf.json_format import MessageToDict
 from google.transit import gtfs_realtime_pb2 as rt
 
 from dispatch.alerts import Alert
@@ -36,6 +37,7 @@ _ALERT_EFFECTS: dict[str, Any] = dict(rt.Alert.Effect.items())
 _OCCUPANCY = dict(rt.VehiclePosition.OccupancyStatus.items())
 _INTERVALS = ("About {} min between vehicles; {} min planned.", "Інтервал близько {} хв; за розкладом {} хв.")
 _LANGUAGES = ("en", "uk")
+_JSON = msgspec.json.Encoder().encode
 # Older positions are history (GTFS-Realtime best practices), and who has left the map is on nobody's trip.
 AGE_S_MAX = 90.0
 OUTSIDE_M_MAX = 1500.0
@@ -64,22 +66,19 @@ class Place:
 class Context:
     """What the entities of one moment share.
 
-    `start_times` by trip and start date are those of frequency-based trips under way, `shared_ids` vehicle ids that
-    several operators use: "<operator>/<vehicle>" tells those apart.
+    `shared_ids` are vehicle ids that several operators use: "<operator>/<vehicle>" tells those apart.
     """
 
     header_ts: int
     place: Place
-    start_times: dict[tuple[str, str], str] = field(default_factory=dict)
     shared_ids: frozenset[str] = frozenset()
 
 
-def context_of(vehicles: Iterable[Vehicle], updates: Iterable[TripUpdate], header_ts: int, place: Place) -> Context:
+def context_of(vehicles: Iterable[Vehicle], header_ts: int, place: Place) -> Context:
     """The context of a snapshot's rows."""
     counts = Counter(vehicle.vehicle_id for vehicle in vehicles)
-    starts = {(u.trip_id, u.start_date): u.start_time for u in updates if u.start_time is not None}
     shared = frozenset(name for name, count in counts.items() if count > 1)
-    return Context(header_ts, place, starts, shared)
+    return Context(header_ts, place, shared)
 
 
 def place_of(network: Network) -> Place:
@@ -126,7 +125,7 @@ def vehicle_positions(vehicles: Sequence[Vehicle], context: Context) -> bytes:
             position.trip,
             vehicle.trip_id,
             context,
-            start_date=vehicle.start_date,
+            start=(vehicle.start_date, vehicle.start_time),
             route_id=vehicle.route_id,
             direction_id=vehicle.direction_id,
         )
@@ -157,7 +156,7 @@ def trip_updates(updates: Iterable[TripUpdate], context: Context, cancelled: Ite
             trip.trip,
             update.trip_id,
             context,
-            start_date=update.start_date,
+            start=(update.start_date, update.start_time),
             route_id=update.route_id,
             direction_id=update.direction_id,
         )
@@ -237,10 +236,11 @@ def notice_entities(notices: Iterable[Notice]) -> bytes:
 
 
 def to_json(message: bytes) -> bytes:
-    """A feed as JSON, with the names of the specification."""
+    """A feed as JSON, with the names of the specification; without entities it has an empty list of them."""
     feed = rt.FeedMessage()
     feed.ParseFromString(message)
-    return MessageToJson(feed, preserving_proto_field_name=True, indent=None).encode()
+    found = MessageToDict(feed, preserving_proto_field_name=True)
+    return _JSON({"header": found["header"], "entity": found.get("entity", [])})
 
 
 def _message(context: Context) -> Any:
@@ -280,15 +280,15 @@ def _describe(
     trip_id: str,
     context: Context,
     *,
-    start_date: str | None,
+    start: tuple[str | None, str | None],
     route_id: str | None,
     direction_id: int | None,
 ) -> None:
     descriptor.trip_id = trip_id
+    start_date, start_time = start
     if start_date is not None:
         descriptor.start_date = start_date
     # One departure of a trip of frequencies.txt is known by its start time.
-    start_time = context.start_times.get((trip_id, start_date or ""))
     if start_time is not None:
         descriptor.start_time = start_time
     loose = trip_id in context.place.loose

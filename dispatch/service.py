@@ -115,7 +115,7 @@ class Publisher:
         if snapshot.network is not self._network:
             self._network, self._place = snapshot.network, realtime.place_of(snapshot.network)
         vehicles, updates = snapshot.vehicles, snapshot.trip_updates
-        context = realtime.context_of(vehicles, updates, int(snapshot.as_of_s), self._place)
+        context = realtime.context_of(vehicles, int(snapshot.as_of_s), self._place)
         return (
             realtime.vehicle_positions(vehicles, context),
             realtime.trip_updates(updates, context, snapshot.cancelled),

@@ -46,6 +46,7 @@ class Vehicle(msgspec.Struct, gc=False, frozen=True):
     next_stop_sequence: int | None
     occupancy: str | None
     assigned: str | None
+    start_time: str | None = None  # of trips of frequencies.txt, "HH:MM:SS"
 
 
 class Headway(msgspec.Struct, gc=False, frozen=True):
@@ -146,6 +147,7 @@ class FleetView:
     next_stop: Ints  # position in the pattern, -1 where none
     occupancy: list[str | None]
     assigned: Ints  # index of ASSIGNED
+    start_time: list[str | None]  # "HH:MM:SS" for trips of frequencies.txt
     line_m: Floats  # place along the main pattern of its route and direction; nan where it does not run there
 
 
@@ -244,6 +246,7 @@ def list_vehicles(snapshot: Snapshot) -> list[Vehicle]:
         _nulls(sequence, fleet.next_stop >= 0),
         fleet.occupancy,
         _names(ASSIGNED, fleet.assigned),
+        fleet.start_time,
     )
     return [Vehicle(*row) for row in zip(*columns, strict=True)]
 

@@ -84,5 +84,6 @@ def view_fleet(fleet: Fleet, timetable: Timetable, lines: Lines, rows: Rows, sta
         np.where(ahead, fleet.next_stop[rows], -1).astype(np.int32),
         [fleet.occupancy[i] for i in at],
         fleet.assigned[rows],
+        timetable.start_times(trip, fleet.zero_s[rows]),
         np.where(is_main, line_m, np.nan),
     )

@@ -51,7 +51,9 @@ def sight_vehicles(
     heard = now_s - fleet.ts_s[with_trip] <= SILENT_S
     with np.errstate(invalid="ignore"):
         there = ~fleet.off_route[with_trip] & (fleet.along_m[with_trip] <= AT_START_M)
-    waiting = with_trip[~begun & heard & there & ~fleet.is_loose[with_trip] & ~fleet.finished[with_trip]]
+    # Without exact_times there is no departure to be late for.
+    free = fleet.is_loose[with_trip] | np.isin(fleet.trip[with_trip], list(timetable.loose))
+    waiting = with_trip[~begun & heard & there & ~free & ~fleet.finished[with_trip]]
     late_s = now_s - fleet.zero_s[waiting] - timetable.first_s[fleet.trip[waiting]]
     bounds = (limits.late_departure_hold_s, limits.late_departure_s)
     found += _sight_late(fleet, network, "late_departure", waiting, late_s, bounds)
@@ -115,7 +117,7 @@ def sight_missing(
     """Lines of which a trip should long have begun that no vehicle has, where most of their trips have one."""
     network, due = timetable.network, timetable.due_at(now_s)
     zero_s = due.day_start_s[due.day] + due.offset_s
-    expected = (due.start_s <= now_s) & (now_s <= due.end_s) & ~np.isin(due.trip, list(timetable.by_frequency))
+    expected = (due.start_s <= now_s) & (now_s <= due.end_s) & ~np.isin(due.trip, list(timetable.loose))
     key = run_key(due.trip, zero_s)
     if cancelled:
         expected &= ~np.isin(key, [run_key(np.array([trip]), np.array([at_s]))[0] for trip, at_s in cancelled])

@@ -81,9 +81,7 @@ def test_the_feed_says_that_a_trip_is_cancelled(line):
     drive(engine, line, "a", 3600, 3700)
     engine.cancel("c", (None, None), "anna", line.zero_s + 3700)
     snapshot = drive(engine, line, "a", 3720, 3740)
-    context = realtime.context_of(
-        snapshot.vehicles, snapshot.trip_updates, int(snapshot.as_of_s), realtime.place_of(line.network)
-    )
+    context = realtime.context_of(snapshot.vehicles, int(snapshot.as_of_s), realtime.place_of(line.network))
     feed = rt.FeedMessage()
     feed.ParseFromString(realtime.trip_updates(snapshot.trip_updates, context, snapshot.cancelled))
     (cancelled,) = [

@@ -83,6 +83,7 @@ FREQUENT = with_changes(
     block_id=None,
     next_stop_sequence=2,
     occupancy=None,
+    start_time="08:00:00",
 )
 UNASSIGNED = with_changes(
     ON_TRIP,
@@ -142,7 +143,7 @@ GAPPED = Alert(
 def feeds(vehicles: list[Vehicle] | None = None, updates: list[TripUpdate] | None = None) -> dict[str, bytes]:
     vehicles = [ON_TRIP, FREQUENT, UNASSIGNED] if vehicles is None else vehicles
     updates = [ON_TRIP_UPDATE, FREQUENT_UPDATE] if updates is None else updates
-    context = realtime.context_of(vehicles, updates, NOW_S, PLACE)
+    context = realtime.context_of(vehicles, NOW_S, PLACE)
     return {
         "tu": realtime.trip_updates(updates, context),
         "vp": realtime.vehicle_positions(vehicles, context),
@@ -297,8 +298,24 @@ def test_departures_of_a_frequency_are_told_apart_by_their_start(
     loose: frozenset[str], relationship: rt.TripDescriptor.ScheduleRelationship
 ) -> None:
     place = realtime.Place("v1", loose)
-    context = realtime.context_of([FREQUENT], [FREQUENT_UPDATE], NOW_S, place)
+    context = realtime.context_of([FREQUENT], NOW_S, place)
     (entity,) = parse(realtime.trip_updates([FREQUENT_UPDATE], context)).entity
     trip = entity.trip_update.trip
     assert (trip.trip_id, trip.start_date, trip.start_time) == ("f1", "20260713", "08:00:00")
     assert trip.schedule_relationship == relationship
+
+
+def test_two_departures_of_one_frequency_keep_a_start_each() -> None:
+    later = with_changes(FREQUENT, vehicle_id="104", start_time="08:10:00")
+    update = update_of(later, [("s3", 3, EIGHT_S + 1200, EIGHT_S + 1200)], "08:10:00")
+    found = feeds([FREQUENT, later], [FREQUENT_UPDATE, update])
+    starts = [entity.trip_update.trip.start_time for entity in parse(found["tu"]).entity]
+    assert starts == ["08:00:00", "08:10:00"]
+    assert [entity.vehicle.trip.start_time for entity in parse(found["vp"]).entity] == starts
+
+
+def test_json_without_entities_has_an_empty_list_of_them() -> None:
+    context = realtime.context_of([], NOW_S, PLACE)
+    decoded = msgspec.json.decode(realtime.to_json(realtime.alerts([], context)))
+    assert decoded["entity"] == []
+    assert decoded["header"]["timestamp"] == str(NOW_S)
