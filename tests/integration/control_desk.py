@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dispatch.advice import Advice
 from dispatch.control import LineControl, Mode
 from dispatch.control_board import ControlBoard
+from dispatch.control_stops import StopList
 from tests.unit.dispatch.conftest import Pattern, Road, build
 from tests.unit.dispatch.test_controller import BEGIN_S, Line
 
@@ -35,6 +36,12 @@ class LocalControl:
 
     async def set_mode(self, route_id: str, mode: Mode, law: str | None, by: str) -> LineControl | str:
         return self._done(lambda: self.line.controller.set_mode(route_id, mode, law, by, self.line.now_s))
+
+    async def stops(self, route_id: str) -> StopList | str:
+        return self.line.controller.stops(route_id)
+
+    async def set_stops(self, route_id: str, stop_ids: Sequence[str] | None, by: str) -> StopList | str:
+        return self._done(lambda: self.line.controller.set_stops(route_id, stop_ids, by, self.line.now_s))
 
     def _done(self, act: Callable[[], Any]) -> Any:
         done = act()

@@ -17,6 +17,7 @@ from deploy.web import routes_of
 from dispatch.control import OFFERED
 from dispatch.control_api import ControlApi
 from dispatch.control_board import ControlBoard
+from dispatch.control_stops_api import STOPS_MAX, ControlStopsApi
 from dispatch.history import History
 from dispatch.history_read import HistoryReader
 from sql.pool import open_pool
@@ -57,8 +58,9 @@ class Desk:
 @asynccontextmanager
 async def desk(folder: Path, history: HistoryReader | None = None, **settings: Any) -> AsyncIterator[Desk]:
     line, board = bunched_pair(), ControlBoard(msgspec.json.encode(OFFERED))
-    api = ControlApi(board, LocalControl(line, board), time.time, history)
-    async with running_web(folder, more=[api], **settings) as web:
+    control = LocalControl(line, board)
+    apis = [ControlApi(board, control, time.time, history), ControlStopsApi(control)]
+    async with running_web(folder, more=apis, **settings) as web:
         web.api.streams.control = board
         yield Desk(web, line, board)
 
@@ -167,3 +169,43 @@ async def test_decisions_are_read_back_from_the_database(tmp_path: Path, databas
             assert (await at.ask("GET", f"/api/v1/decisions?{span}&route_id=X"))[1]["decisions"] == []
     finally:
         await pool.close()
+
+
+STOPS = "/api/v1/routes/R/control/stops"
+
+
+async def test_a_route_has_the_control_stops_that_a_dispatcher_lists(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        status, before = await at.ask("GET", STOPS)
+        assert (status, before["route_id"], before["stop_ids"]) == (200, "R", None)
+        assert [stop["stop_id"] for stop in before["stops"]] == ["s0", "s3", "s6", "s9"]
+        assert [stop["is_terminal"] for stop in before["stops"]] == [True, False, False, False]
+
+        status, after = await at.ask("PUT", STOPS, {"stop_ids": ["s7", "s5", "s7"]})
+        assert (status, after["stop_ids"]) == (200, ["s5", "s7"])
+        assert [stop["stop_id"] for stop in after["stops"]] == ["s0", "s5", "s7"]
+        assert at.line.decisions[-1].known == {"stop_ids": ["s5", "s7"]}
+        assert (await at.ask("PUT", STOPS, {"stop_ids": []}))[1]["stops"] == before["stops"][:1]
+        assert (await at.ask("PUT", STOPS, {"stop_ids": None}))[1] == before
+
+
+async def test_a_list_of_control_stops_that_cannot_be_is_refused_by_name(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        before = (await at.ask("GET", STOPS))[1]
+        for stop_ids in (["s3", "nowhere"], ["s12"]):  # the last one is where trips end
+            status, answer = await at.ask("PUT", STOPS, {"stop_ids": stop_ids})
+            assert (status, stop_ids[-1] in answer["detail"]) == (422, True)
+        for body in (
+            {},
+            {"stop_ids": "s3"},
+            {"stop_ids": [3]},
+            {"stop_ids": [""]},
+            {"stop_ids": ["s3"] * (STOPS_MAX + 1)},
+        ):
+            assert (await at.ask("PUT", STOPS, body))[0] in (400, 422)
+        assert (await at.ask("PUT", "/api/v1/routes/none/control/stops", {"stop_ids": []}))[0] == 404
+        assert (await at.ask("GET", "/api/v1/routes/none/control/stops"))[0] == 404
+        for role in ("", "cashier", "inspector"):
+            assert (await at.ask("GET", STOPS, role=role))[0] in (401, 403)
+            assert (await at.ask("PUT", STOPS, {"stop_ids": []}, role))[0] in (401, 403)
+        assert (await at.ask("GET", STOPS))[1] == before

@@ -294,3 +294,35 @@ def test_switching_the_feed_withdraws_and_goes_on(line) -> None:
     line.engine.switch(line.road.network)
     assert line.engine.network is line.road.network
     line.run(line.at_s + 400)
+
+
+def test_a_route_is_advised_at_the_stops_that_somebody_has_listed(line) -> None:
+    line.switch("advise", "prediction")
+    listed = line.controller.set_stops("R", ["s4"], "desk1", line.now_s)
+    assert [stop.stop_id for stop in listed.stops] == ["s0", "s4"]
+    line.run(line.at_stop_3(1))
+    assert line.advice("s3") == []
+    line.run(line.at_stop_3(1) + 50)
+    assert [one.vehicle_id for one in line.advice("s4")] == ["1"]
+
+
+def test_listed_stops_survive_in_the_file_even_of_a_line_that_is_off(line) -> None:
+    line.controller.set_stops("R", ["s4", "s2"], "desk1", line.now_s)
+    kept = ControlTable()
+    kept.restore(line.controller.table.to_bytes())
+    assert kept.own_stops() == {"R": frozenset({"s2", "s4"})}
+    assert line.controller.set_stops("R", ["s4", "elsewhere"], "desk1", line.now_s) == "unknown_stop:elsewhere"
+    assert line.controller.set_stops("Q", [], "desk1", line.now_s) == "unknown_route"
+
+
+def test_taps_are_counted_between_ticks_and_those_of_nobody_are_counted_as_such(line) -> None:
+    line.controller.taps.extend([("op/1", line.now_s, 2), ("nobody", line.now_s, 1)])
+    line.run(line.at_s + 5)
+    assert not line.controller.taps
+    assert line.controller.counters["taps_unplaced"] == 1
+
+
+def test_more_taps_than_a_tick_can_take_push_out_the_oldest(line) -> None:
+    line.controller.taps.extend(("op/1", float(n), 1) for n in range(30_000))
+    assert len(line.controller.taps) == 20_000
+    assert line.controller.taps[0][1] == 10_000.0
