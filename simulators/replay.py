@@ -1,10 +1,22 @@
-"""Recorded positions: a csv file (contract, section 4) as columns of fixes in the order of their time."""
+"""Recorded positions: a csv file (contract, section 4), packed or not, as columns of fixes in the order of their time.
+
+A recorder dies in the middle of a line, and a table program writes what it likes into a cell: rows that are no fixes
+are counted and left out. A file of which half is like that is no recording, and its first such row says why.
+"""
 
 from __future__ import annotations
 
 import csv
+import datetime as dt
+import gzip
+import math
 import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +24,14 @@ from numpy.typing import NDArray
 from dispatch.observations import Descriptor, Observations
 
 REQUIRED = ("timestamp", "vehicle_id", "latitude", "longitude")
+CLAIM = ("trip_id", "route_id", "direction_id", "start_date", "start_time", "block_id")
 OPERATOR = "recorded"  # a recording names no operators
 FIXES_MAX = 20_000_000
 UNIX_S_MAX = 1e11  # the year 5138: above it, somebody wrote milliseconds
-SPAN_S_MAX = 100 * 86_400.0  # it is played in steps: one wrong year among the times would take for ever
+AWAY_S_MAX = 50 * 86_400.0  # it is played in steps: one wrong year among the times would take for ever
+BROKEN_SHARE_MAX = 0.5
 NOT_AN_ID = re.compile(r"[^A-Za-z0-9_-]+")
+GZIP = b"\x1f\x8b"
 
 Floats = NDArray[np.float64]
 
@@ -25,98 +40,164 @@ class RecordingError(Exception):
     """The file is not a recording; the text names the file, the line and the field."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The fixes of a file, how many of its rows were none, and what is wrong with the first of those."""
+
+    fixes: Observations
+    broken: int
+    first_fault: str | None
+
+
 def read_recording(path: Path) -> Observations:
     """All fixes of a file, ordered by time; of equal times the first in the file first.
 
     Raises:
-        RecordingError: a column is missing, or a number is none.
+        RecordingError: as `open_recording`.
     """
-    columns = _read(path)
-    size = len(columns["timestamp"])
-    nothing = [""] * size
-    ts_s = _numbers(path, columns, "timestamp", required=True)
-    bad = np.flatnonzero((ts_s < 0) | (ts_s >= UNIX_S_MAX))
-    if len(bad):
-        text = columns["timestamp"][int(bad[0])]
-        raise RecordingError(f"{path}:{int(bad[0]) + 2}: timestamp: {text[:40]!r} is not a time in Unix seconds")
-    if size and ts_s.max() - ts_s.min() > SPAN_S_MAX:
-        raise RecordingError(f"{path}: from the first fix to the last are more than 100 days; cut it into pieces")
-    unknown = np.full(size, np.nan)
-    fixes = Observations(
-        [f"{OPERATOR}/{NOT_AN_ID.sub('-', name)}" for name in columns["vehicle_id"]],
-        ts_s,
-        ts_s,
-        _numbers(path, columns, "latitude", required=True),
-        _numbers(path, columns, "longitude", required=True),
-        _numbers(path, columns, "speed"),
-        _numbers(path, columns, "bearing"),
-        unknown,
-        unknown,
-        [
-            _describe(*claim)
-            for claim in zip(
-                columns["trip_id"],
-                columns["route_id"],
-                columns["direction_id"],
-                columns["start_date"],
-                columns["start_time"],
-                columns.get("block_id", nothing),
-                strict=True,
-            )
-        ],
-        [None] * size,
-    )
-    return fixes.take(np.argsort(ts_s, kind="stable"))
+    return open_recording(path).fixes
 
 
-def _read(path: Path) -> dict[str, list[str]]:
-    """The columns that matter, as text; empty where the file has none."""
+def open_recording(path: Path) -> Recording:
+    """A file's fixes, ordered by time, and what of it had to be left out.
+
+    Raises:
+        RecordingError: it cannot be read, a column is missing, or half of its rows are no fixes.
+    """
+    rows = _Rows()
+    with _open(path) as file:
+        reader = csv.reader(file)
+        header = [name.strip() for name in next(reader, [])]
+        for name in REQUIRED:
+            if name not in header:
+                raise RecordingError(f"{path}:1: there is no column {name}; a recording needs {', '.join(REQUIRED)}")
+        rows.read(path, header, reader)
+    ts_s = np.array(rows.ts_s)
+    away = np.abs(ts_s - np.median(ts_s)) > AWAY_S_MAX if len(ts_s) else np.zeros(0, dtype=np.bool_)
+    if away.any():
+        at = int(np.flatnonzero(away)[0])
+        rows.refuse(f"{path}:{rows.line[at]}: timestamp: is 50 days or more from most others", int(away.sum()))
+    size = int(np.count_nonzero(~away))
+    if rows.broken and rows.broken >= BROKEN_SHARE_MAX * (size + rows.broken):
+        raise RecordingError(rows.fault)
+    order = np.flatnonzero(~away)[np.argsort(ts_s[~away], kind="stable")]
+    return Recording(rows.fixes().take(order), rows.broken, rows.fault)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
+    """The file as text, unpacked where it is packed; every way in which that fails is a RecordingError."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            for name in REQUIRED:
-                if name not in header:
-                    raise RecordingError(
-                        f"{path}:1: there is no column {name}; a recording needs {', '.join(REQUIRED)}"
-                    )
-            rows = []
-            for row in reader:
-                if len(row) != len(header):
-                    if not row:
-                        continue
-                    raise RecordingError(
-                        f"{path}:{reader.line_num}: {len(row)} fields where the header names {len(header)}"
-                    )
-                rows.append(row)
-                if len(rows) > FIXES_MAX:
-                    raise RecordingError(f"{path}: more than {FIXES_MAX:,} fixes; cut the recording into pieces")
+        with path.open("rb") as raw:
+            packed = raw.read(2) == GZIP
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+            if packed
+            else path.open(encoding="utf-8-sig", newline="") as file
+        ):
+            yield file
     except FileNotFoundError:
         raise RecordingError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except EOFError:
+        raise RecordingError(f"{path}: the packed file ends in the middle; copy it again") from None
+    except (OSError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise RecordingError(f"{path}: not a csv file in UTF-8: {error}") from None
-    by_column = list(zip(*rows, strict=True)) or [()] * len(header)
-    columns = {name: [text.strip() for text in column] for name, column in zip(header, by_column, strict=True)}
-    for name in ("trip_id", "route_id", "direction_id", "start_date", "start_time", "block_id"):
-        columns.setdefault(name, [""] * len(rows))
-    return columns
 
 
-def _numbers(path: Path, columns: dict[str, list[str]], name: str, *, required: bool = False) -> Floats:
-    """A column as numbers, nan where it is empty."""
-    texts = columns.get(name)
-    if texts is None:
-        return np.full(len(columns["timestamp"]), np.nan)
-    values = np.empty(len(texts))
-    for i, text in enumerate(texts):
+class _Rows:
+    """The rows of a file that are fixes, as columns, and those that are none."""
+
+    def __init__(self) -> None:
+        self.line: list[int] = []
+        self.key: list[str] = []
+        self.ts_s: list[float] = []
+        self.lat_deg: list[float] = []
+        self.lon_deg: list[float] = []
+        self.speed_mps: list[float] = []
+        self.bearing_deg: list[float] = []
+        self.claim: list[Descriptor | None] = []
+        self.broken = 0
+        self.fault: str | None = None
+
+    def read(self, path: Path, header: list[str], reader: Iterator[list[str]]) -> None:
+        """Take all rows of a file."""
+        places = {name: header.index(name) for name in (*REQUIRED, "speed", "bearing", *CLAIM) if name in header}
+        for row in reader:
+            if not row:
+                continue
+            line = reader.line_num  # type: ignore[attr-defined]
+            if len(self.key) + self.broken >= FIXES_MAX:
+                raise RecordingError(f"{path}: more than {FIXES_MAX:,} fixes; cut the recording into pieces")
+            if len(row) != len(header):
+                self.refuse(f"{path}:{line}: {len(row)} fields where the header names {len(header)}")
+                continue
+            fault = self._take(line, {name: row[at].strip() for name, at in places.items()})
+            if fault is not None:
+                self.refuse(f"{path}:{line}: {fault}")
+
+    def refuse(self, fault: str, count: int = 1) -> None:
+        """Count rows that are no fixes; what is wrong with the first of all is kept."""
+        self.broken += count
+        self.fault = self.fault or fault
+
+    def _take(self, line: int, cells: dict[str, str]) -> str | None:
+        """Append one row; what is wrong with it where it is no fix."""
+        ts_s = _instant(cells["timestamp"])
+        place = _number(cells["latitude"]), _number(cells["longitude"])
+        for name, value in zip(("timestamp", "latitude", "longitude"), (ts_s, *place), strict=True):
+            if not math.isfinite(value):
+                return f"{name}: {cells[name][:40]!r} is not a number"
+        if not 0 <= ts_s < UNIX_S_MAX:
+            return f"timestamp: {cells['timestamp'][:40]!r} is not a time in Unix seconds"
+        if not cells["vehicle_id"]:
+            return "vehicle_id: is empty"
+        self.line.append(line)
+        self.key.append(f"{OPERATOR}/{NOT_AN_ID.sub('-', cells['vehicle_id'])}")
+        self.ts_s.append(ts_s)
+        self.lat_deg.append(place[0])
+        self.lon_deg.append(place[1])
+        self.speed_mps.append(_number(cells.get("speed", "")))
+        self.bearing_deg.append(_number(cells.get("bearing", "")))
+        self.claim.append(_describe(*(cells.get(name, "") for name in CLAIM)))
+        return None
+
+    def fixes(self) -> Observations:
+        """Those taken, in the order of the file."""
+        size = len(self.key)
+        ts_s, unknown = np.array(self.ts_s), np.full(size, np.nan)
+        return Observations(
+            self.key,
+            ts_s,
+            ts_s,
+            np.array(self.lat_deg),
+            np.array(self.lon_deg),
+            np.array(self.speed_mps),
+            np.array(self.bearing_deg),
+            unknown,
+            unknown,
+            self.claim,
+            [None] * size,
+        )
+
+
+def _number(text: str) -> float:
+    """A number; nan where the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _instant(text: str) -> float:
+    """Unix seconds, written as such or as RFC 3339 with its offset from UTC; nan where the text is neither."""
+    value = _number(text)
+    if math.isnan(value) and "-" in text[1:]:
         try:
-            values[i] = float(text) if text else np.nan
+            instant = dt.datetime.fromisoformat(text)
         except ValueError:
-            raise RecordingError(f"{path}:{i + 2}: {name}: {text[:40]!r} is not a number") from None
-    bad = np.flatnonzero(~np.isfinite(values)) if required else np.zeros(0, dtype=np.intp)
-    if len(bad):
-        raise RecordingError(f"{path}:{int(bad[0]) + 2}: {name}: {texts[int(bad[0])]!r} is not a number")
-    return values
+            return value
+        return instant.timestamp() if instant.tzinfo is not None else value
+    return value
 
 
 def _describe(

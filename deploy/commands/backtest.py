@@ -74,18 +74,21 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
     from dispatch.feed import read_feed
     from dispatch.feed_problems import FeedError
     from gateway.admission import Limits, Memory, admit
-    from simulators.replay import RecordingError, read_recording
+    from simulators.replay import RecordingError, open_recording
 
     began = time.perf_counter()
     try:
-        fixes = read_recording(positions)
+        recording = open_recording(positions)
         network = read_feed(gtfs, block_pattern).network
     except (FeedError, RecordingError, ValueError) as error:
         raise UserError(str(error)) from error
+    fixes = recording.fixes
     if not len(fixes):
         raise UserError(f"{positions}: there is not one position in it")
     admission = admit(fixes, Memory(), fixes.ts_s, Limits(bounds=_bounds(network)))
     rejected = {reason: count for reason, count in admission.counts().items() if reason not in ("admitted", "late")}
+    if recording.broken:
+        rejected["malformed"] = recording.broken
     admitted = fixes.take(admission.mask.nonzero()[0])
     if not len(admitted):
         why = ", ".join(f"{reason} {count:,}" for reason, count in rejected.items() if count)
@@ -96,7 +99,7 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
     engine = Engine(network, eta=EtaWatch(SAMPLES_MAX))
     folded = _play(engine, hidden)
     return {
-        "positions": {"read": len(fixes), "admitted": len(admitted), "rejected": rejected},
+        "positions": {"read": len(fixes) + recording.broken, "admitted": len(admitted), "rejected": rejected},
         **_describe(engine, folded, admitted if ignore_trips else None),
         "elapsed_s": round(time.perf_counter() - began, 3),
     }
@@ -219,11 +222,18 @@ def _print(report: dict[str, Any]) -> None:
 
     screen = Console()
     positions, matching, passages = report["positions"], report["matching"], report["passages"]
+    near = (
+        f" (offset p50 {matching['offset_m_p50']} m, p90 {matching['offset_m_p90']} m)" if matching["matched"] else ""
+    )
     screen.print(
         f"{positions['admitted']:,} of {positions['read']:,} positions admitted, {matching['matched_share']:.1%} "
-        f"matched (offset p50 {matching['offset_m_p50']} m, p90 {matching['offset_m_p90']} m), "
-        f"{passages['observed']:,} passages, {report['elapsed_s']:.1f} s"
+        f"matched{near}, {passages['observed']:,} passages, {report['elapsed_s']:.1f} s"
     )
+    if not matching["matched"]:
+        screen.print("None was found on a path of the feed at a time of its timetable: is it the feed of that day?")
+    rejected = ", ".join(f"{reason} {count:,}" for reason, count in positions["rejected"].items() if count)
+    if rejected:
+        screen.print(f"Positions left out: {rejected}")
     refused = ", ".join(f"{reason} {count}" for reason, count in passages["refused"].items())
     screen.print(f"Stops not seen: {refused or 'none'}")
     regularity = Table("route", "direction", "pairs", "c_vh", "AWT s", "SWT s", "EWT s", "bunched", "gapped")
