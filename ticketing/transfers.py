@@ -100,9 +100,11 @@ class Chain:
 
 
 def _choices(ride: _Next) -> list[Linked]:
-    """The cheapest change first; beginning anew beside it where that is the rider's choice: see the module."""
-    best, alone, weighed = _best(ride)
-    return [best, alone] if weighed and best.adds_minor > 0 else [best]
+    """The cheapest place first; beside it, where that is the rider's choice, beginning anew and buying the journey."""
+    best, alone, whole = _best(ride)
+    if whole is None or best.adds_minor <= 0:
+        return [best]
+    return [best, *(one for one in (alone, whole) if one is not best)]
 
 
 def _worth_weighing(ways: list[_Way]) -> list[_Way]:
@@ -123,15 +125,16 @@ def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rid
     return _best(_Next(leg, before, tables, rider))[0]
 
 
-def _best(ride: _Next) -> tuple[Linked, Linked, bool]:
-    """The cheapest place of a ride, what it costs on its own, and whether the first has a price for the journey."""
+def _best(ride: _Next) -> tuple[Linked, Linked, Linked | None]:
+    """The cheapest place of a ride, its place on its own, and the cheapest that has a price for the whole journey."""
     leg, before, tables, rider = ride
     options = next((found for table in tables if (found := table.leg_fares(leg, rider))), ())
     if not options:
         unknown = Linked(leg, "", "", 0, 0, 0, len(before))
-        return unknown, unknown, False
+        return unknown, unknown, None
     followed: list[tuple[int, Linked]] = []
-    offered: list[tuple[Linked, bool]] = []
+    offered: list[Linked] = []
+    whole: list[Linked] = []
     last = len(before) - 1
     reach = LOOK_BACK_MAX if any(table.reaches_back for table in tables) else 1
     longest_s = max(table.transfer_s_max for table in tables)
@@ -147,15 +150,20 @@ def _best(ride: _Next) -> tuple[Linked, Linked, bool]:
                         continue
                     if place == last and not rule.optional:
                         followed.append((rule.count if rule.count > 0 else LOOK_BACK_MAX + 1, linked))
-                    else:
-                        offered.append((linked, rule.pays is Pays.TOTAL))
-        if offered and not followed and offered[-1][0].adds_minor == 0:
+                        continue
+                    offered.append(linked)
+                    if rule.pays is Pays.TOTAL:
+                        whole.append(linked)
+        if offered and not followed and offered[-1].adds_minor == 0:
             break  # nothing is cheaper than nothing
     alone = ride.linked(options[0], options[0].minor, len(before))
     # Of several counts the least that still allows the change is the rule's (transfer_count).
     base = min(followed, key=lambda pair: (pair[0], pair[1].adds_minor))[1] if followed else alone
-    best, weighed = min(((base, False), *offered), key=lambda pair: pair[0].adds_minor)
-    return best, base, weighed
+    return min((base, *offered), key=_adds_minor), base, min(whole, key=_adds_minor) if whole else None
+
+
+def _adds_minor(linked: Linked) -> int:
+    return linked.adds_minor
 
 
 def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, ride: _Next) -> Linked | None:
