@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from difflib import get_close_matches
 from typing import Annotated
 
 import msgspec
@@ -115,6 +116,10 @@ class Loop(msgspec.Struct, frozen=True, tag_field="kind", tag="loop", forbid_unk
 
 
 Scenario = Linear | Loop
+FIELDS = {
+    kind.__struct_config__.tag: ["kind", *kind.__struct_fields__, *LawGains.__struct_fields__]
+    for kind in (Linear, Loop)
+}
 
 
 def parse_scenario(text: str, name: str) -> Scenario:
@@ -124,11 +129,14 @@ def parse_scenario(text: str, name: str) -> Scenario:
         ScenarioError: not TOML, an unknown field, a value of the wrong type or out of range, fields that contradict.
     """
     try:
-        scenario: Scenario = msgspec.convert(tomllib.loads(text), Scenario)
+        table = tomllib.loads(text)
+        scenario: Scenario = msgspec.convert(table, Scenario)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{name} is not TOML: {error}.") from None
+    except RecursionError:
+        raise ScenarioError(f"{name}: its values are nested too deep; a scenario has one table, [gains].") from None
     except msgspec.ValidationError as error:
-        raise ScenarioError(_located(text, name, _plain(str(error)))) from None
+        raise ScenarioError(_located(text, name, _plain(str(error), table.get("kind")))) from None
     trouble = _row(scenario) if isinstance(scenario, Linear) else _loop(scenario)
     if trouble:
         raise ScenarioError(_located(text, name, trouble))
@@ -137,18 +145,24 @@ def parse_scenario(text: str, name: str) -> Scenario:
 
 def _located(text: str, name: str, trouble: str) -> str:
     """What is wrong, with the file and the line of the field that it is about: at its start, or an unknown one."""
-    unknown = re.search(r"unknown field `(\w+)`", trouble)
-    field = unknown[1] if unknown else trouble.partition(":")[0].rpartition(".")[2]
+    field = trouble.partition(":")[0].rpartition(".")[2]
     lines = enumerate(text.splitlines(), 1)
-    line = next((number for number, row in lines if re.match(rf"\s*{re.escape(field)}\s*=", row)), None)
+    line = next((number for number, row in lines if re.match(rf"\s*([\w.]+\.)?{re.escape(field)}\s*=", row)), None)
     return f"{name}: {trouble}." if line is None else f"{name}, line {line}: {trouble}."
 
 
-def _plain(message: str) -> str:
+def _plain(message: str, kind: object) -> str:
     """msgspec's sentence with the field first: `vehicles: Expected int >= 2`."""
     text, at, path = message.partition(" - at `")
-    field = path.rstrip("`").removeprefix("$.")
-    return f"{field}: {text}" if at and field != "$" else text
+    field = path.rstrip("`").removeprefix("$.") if at else "$"
+    unknown = re.search(r"unknown field `(.*)`", text)
+    if unknown:
+        near = get_close_matches(unknown[1], FIELDS[str(kind)], 1)
+        within = "" if field == "$" else f"{field}."
+        return f"{within}{unknown[1]}: A {kind} scenario has no such field" + (f", but {near[0]}" if near else "")
+    if field == "kind" or "field `kind`" in text:
+        return 'kind: Expected "loop" or "linear"'
+    return text if field == "$" else f"{field}: {text}"
 
 
 def _row(linear: Linear) -> str | None:

@@ -42,12 +42,31 @@ def test_linear_is_as_published() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "line.toml: Object missing required field `kind`."),
-        ('kind = "circle"', "line.toml, line 1: kind: Invalid value 'circle'."),
+        ("", 'line.toml: kind: Expected "loop" or "linear".'),
+        ('kind = "circle"', 'line.toml, line 1: kind: Expected "loop" or "linear".'),
+        ("kind = 3", 'line.toml, line 1: kind: Expected "loop" or "linear".'),
+        ('[loop]\nkind = "loop"', 'line.toml, line 2: kind: Expected "loop" or "linear".'),
         ("kind = ", "line.toml is not TOML: Invalid value (at end of document)."),
         ('kind = "loop"\nvehicles = 0', "line.toml, line 2: vehicles: Expected `int` >= 1."),
         ('kind = "loop"\nvehicles = "ten"', "line.toml, line 2: vehicles: Expected `int`, got `str`."),
-        ('kind = "loop"\nvehicels = 10', "line.toml, line 2: Object contains unknown field `vehicels`."),
+        (
+            'kind = "loop"\nvehicels = 10',
+            "line.toml, line 2: vehicels: A loop scenario has no such field, but vehicles.",
+        ),
+        (
+            'kind = "loop"\nheadway = 300',
+            "line.toml, line 2: headway: A loop scenario has no such field, but headway_s.",
+        ),
+        ('kind = "loop"\n"~" = 1', "line.toml: ~: A loop scenario has no such field."),
+        (
+            'kind = "loop"\n[gains]\nalpha = 1',
+            "line.toml, line 3: gains.alpha: A loop scenario has no such field, but alpha_self.",
+        ),
+        ('kind = "loop"\ngains.f0 = 7', "line.toml, line 2: gains.f0: Expected `float` <= 1.0."),
+        (
+            'kind = "linear"\nheadway_s = 3',
+            "line.toml, line 2: headway_s: A linear scenario has no such field.",
+        ),
         ('kind = "loop"\ncompliance = 1.5', "line.toml, line 2: compliance: Expected `float` <= 1.0."),
         ('kind = "loop"\nrun_cv = nan', "line.toml, line 2: run_cv: Expected `float` >= 0.0."),
         ('kind = "loop"\n[gains]\nkappa = nan', "line.toml, line 3: gains.kappa: Expected `float` >= 0.0."),
@@ -64,6 +83,10 @@ def test_linear_is_as_published() -> None:
 )
 def test_what_is_wrong_is_said_in_one_sentence(text: str, said: str) -> None:
     assert sentence(text) == said
+
+
+def test_values_nested_without_end_are_refused() -> None:
+    assert "nested too deep" in sentence('kind = "loop"\ngains = ' + "[" * 20_000 + "]" * 20_000)
 
 
 def test_a_scenario_that_would_never_end_is_refused() -> None:
