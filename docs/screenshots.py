@@ -204,6 +204,26 @@ def show_advice(page: Page) -> None:
         page.wait_for_selector(".advice--open", timeout=READY_S * 1000)
 
 
+def show_stringline(page: Page) -> None:
+    """The line's last hour in the place of its ladder."""
+    page.keyboard.press("s")
+    page.wait_for_selector(".strings__run", state="attached", timeout=READY_S * 1000)
+    page.wait_for_timeout(1_500)
+
+
+def show_past(page: Page) -> None:
+    """The last quarter of an hour, standing where an alert opened."""
+    page.keyboard.press("p")
+    page.locator("dialog .form__choices button").first.click()
+    page.wait_for_timeout(1_500)  # it looks what is stored
+    page.locator("dialog button[type=submit]").click()
+    page.wait_for_selector(".past[data-state=playing]", state="attached", timeout=READY_S * 1000)
+    page.keyboard.press("p")
+    for _ in range(6):
+        page.keyboard.press("Shift+Period")
+        page.wait_for_timeout(1_500)
+
+
 def save(page: Page, name: str, selector: str | None = None) -> None:
     """Saves a picture, with fewer colours when it would be too large to keep in the repository."""
     file = IMAGES / f"{name}.png"
@@ -223,6 +243,11 @@ def take(browser: Browser, target: Target) -> None:
     show_advice(page)
     save(page, "console-light")
     save(page, "ladder", "#ladder")
+    if target.user:  # made of history, which is shown to who is signed in
+        show_stringline(page)
+        save(page, "stringline", "#ladder")
+        show_past(page)
+        save(page, "console-past")
     page.context.close()
 
     page = open_console(browser, target, width=1280, height=800, theme="dark", locale="uk-UA")
