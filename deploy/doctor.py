@@ -21,7 +21,7 @@ import msgspec
 
 from deploy.embedded_process import who_listens
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance, Runtime, holds_other_things
 from deploy.listening import trusting
 
 if TYPE_CHECKING:
@@ -61,7 +61,11 @@ class Patient:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Ask every question; one that fails by itself is a finding too and keeps no other from being asked."""
+    """Ask every question; one that fails by itself is a finding too and keeps no other from being asked.
+
+    Raises:
+        UserError: the data folder is a folder of something else.
+    """
     patient, found = _find(settings)
     for check in CHECKS:
         try:
@@ -83,6 +87,8 @@ def _find(settings: Settings) -> tuple[Patient, list[Finding]]:
         instance = Instance.open(folder, create=False)
         runtime = instance.read_runtime()
     except UserError as error:
+        if holds_other_things(folder):
+            raise  # there is no instance to examine, only a slip of the keyboard
         return Patient(settings), [Finding("data folder", "fail", str(error))]
     running = f"running, process {runtime.pid}" if runtime else "not running"
     return Patient(settings, instance, runtime), [Finding("data folder", "ok", f"{instance.folder}: {running}")]

@@ -361,7 +361,17 @@ def _nothing_here(folder: Path) -> str:
     demo = folder.with_name("takt-demo")
     if demo != folder and (demo / "instance.json").exists():
         return f"{folder}: there is no instance here, but a demo's beside it: add --data-dir {demo}"
+    if holds_other_things(folder):
+        return f"{folder}: holds other things and no instance; name an instance's data folder with --data-dir"
     return f"{folder}: there is no instance here; make one with: takt run --data-dir {folder}"
+
+
+def holds_other_things(folder: Path) -> bool:
+    """Whether a folder is somebody else's: there is something in it, and no instance."""
+    try:
+        return folder.is_dir() and not (folder / "instance.json").exists() and any(folder.iterdir())
+    except OSError:
+        return True
 
 
 def _open_private(path: Path, flags: int) -> int:

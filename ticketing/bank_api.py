@@ -171,7 +171,8 @@ class BankApi:
             raise Problem(409, "Not paid", f"this charge is {charge['state']}: only what was paid can be given back")
         minor = body.amount_minor or charge["left_minor"]
         if not 0 < minor <= charge["left_minor"]:
-            raise Problem(409, "Too much", f"{charge['left_minor']} minor units of this charge are left to give back")
+            left = Money(charge["left_minor"], charge["currency"])
+            raise Problem(409, "Too much", f"{left} of this charge are left to give back")
         now_s, amount = self._operations.clock(), Money(minor, charge["currency"])
         refund_id = operation_key("cashier", charge["id"], charge["refunds"], minor)
         terms = (charge["day"], "cashier", -minor, amount.currency, now_s, now_s)

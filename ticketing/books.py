@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from sql import query
@@ -18,8 +19,13 @@ from ticketing.payment import operation_key
 from ticketing.store import AWAY, Store
 
 KEY_CHARACTERS_MAX = 200
+IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+Act = tuple[str, str, dict[str, object]]
+"""What was done to which object, with what belongs to it."""
 
 
 class Done(msgspec.Struct):
@@ -43,10 +49,12 @@ class Books:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Any]:
-        """A connection in a transaction; Problem 503 when the database is away."""
+        """A connection in a transaction; Problem 503 when the database is away, or others are in the way for long."""
         try:
             async with self._store.transaction() as connection:
                 yield connection
+        except IN_THE_WAY as error:
+            raise Problem(503, "Busy", "others work on the same just now: nothing was done, try again") from error
         except AWAY as error:
             raise _away() from error
 
@@ -96,6 +104,13 @@ async def audit(connection: Any, subject: str, action: str, what: str, **details
     """Write down who did what, without what could be a card number."""
     safe = {name: mask_text(value) if isinstance(value, str) else value for name, value in details.items()}
     await connection.execute(query("desk.audit"), subject, action, what, msgspec.json.encode(safe).decode())
+
+
+async def audit_all(connection: Any, subject: str, acts: Sequence[Act]) -> None:
+    """Write down many acts (action, object, details) in one statement, in their order."""
+    actions, objects, details = zip(*acts, strict=True) if acts else ((), (), ())
+    written = [msgspec.json.encode(one).decode() for one in details]
+    await connection.execute(query("desk.audit_all"), subject, list(actions), list(objects), written)
 
 
 def _away() -> Problem:

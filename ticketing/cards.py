@@ -10,7 +10,7 @@ import msgspec
 
 from sql import query
 from ticketing import ledger
-from ticketing.books import Books, Done, audit, book
+from ticketing.books import Act, Books, Done, audit, audit_all, book
 from ticketing.card import CardKeys
 from ticketing.desk import Desk, Order, parse_card_uid
 from ticketing.errors import Problem
@@ -88,12 +88,12 @@ class CardDesk:
             for uid in cards:
                 if not await connection.fetchval(query("cards.enrol"), uid, keys.version, self._tariff.currency):
                     raise Problem(409, "Card exists", f"card {uid.hex()} is enrolled already: none was enrolled now")
-            # Audit rows wait for each other, so nothing that others could wait for is taken after the first of them.
-            for uid in cards:
-                await audit(connection, subject, "enrol", f"card:{uid.hex()}", key_version=keys.version)
-                if product:
-                    order = Order(product, int(self._clock()), subject, card_uid=uid)
-                    await self._desk.sell_in(connection, order)
+            orders = [Order(product, int(self._clock()), subject, card_uid=uid) for uid in cards if product]
+            sold = [await self._desk.place(connection, order) for order in orders]
+            acts: list[Act] = [("enrol", f"card:{uid.hex()}", {"key_version": keys.version}) for uid in cards]
+            acts += [("sell", f"ticket:{ticket.id}", {"product_id": ticket.product_id}) for ticket in sold]
+            # Everybody's audit rows wait for each other until the end of the transaction: all at once, and last.
+            await audit_all(connection, subject, acts)
         meta_read = keys.meta_read.hex()
         return [EnrolledCard(uid.hex(), keys.version, meta_read, keys.file_read_key(uid).hex()) for uid in cards]
 

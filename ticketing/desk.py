@@ -262,6 +262,12 @@ class Desk:
 
     async def sell_in(self, connection: Any, order: Order) -> SoldTicket:
         """Sell within a transaction that is open already: ticket, ledger line and audit row."""
+        sold = await self.place(connection, order)
+        await audit(connection, order.subject, "sell", f"ticket:{sold.id}", product_id=sold.product_id)
+        return sold
+
+    async def place(self, connection: Any, order: Order) -> SoldTicket:
+        """A sale but for its audit row, which the caller writes last of all."""
         product = order.product
         if product.categories and order.card_uid is not None:
             await self._check_category(connection, product, order.card_uid)
@@ -271,7 +277,6 @@ class Desk:
         if product.price_minor:
             sale = ledger.sale(Money(product.price_minor, self._tariff.currency), order.paid_into)
             await book(connection, sale, order.subject, ticket_id=ticket_id, card_uid=order.card_uid)
-        await audit(connection, order.subject, "sell", f"ticket:{ticket_id}", product_id=product.id)
         price = (product.price_minor, self._tariff.currency)
         if order.card_uid is not None:
             return SoldTicket(str(ticket_id), product.id, None, None, order.start_s, until_s, None, *price)

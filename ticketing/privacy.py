@@ -109,7 +109,7 @@ class Privacy:
             owed = await connection.fetchval(query("privacy.owes"), account)
             if owed:
                 raise Problem(
-                    409, "Not paid", f"{owed} minor units are still to be paid: they need the trips they are for"
+                    409, "Not paid", "money is still owed on this account, for trips that are needed until it is paid"
                 )
             wish = await connection.fetchval(query("privacy.ask"), account, subject)
             await audit(connection, subject, "erase", _pseudonym(account))

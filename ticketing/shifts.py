@@ -113,7 +113,7 @@ class Shifts:
 
 def _check_amount(name: str, amount_minor: int) -> None:
     if not 0 <= amount_minor <= MINOR_MAX:
-        raise Problem(422, "No amount", f"{name} is 0 to {MINOR_MAX} minor units")
+        raise Problem(422, "No amount", f"{name}: cash is not below zero, nor beyond {MINOR_MAX} minor units")
 
 
 def _no_shift(number: int) -> Problem:

@@ -17,3 +17,9 @@ DELETE FROM idempotency WHERE at < now() - interval '2 days';
 -- name: audit
 -- Who did what to which object, in the transaction that does it.
 INSERT INTO audit (subject, action, object, details) VALUES ($1, $2, $3, $4::text::jsonb);
+
+-- name: audit_all
+-- The same for many acts: their chain's lock is held no longer than for one statement and what is left of the transaction.
+INSERT INTO audit (subject, action, object, details)
+SELECT $1, a.action, a.object, a.details::jsonb
+FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS a (action, object, details, ord) ORDER BY a.ord;

@@ -261,3 +261,33 @@ async def test_sales_during_the_closing_belong_to_the_shift_or_come_after_it(tow
     assert report.lines == closed.lines
     price = TARIFF.products["single"].price_minor
     assert report.expected_minor == price * sum(line.count for line in report.lines if line.kind == "sale")
+
+
+# --- who waits for whom ----------------------------------------------------------------------------------------------
+
+
+async def test_hundreds_of_cards_with_passes_are_enrolled_while_desks_work(town):
+    uids = [f"04{number:012X}" for number in range(300)]
+    shift = await town.api.open_shift(body=ShiftOpening(0), subject="olena")
+    enrolling = asyncio.create_task(town.api.cards.enrol(uids, CARD_KEYS, subject="olena", product_id="day"))
+    sold = await asyncio.gather(*(work(town, 3, desk) for desk in ("petro", "ivan")))
+    assert len(await enrolling) == 300
+    assert sum(len(tickets) for tickets in sold) == 6
+    await town.api.close_shift(shift.id, body=ShiftClosing(0), subject="olena", role="cashier")
+    assert await town.broken() == []
+    rows = await town.pool.fetch("SELECT action FROM audit WHERE subject = 'olena' ORDER BY seq")
+    assert [row["action"] for row in rows].count("enrol") == 300
+    assert [row["action"] for row in rows].count("sell") == 300
+
+
+async def test_whoever_finds_the_chain_held_for_long_is_told_to_try_again_and_nothing_is_booked(town):
+    pool = town.pool
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('takt audit', 0))")
+        with pytest.raises(Problem) as refused:
+            await town.api.desk.sell("single", subject="olena", idempotency_key="k1")
+        assert (refused.value.status, refused.value.title) == (503, "Busy")
+    assert await pool.fetchval("SELECT count(*) FROM ticket") == 0
+    assert await pool.fetchval("SELECT count(*) FROM transfer") == 0
+    await town.api.desk.sell("single", subject="olena", idempotency_key="k1")
+    assert await town.broken() == []

@@ -16,6 +16,7 @@ from deploy import doctor as doctor_module
 from deploy.commands import doctor as doctor_command
 from deploy.config import read_settings
 from deploy.doctor import Finding, examine
+from deploy.errors import UserError
 from deploy.instance import Instance
 
 
@@ -128,3 +129,9 @@ def test_the_command_exits_with_1_when_something_fails(instance: Instance) -> No
     assert (well.exit_code, json.loads(well.stdout)["ok"]) == (0, True)
     assert (ill.exit_code, json.loads(ill.stdout)["ok"]) == (1, False)
     assert "chmod 600" in run("--data-dir", str(instance.folder)).stdout
+
+
+def test_a_folder_of_something_else_gets_one_clear_sentence(tmp_path):
+    (tmp_path / "hosts").touch()
+    with pytest.raises(UserError, match="holds other things and no instance; name an instance's data folder"):
+        examine(read_settings(None, data_dir=tmp_path))
