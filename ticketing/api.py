@@ -14,13 +14,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ticketing.activity import Activity
 from ticketing.books import Books
 from ticketing.cards import Card, CardDesk, EnrolledCard
-from ticketing.city_schema import Name, Refund
+from ticketing.city_schema import EVERYWHERE, Name, Refund
 from ticketing.desk import Change, Desk, Refunding, SoldTicket, Ticket
 from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
 from ticketing.lists import DenyList, Lists
 from ticketing.service import Ticketing
 from ticketing.shifts import Shift, Shifts
+from ticketing.tariff import Tariff
 from ticketing.verdict import Answer, Bank, Offline, Say, Tap, Verdict
 
 TAPS_AT_ONCE_MAX = 1000
@@ -44,6 +45,7 @@ class ProductOffer(Struct, frozen=True):
     currency: str
     rides: int | None
     networks: list[str]
+    network_names: list[Name]
     passback_minutes: int
     proof: bool
     riders: int
@@ -229,6 +231,7 @@ class TicketingApi:
                     tariff.currency,
                     product.rides,
                     list(product.networks),
+                    [_network_name(tariff, network) for network in product.networks],
                     product.passback_minutes,
                     product.proof,
                     product.riders,
@@ -389,6 +392,13 @@ class TicketingApi:
 
     async def _change(self, ticket_id: str, action: str, body: Change, subject: str, key: str | None) -> Ticket:
         return await self.desk.change_ticket(ticket_id, action, body.reason, subject=subject, idempotency_key=key)
+
+
+def _network_name(tariff: Tariff, network: str) -> Name:
+    """What riders call a network; "*" is all of them."""
+    if network == EVERYWHERE:
+        return Name("Уся мережа", "The whole network")
+    return tariff.networks[network].name or Name(network, network)
 
 
 def _whose(subject: str, role: str) -> str | None:

@@ -454,3 +454,32 @@ def test_the_page_can_be_installed(town):
     assert manifest["display"] == "standalone"
     for icon in manifest["icons"]:
         assert town.http(f"/ticket/{icon['src']}").status == 200
+
+
+def test_a_ticket_that_any_phone_can_show_says_so_before_and_after_it_is_bought(town, phone):
+    mine = phone()
+    mine.page.goto(f"{mine.url}#/buy/mobile")
+    expect(mine.page.get_by_text("a screenshot of it opens nothing")).to_be_visible()
+    expect(mine.page.get_by_text("Unused, within 14 days, at a ticket desk")).to_be_visible()
+    mine.buy("month")
+    expect(mine.page.get_by_text("Whoever has a picture of this code can ride with it")).to_be_visible()
+    expect(mine.page.locator(".ticket__facts")).to_contain_text("City transport")
+
+
+def test_where_nobody_takes_the_money_yet_the_page_shows_prices_and_says_where_to_buy(town, phone):
+    def real(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "demo": False})
+
+    mine = phone(service_workers="block")
+    mine.page.route("**/api/v1/instance", real)
+    mine.page.goto(f"{mine.url}#/")
+    mine.page.reload()
+    expect(mine.page.get_by_text("This page sells no tickets yet. Please buy one at a ticket desk.")).to_be_visible()
+    mine.page.get_by_role("link", name="See the prices").click()
+    expect(mine.page.get_by_role("heading", name="Prices")).to_be_visible()
+    expect(mine.page.get_by_text("₴700.00")).to_be_visible()
+    assert mine.page.locator("a.offer").count() == 0
+    mine.page.goto(f"{mine.url}#/buy/month")
+    expect(mine.page.get_by_text("Please buy one at a ticket desk.")).to_be_visible()
+    expect(mine.page.get_by_role("button", name="Pay")).to_have_count(0)

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import { setState, useStore, type View } from './data/store'
 import { useMessages } from './i18n'
+import { useSells } from './payment/form'
 import { BackIcon, CartIcon, CloudOffIcon, ThemeIcon, TicketIcon } from './ui/icons'
 import { toggleLanguage, toggleTheme } from './ui/preferences'
 import { ReceiptView } from './views/receipt'
@@ -84,6 +85,7 @@ export function App() {
   const text = useMessages()
   const view = useStore((state) => state.view)
   const unable = useStore((state) => state.unable)
+  const sells = useSells()
   const mine = view.at === 'tickets' || view.at === 'ticket' || view.at === 'receipt'
   return (
     <div class="page">
@@ -101,7 +103,7 @@ export function App() {
           <TicketIcon /> {text.tabs.tickets}
         </Tab>
         <Tab href="#/buy" here={!mine}>
-          <CartIcon /> {text.tabs.shop}
+          <CartIcon /> {sells ? text.tabs.shop : text.prices}
         </Tab>
       </nav>
     </div>

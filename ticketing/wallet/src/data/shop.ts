@@ -25,8 +25,10 @@ export function rememberInstance(): void {
   }
 }
 
-/** Of two tickets that are worth and cost the same, the one bound to the phone is offered: it cannot be stolen. */
-export function offers(products: Product[]): Product[] {
+/** Of two tickets that are worth and cost the same, the one bound to the phone is offered: it cannot be stolen. Those
+ *  for concessions are sold at desks. */
+export function offers(all: Product[]): Product[] {
+  const products = all.filter((product) => product.online !== false)
   const worth = (product: Product) =>
     JSON.stringify([product.price_minor, product.currency, product.rides, product.networks, product.passback_minutes])
   const bound = new Set(products.filter((product) => product.proof).map(worth))

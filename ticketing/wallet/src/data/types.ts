@@ -14,8 +14,14 @@ export interface Product {
   currency: string
   rides: number | null
   networks: string[]
+  /** What the networks are called, in their order; tickets bought long ago have none. */
+  network_names?: { uk: string; en: string }[]
   passback_minutes: number
   proof: boolean
+  /** What it brings that is given back: all of it unused, for some days; of a used one nothing or the rest. */
+  refund?: { days: number; used: 'none' | 'rest' }
+  /** Whether it may be sold where nobody sees who buys it. */
+  online?: boolean
 }
 
 /** What was paid for what, and when (Unix seconds). */

@@ -49,6 +49,12 @@ export const PhoneIcon = () => (
     <path d="M11 18h2" />
   </Icon>
 )
+export const EyeIcon = () => (
+  <Icon>
+    <path d="M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12z" />
+    <circle cx="12" cy="12" r="2.8" />
+  </Icon>
+)
 export const SunIcon = () => (
   <Icon>
     <circle cx="12" cy="12" r="4" />

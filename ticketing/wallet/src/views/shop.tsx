@@ -5,10 +5,10 @@ import { loadShop } from '../data/shop'
 import { setState, useStore } from '../data/store'
 import type { Product } from '../data/types'
 import { useFormat, useMessages } from '../i18n'
-import { paymentForm } from '../payment/form'
-import { NextIcon, PhoneIcon } from '../ui/icons'
+import { paymentForm, useSells } from '../payment/form'
+import { EyeIcon, NextIcon, PhoneIcon } from '../ui/icons'
 import { Sheet } from '../ui/sheet'
-import { where } from '../ui/words'
+import { returns, where } from '../ui/words'
 import { Outcome, Waiting } from './purchase'
 
 export function Shop() {
@@ -17,14 +17,16 @@ export function Shop() {
   const failed = useStore((state) => state.productsFailed)
   const online = useStore((state) => state.online)
   const attempt = useStore((state) => state.attempt)
+  const sells = useSells()
   useEffect(() => void loadShop(), [online])
   return (
     <>
       <h1 data-heading tabIndex={-1}>
-        {text.shop}
+        {sells ? text.shop : text.prices}
       </h1>
       {attempt && <Waiting attempt={attempt} />}
       {!online && <p class="note note--offline">{text.offlineShop}</p>}
+      {!sells && <p class="note">{text.notSold}</p>}
       {products === null && !failed && <p class="empty">{text.loading}</p>}
       {failed && (
         <div class="empty">
@@ -34,30 +36,42 @@ export function Shop() {
           </button>
         </div>
       )}
-      <ul class="offers">{products?.map((product) => <Offer key={product.id} product={product} />)}</ul>
+      <ul class="offers">{products?.map((product) => <Offer key={product.id} product={product} sold={sells} />)}</ul>
     </>
   )
 }
 
-function Offer({ product }: { product: Product }) {
+/** An offer leads to its payment, where there is one: nothing that cannot be bought looks as if it could. */
+function Offer({ product, sold }: { product: Product; sold: boolean }) {
   const text = useMessages()
   const format = useFormat()
   const language = useStore((state) => state.language)
-  return (
-    <li>
-      <a class="offer" href={`#/buy/${encodeURIComponent(product.id)}`} data-product={product.id}>
+  const inside = (
+    <>
         <span class="offer__what">
           <b>{product.name[language]}</b>
           <small>{product.rides === null ? text.anyRides : text.rides(product.rides)}</small>
-          {product.proof && (
+          {sold && product.proof && (
             <small class="tag">
               <PhoneIcon /> {text.bound}
             </small>
           )}
         </span>
         <span class="offer__price">{format.money(product.price_minor, product.currency)}</span>
-        <NextIcon />
-      </a>
+    </>
+  )
+  return (
+    <li>
+      {sold ? (
+        <a class="offer" href={`#/buy/${encodeURIComponent(product.id)}`} data-product={product.id}>
+          {inside}
+          <NextIcon />
+        </a>
+      ) : (
+        <div class="offer offer--price" data-product={product.id}>
+          {inside}
+        </div>
+      )}
     </li>
   )
 }
@@ -103,22 +117,37 @@ function Checkout({ product }: { product: Product }) {
         </div>
         <div>
           <dt>{text.zones}</dt>
-          <dd>{where(product.networks, text)}</dd>
+          <dd>{where(product, language, text)}</dd>
         </div>
+        {product.refund && (
+          <div>
+            <dt>{text.returns}</dt>
+            <dd>{returns(product.refund, text)}</dd>
+          </div>
+        )}
         <div class="facts__sum">
           <dt>{text.total}</dt>
           <dd>{amount}</dd>
         </div>
       </dl>
-      {product.proof && (
+      {product.proof ? (
         <p class="note">
           <PhoneIcon /> <span>{text.boundHint}</span>
+        </p>
+      ) : (
+        <p class="note note--warn">
+          <EyeIcon /> <span>{text.unboundHint}</span>
         </p>
       )}
       {attempt && <Waiting attempt={attempt} />}
       {!attempt && <Outcome outcome={outcome} />}
       {!online && <p class="note note--offline">{text.offlineShop}</p>}
       {Form === null && <p class="note">{instance ? text.notSold : text.loading}</p>}
+      {Form === null && instance && (
+        <a class="button button--wide" href="#/buy">
+          {text.prices}
+        </a>
+      )}
       {Form !== null && (
         <button type="button" class="button button--main button--wide" disabled={attempt !== null || unable !== null} onClick={() => setPaying(true)}>
           {text.pay(amount)}

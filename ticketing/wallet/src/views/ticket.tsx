@@ -6,7 +6,7 @@ import { useStore } from '../data/store'
 import { askAbout, condition, forgetTicket, ridesLeft, type Condition } from '../data/tickets'
 import type { Ticket } from '../data/types'
 import { useFormat, useMessages } from '../i18n'
-import { CloudOffIcon, ReceiptIcon, SunIcon } from '../ui/icons'
+import { CloudOffIcon, EyeIcon, ReceiptIcon, SunIcon } from '../ui/icons'
 import { useNow } from '../ui/tick'
 import { shortId, where } from '../ui/words'
 
@@ -55,6 +55,11 @@ function Opened({ ticket }: { ticket: Ticket }) {
         </span>
       </header>
       {open ? <CodePanel ticket={ticket} accepted={accepted} /> : <Closed state={state} onShow={() => setShown(true)} />}
+      {open && !ticket.product.proof && (
+        <p class="note note--warn">
+          <EyeIcon /> <span>{text.unboundHint}</span>
+        </p>
+      )}
       <Facts ticket={ticket} now={now} />
       <p class="ticket__heard">{ticket.heardAt === null ? text.notHeard : text.heard(format.time(ticket.heardAt))}</p>
       {!online && (
@@ -101,6 +106,7 @@ function Closed({ state, onShow }: { state: Condition; onShow: () => void }) {
 function Facts({ ticket, now }: { ticket: Ticket; now: number }) {
   const text = useMessages()
   const format = useFormat()
+  const language = useStore((state) => state.language)
   const left = ridesLeft(ticket)
   return (
     <dl class="facts ticket__facts">
@@ -120,7 +126,7 @@ function Facts({ ticket, now }: { ticket: Ticket; now: number }) {
       </div>
       <div>
         <dt>{text.zones}</dt>
-        <dd>{where(ticket.product.networks, text)}</dd>
+        <dd>{where(ticket.product, language, text)}</dd>
       </div>
       <div>
         <dt>{text.number}</dt>

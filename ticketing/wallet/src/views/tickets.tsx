@@ -4,6 +4,7 @@ import { useStore } from '../data/store'
 import { atHand, condition, ridesLeft } from '../data/tickets'
 import type { Ticket } from '../data/types'
 import { useFormat, useMessages } from '../i18n'
+import { useSells } from '../payment/form'
 import { install } from '../ui/install'
 import { NextIcon, TicketIcon } from '../ui/icons'
 import { useNow } from '../ui/tick'
@@ -15,6 +16,7 @@ export function Tickets() {
   const tickets = useStore((state) => state.tickets)
   const attempt = useStore((state) => state.attempt)
   const outcome = useStore((state) => state.outcome)
+  const sells = useSells()
   const installable = useStore((state) => state.installable)
   const now = useNow(10_000)
   const near = tickets.filter((ticket) => atHand(ticket, now))
@@ -30,9 +32,9 @@ export function Tickets() {
         <div class="empty empty--big">
           <TicketIcon />
           <b>{text.noTickets}</b>
-          <p>{text.noTicketsHint}</p>
+          <p>{sells ? text.noTicketsHint : text.notSold}</p>
           <a class="button button--main" href="#/buy">
-            {text.toShop}
+            {sells ? text.toShop : text.toPrices}
           </a>
         </div>
       )}
