@@ -32,7 +32,7 @@ class ChargingOptions:
     die_after: int = 1
 
 
-def run_charging(options: ChargingOptions, seconds: float = 30.0) -> int:
+def run_charging(options: ChargingOptions, seconds: float = 120.0) -> int:
     """Charge until nothing is due; the process's exit code: 0, or -9 where it was killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.charging_process"])

@@ -9,14 +9,21 @@ import os
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry
 
-from deploy import mapping
+from deploy import mapping, metrics
+from deploy.auth import BearerGate, Tokens
+from deploy.status import StatusApi
+from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import dead_letter_box
 from deploy.wiring import judge as judge_seam
 from gateway.config import Broker, GatewaySettings
@@ -39,7 +46,8 @@ MEMORY_MB_MAX = 400  # of this process: interpreter, libraries, and every queue 
 class JudgeOptions:
     """Where everything is, and after how many committed batches (0: never) this process kills itself.
 
-    It dies with its batch committed, before a verdict or an acknowledgement has left it.
+    It dies with its batch committed, before a verdict or an acknowledgement has left it. With `http` it has the
+    product's own /livez, /readyz and /metrics.
     """
 
     dsn: str
@@ -50,11 +58,12 @@ class JudgeOptions:
     card_keys: tuple[tuple[int, bytes, bytes], ...] = ()
     dead_letters_per_device: int = 20
     statement_s_max: float = 5.0
+    http: bool = False
     gateway: dict[str, Any] = field(default_factory=dict)
 
 
 class JudgeProcess:
-    """One such process. `ask` gives {"stats", "counters", "healthy", "degraded_since", "memory_mb"}."""
+    """One such process. `ask` gives {"stats", "counters", "healthy", "degraded_since", "memory_mb", "http_port"}."""
 
     def __init__(self, options: JudgeOptions) -> None:
         self.options = options
@@ -107,6 +116,22 @@ def _main(options: JudgeOptions, pipe: Connection) -> None:
     asyncio.run(_serve(options, pipe))
 
 
+@asynccontextmanager
+async def _status(options: JudgeOptions, gateway: Gateway, service: Ticketing) -> AsyncIterator[int]:
+    """The port of the web server that says how this process is; 0: none is wanted."""
+    if not options.http:
+        yield 0
+        return
+    registry = CollectorRegistry()
+    metrics.expose(registry, "ticketing", lambda: service.counters, service.gauges)
+    metrics.expose(registry, "gateway", lambda: gateway.stats)
+    api = StatusApi((gateway.healthy, service.healthy), registry, open_metrics=True)
+    tokens = Tokens(Ed25519PrivateKey.generate(), "takt:faults")
+    access = Access(BearerGate(tokens, time.time), None)
+    async with WebServer([api], WebSettings(port=0), access, registry) as server:
+        yield server.port
+
+
 async def _serve(options: JudgeOptions, pipe: Connection) -> None:
     tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
     keys = load_issuer_keys(options.keys_dir, "takt")
@@ -125,7 +150,7 @@ async def _serve(options: JudgeOptions, pipe: Connection) -> None:
         box = dead_letter_box(service.store, settings.dead_letters_per_device_and_day)
         validate = _dying(judge_seam(service), options.die_after_commits)
         seams = Seams(lambda _: None, lambda _: None, validate, box)
-        async with Gateway(gateway_settings, seams) as gateway:
+        async with Gateway(gateway_settings, seams) as gateway, _status(options, gateway, service) as http_port:
 
             def answer() -> None:
                 try:
@@ -136,6 +161,7 @@ async def _serve(options: JudgeOptions, pipe: Connection) -> None:
                             "counters": dict(service.counters),
                             "healthy": gateway.healthy() + service.healthy(),
                             "degraded_since": service.degraded_since,
+                            "http_port": http_port,
                             "memory_mb": psutil.Process().memory_info().rss / 1e6,
                         }
                     )

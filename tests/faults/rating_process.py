@@ -1,4 +1,7 @@
-"""A worker in a process of its own, to be killed: rates what is due, one account a transaction, and says each."""
+"""A worker in a process of its own, to be killed: rates what is due, one account a transaction for each line it gets.
+
+It says each, so whoever kills it knows how far it has come, and that it goes no further meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from ticketing.store import Store
 
 
 async def main(dsn: str, tariff: str, now_s: float) -> None:
-    """Rate until somebody ends this."""
+    """Rate until nobody asks for more."""
     pool = await open_pool(dsn, size_max=2)
     store = Store(pool)
     async with store.connection() as connection:
         editions = await open_editions(connection, TariffSource("city.toml", Path(tariff).read_text(encoding="utf-8")))
     accounts = Accounts(store, editions, lambda: now_s, batch_max=1)
-    while True:
+    while await asyncio.to_thread(sys.stdin.readline):
         print(await accounts.rate_due(), flush=True)
 
 

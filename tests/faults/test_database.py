@@ -15,6 +15,7 @@ from deploy.instance import Instance
 from sql.migrate import migrate
 from tests.faults.conftest import Town
 from tests.faults.proxy import Proxy, random_schedule
+from tests.faults.readiness import becomes, counted
 from tests.faults.validators_at_work import until
 
 
@@ -47,7 +48,7 @@ async def stop_the_database(town: Town, stopped_s: float, taps: int, per_s: floa
             tokens = await town.sell(taps)
             async with town.validators(40) as validators:
                 await validators.online()
-                judge = await town.judge()
+                judge = await town.judge(http=True)
                 tapping = asyncio.create_task(validators.tap_steadily(tokens, per_s))
                 await until(lambda: validators.receipted > taps / 10, 30, "a tenth of the receipts")
                 before_mb = (await judge.ask())["memory_mb"]
@@ -57,13 +58,15 @@ async def stop_the_database(town: Town, stopped_s: float, taps: int, per_s: floa
                 stopped_at = time.time()
                 until_s = time.monotonic() + stopped_s
                 away: dict = {}
+                assert "ticketing" in str((await becomes(judge, False, 15.0)).reasons)
                 while time.monotonic() < until_s:
                     await asyncio.sleep(0.2)
                     away = await judge.ask()
+                assert await counted(judge, "takt_ticketing_failures_total") > 0, "I7: nobody counts the failures"
                 server = embedded_postgres(instance, port_of(town.dsn))
                 await server.__aenter__()
                 started_s = time.monotonic()
-                await healthy(judge)
+                await becomes(judge, True, 20.0)
                 back_s = time.monotonic() - started_s
                 await tapping
                 await validators.all_receipted(120)
@@ -107,28 +110,25 @@ async def swallow_the_database(town: Town, away_s: float) -> dict[str, float]:
     tokens = await town.sell(1_200)
     async with Proxy(port_of(town.dsn)) as proxy, town.validators(20) as validators:
         await validators.online()
-        judge = await town.judge(dsn=through(town.dsn, proxy), statement_s_max=1.0)
+        judge = await town.judge(dsn=through(town.dsn, proxy), statement_s_max=1.0, http=True)
         for number, token in enumerate(tokens[:400]):
             validators.tap(number, token)
-        await until(lambda: validators.receipted > 50, 30, "receipts")
+        await until(lambda: validators.receipted >= 400, 30, "receipts")
         proxy.swallow()
         swallowed_s = time.monotonic()
         for number, token in enumerate(tokens[400:800]):
             validators.tap(number, token)
-        reasons: list[str] = []
-        while not reasons:
-            assert time.monotonic() < swallowed_s + 15, "nobody noticed"
-            await asyncio.sleep(0.05)
-            reasons = (await judge.ask())["healthy"]
+        await becomes(judge, False, 15.0)
         noticed_s = time.monotonic() - swallowed_s
         by_verdict = validators.gates.statistics.by_verdict
-        await until(lambda: by_verdict["unavailable"] > 0, 15, "anybody to be told to try again")
+        await until(lambda: by_verdict["unavailable"] >= 400, 20, "everybody to be told to try again")
+        assert await counted(judge, "takt_ticketing_taps_unavailable_total") >= 400, "I7"
         await asyncio.sleep(away_s)
         proxy.release()
         released_s = time.monotonic()
         for number, token in enumerate(tokens[800:]):
             validators.tap(number, token)
-        await healthy(judge)
+        await becomes(judge, True, 20.0)
         back_s = time.monotonic() - released_s
         await validators.all_receipted()
         found = await town.check(validators, judge)

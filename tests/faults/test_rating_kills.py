@@ -28,11 +28,16 @@ async def test_killed_workers_lose_and_double_nothing(database):
         for _ in range(4):
             worker = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.faults.rating_process", database, str(TARIFFS / "lviv.toml"),
-                str(lviv.now_s), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+                str(lviv.now_s), cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
+            assert worker.stdin is not None
             assert worker.stdout is not None
             for _ in range(rng.randint(2, 9)):
+                worker.stdin.write(b"go on\n")
                 assert await worker.stdout.readline() == b"1\n"
+            worker.stdin.write(b"go on\n")
+            await worker.stdin.drain()
+            await asyncio.sleep(rng.uniform(0, 0.02))  # somewhere in the midst of one more
             worker.kill()
             await worker.wait()
         left = await lviv.pool.fetchval("SELECT count(DISTINCT account) FROM tap WHERE rating_due")

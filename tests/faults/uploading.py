@@ -9,7 +9,7 @@ from pathlib import Path
 from simulators.validators import Limits
 from tests.faults.validators_at_work import ValidatorsAtWork, until
 
-UPLOAD_S_MAX = 900.0
+UPLOAD_S_MAX = 3_000.0
 
 
 def start_uploading(folder: Path, port: int, count: int, each: int, seed: int) -> multiprocessing.Process:
