@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from ticketing.owing import owe
 from ticketing.reading import Quote, Reading
 from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
 from ticketing.store import AWAY, RETRIED, Store
@@ -81,6 +82,8 @@ class Judge:
                 everything = [at for at in everything if at not in taken]
         if self._pricing is None or self._pricing.flat:
             await self._book(readings, everything, outcome, self._judge_all)
+            if self._pricing is not None and any(reading.tap.offline is not None for reading in readings):
+                await self._owe(readings, everything, outcome)
         else:
             await self._book_quoted(self._pricing, readings, everything, outcome)
         return outcome
@@ -170,6 +173,17 @@ class Judge:
             await self._book(readings, places, outcome, self._judge_all)
         for at in places if outcome.failure is not None else ():
             outcome.rows[at], outcome.unavailable[at] = None, "database"
+
+    async def _owe(self, readings: Sequence[Reading], places: list[int], outcome: Outcome) -> None:
+        """What was ridden without money becomes a debt; where that cannot be written, the tap is sent again."""
+        rows = [outcome.rows[at] for at in places]
+        try:
+            self._counters["owed"] += await owe(self._store, [readings[at] for at in places], rows)
+        except (asyncpg.PostgresError, *AWAY) as error:
+            outcome.failure = outcome.failure or error
+            self._refuse(
+                [at for at, row in zip(places, rows, strict=True) if row and row.conflict], outcome, "database"
+            )
 
     async def _quote(self, pricing: Pricing, readings: Sequence[Reading]) -> None:
         """Set prices; a fault of the pricing books the purse's fare, which the day's rating puts right."""

@@ -143,6 +143,15 @@ def difference_of_days(old: Sequence[DayRating], new: Sequence[DayRating]) -> tu
     )
 
 
+def with_lines(rating: DayRating, others: DayRating) -> DayRating:
+    """A rating together with the lines of taps that it does not hold, in the order of the day."""
+    held = {line.tap_id for line in rating.lines}
+    lines = [*rating.lines, *(line for line in others.lines if line.tap_id not in held)]
+    return msgspec.structs.replace(
+        rating, lines=tuple(sorted(lines, key=lambda line: line.at_s)), names=rating.names | others.names
+    )
+
+
 def named(rating: DayRating, tariff: CityTariff) -> DayRating:
     """The rating with the names of all rules that its receipt will speak of."""
     rules = {word for line in rating.lines for step in line.explanation for word in (step.rule, step.other) if word}

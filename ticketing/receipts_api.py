@@ -27,12 +27,12 @@ from ticketing.debits import PlannedDebit, plan_debits
 from ticketing.desk import SoldTicket, parse_card_uid
 from ticketing.editions import Editions
 from ticketing.errors import Problem
-from ticketing.rated import Account, DayRating, Line, Step, named
+from ticketing.rated import Account, DayRating, Line, Step, named, with_lines
 from ticketing.rating import rate_day
 from ticketing.reading import Readers, read_tap
 from ticketing.receipt import Language, explain_debit, explain_step, receipt
 from ticketing.store import AWAY, RETRIED, Store
-from ticketing.tariff_file import media_of
+from ticketing.tariff_file import flat_minor, media_of
 from ticketing.verdict import Tap
 
 _BANK = re.compile(r"bank:[A-Za-z0-9_-]{1,64}")
@@ -235,15 +235,18 @@ class ReceiptsApi:
             card = await connection.fetchrow(query("rating.account_exists"), uid) if uid is not None else None
         if uid is not None and card is None:
             raise Problem(404, "No such account", f"no card {uid.hex()} is enrolled here")
+        category = card["category"] if card is not None else None
         await self._rate(account)
         async with self._books.reading() as connection:
             if uid is None and not await connection.fetchval(query("rating.bank_account_exists"), account):
                 raise Problem(404, "No such account", f"no {account} has ever been used here")
             row = await connection.fetchrow(query("rating.day"), account, day)
             if row is None:
-                rating = await self._as_charged(connection, account, day, card["category"] if card else None)
+                rating = await self._as_charged(connection, account, day, category)
                 return _shown(account, rating, self._editions.current.tariff, None, 0, ())
             rating = rating_of(row["rating"])
+            if uid is not None and flat_minor(self._editions.of_day(day, row["tariff_id"]).tariff) is not None:
+                rating = with_lines(rating, await self._as_charged(connection, account, day, category))
             debits = () if uid is not None else await self._debits(connection, account, day, rating)
         tariff = self._editions.of_day(day, row["tariff_id"]).tariff
         return _shown(account, rating, tariff, str(row["receipt_id"]), row["version"], debits)

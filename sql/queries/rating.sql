@@ -32,6 +32,13 @@ SELECT account FROM day_rating WHERE again_at <= to_timestamp($1::float8) ORDER 
 SELECT extract(epoch FROM min(received_at))::float8 AS received_s, count(*) AS taps
 FROM (SELECT received_at FROM tap WHERE rating_due LIMIT 100000) due;
 
+-- name: owe
+-- Taps that a validator let in offline and no purse paid are to be rated, each once; $1, $2 and $3 go together.
+UPDATE tap t SET rating_due = true, flags = array_append(coalesce(t.flags, '{}'), 'owed')
+FROM unnest($1::text[], $2::text[], $3::uuid[]) AS n (operator, device, id)
+WHERE t.operator = n.operator AND t.device = n.device AND t.id = n.id AND t.conflict
+      AND t.verdict = 'insufficient_funds' AND NOT t.rating_due AND NOT 'owed' = ANY (coalesce(t.flags, '{}'));
+
 -- name: try_lock
 -- Of some accounts those that nobody else rates now; held to the end of the transaction.
 SELECT account FROM unnest($1::text[]) AS asked (account)

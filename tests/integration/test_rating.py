@@ -475,3 +475,21 @@ async def test_an_account_that_cannot_be_rated_holds_up_nobody(database):
         await lviv.pool.execute("DELETE FROM day_rating WHERE rating = '{}'")
         assert await lviv.accounts.rate(f"card:{UID.hex()}")
         assert await lviv.charges() == [1700]
+
+
+async def test_a_ride_without_the_money_under_one_price_becomes_a_debt_once(database):
+    flat = BUSES_OF_2008.partition("[[cap]]")[0]
+    async with rated_city(database, flat, money=120) as city:
+        assert city.pricing.flat
+        assert (await city.ride("08:00")).charged_minor == 90
+        tap = city.tap(city.at("10:00"), late_s=3600)
+        for _ in range(2):  # sent again, it is owed once
+            (answer,) = await city.judge(tap)
+            assert answer.verdict == "insufficient_funds"
+            await city.settle()
+            assert (await city.balance(), await city.debt()) == (0, 60)
+        day = await receipts(city).day(UID.hex(), DAY)
+        assert [tap.charge_minor for tap in day.taps] == [90, 90]
+        assert day.receipt_id is not None
+        card = await city.api.cards.top_up(UID.hex(), 500, subject="desk1")
+        assert (card.balance_minor, card.debt_minor) == (440, 0)
