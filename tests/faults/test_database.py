@@ -30,7 +30,7 @@ def port_of(dsn: str) -> int:
     return port
 
 
-async def healthy(judge, seconds: float = 20.0) -> None:
+async def healthy(judge, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while reasons := (await judge.ask())["healthy"]:
         assert time.monotonic() < deadline, reasons
@@ -52,13 +52,14 @@ async def stop_the_database(town: Town, stopped_s: float, taps: int, per_s: floa
                 tapping = asyncio.create_task(validators.tap_steadily(tokens, per_s))
                 await until(lambda: validators.receipted > taps / 10, 30, "a tenth of the receipts")
                 before_mb = (await judge.ask())["memory_mb"]
+                killed_at = time.time()
                 for process in postmasters(instance):
                     process.kill()
                 await server.__aexit__(None, None, None)
-                stopped_at = time.time()
                 until_s = time.monotonic() + stopped_s
                 away: dict = {}
                 assert "ticketing" in str((await becomes(judge, False, 15.0)).reasons)
+                noticed_at = time.time()
                 while time.monotonic() < until_s:
                     await asyncio.sleep(0.2)
                     away = await judge.ask()
@@ -74,7 +75,7 @@ async def stop_the_database(town: Town, stopped_s: float, taps: int, per_s: floa
                 found = await town.check(validators, judge)
             assert found.stored == taps
             assert any("database" in reason for reason in away["healthy"]), away["healthy"]
-            assert abs(away["degraded_since"] - stopped_at) < 5
+            assert killed_at <= away["degraded_since"] <= noticed_at, "the console would say a wrong time"
             assert away["memory_mb"] < before_mb + 60, "memory grew while the database was away"
             return {"back_s": back_s, "drained_s": drained_s, "grew_mb": away["memory_mb"] - before_mb}
         finally:
