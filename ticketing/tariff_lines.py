@@ -6,6 +6,17 @@ import itertools
 import re
 from collections.abc import Mapping
 
+_HINTS = {
+    "Expected `int`, got `float`": ": write a whole number; amounts are minor units, so 2.50 is 250",
+    "Expected `int`, got `str`": ": write a whole number without quotes",
+    "Expected `object`, got `str`": ': write it in braces, as in name = { uk = "...", en = "..." }',
+    "Expected `array`, got `str`": ': write a list, as in ["bus"]',
+    "Expected `array`, got `object`": ": write [[...]] with two brackets, since there may be several",
+    "Expected `array` of length 2": ': write two of them, as in ends = ["one", "other"]',
+    "Invalid enum value": ": write one of half_up, down, up",
+    "Object contains unknown field": ": leave it out, or see docs/tariff.md for the keys of an entry",
+}
+
 
 def with_line(message: str, text: str) -> str:
     """A complaint about an entry or a field with the line of the file where it stands, where that can be found."""
@@ -50,7 +61,12 @@ def _line_of(lines: list[str], key: str, first: int, last: int) -> int | None:
 
 
 def readable(message: str, raw: Mapping[str, object]) -> str:
-    """msgspec's sentence with an entry's id in place of its number, where there is one."""
+    """msgspec's sentence with an entry's id in place of its number, where there is one, and what to write instead."""
+    hint = next((hint for start, hint in _HINTS.items() if message.startswith(start)), "")
+    return _placed(message, raw) + hint
+
+
+def _placed(message: str, raw: Mapping[str, object]) -> str:
     place = re.search(r"\$\.(\w+)\[(\d+)\]", message)
     items = raw.get(place[1]) if place else None
     if place and isinstance(items, list) and isinstance(items[int(place[2])], dict):

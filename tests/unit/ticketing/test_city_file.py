@@ -1,0 +1,60 @@
+"""What is wrong in a tariff file is said with the entry, the field, the line and what to write instead."""
+
+import pytest
+
+from ticketing.city_file import parse_city_tariff
+from ticketing.errors import TariffError
+
+NAME = 'name = { uk = "П", en = "R" }\n'
+HEAD = 'version = 1\ncurrency = "UAH"\ntimezone = "Europe/Kyiv"\n'
+RIDE = f'[[fare]]\nid = "ride"\n{NAME}price_minor = 800\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "said"),
+    [
+        ("transfer", "", "transfer 'x'.minutes: give it, or until; not both (line 8)"),
+        ("transfer", 'minutes = 5\nuntil = "03:00"', "transfer 'x'.minutes: give it, or until; not both (line 11)"),
+        ("transfer", 'until = "27:00"', "transfer 'x'.until: write a time HH:MM, not '27:00' (line 11)"),
+        ("transfer", 'minutes = 5\npays = "percent"', "transfer 'x'.percent: give it with pays = \"percent\""),
+        ("transfer", "minutes = 5\npercent = 50", "transfer 'x'.percent: give it with pays = \"percent\""),
+        ("transfer", "minutes = 5\nchanges_from = 0", "transfer 'x'.changes_from: write a whole number from 1 to 100"),
+        ("transfer", 'minutes = 5\nhours = "noon"', "transfer 'x'.hours: 'noon' is defined nowhere"),
+        ("discount", "percent = 140", "discount 'x'.percent: write a whole number from 0 to 100, not 140 (line 11)"),
+        ("discount", 'percent = 40\nhours = "noon"', "discount 'x'.hours: 'noon' is defined nowhere"),
+        ("category", 'rounding = "floor"', "category 'x'.rounding`: write one of half_up, down, up (line 11)"),
+        ("cap", 'period = "day"\namount_minor = 5\nthen_rides = 1', "cap 'x'.then_rides: give it with after_rides"),
+        ("fare", "price_minor = 2.50", "fare 'x'.price_minor`: write a whole number; amounts are minor units"),
+        ("fare", "price_minor = 5\nstops_max = -1", "fare 'x'.stops_max: write a whole number from 0 to 1000"),
+        ("fare", "price_minor = 5\nbelow_minutes = 0", "fare 'x'.below_minutes: write a whole number from 1 to 1440"),
+        (
+            "fare",
+            "price_minor = 5\nby_distance = { adds_minor = 2, every_m = 0 }",
+            "by_distance.every_m: write a whole",
+        ),
+        ("surcharge", 'price_minor = 5\nmedia = ["gold"]', "surcharge 'x'.media: 'gold' is defined nowhere"),
+        ("product", "price_minor = 5\nvalid = { calendar_months = 0 }", "product 'x'.valid: name exactly one of hours"),
+    ],
+)
+def test_what_is_wrong_with_an_entry(kind, rows, said):
+    text = f'{HEAD}{RIDE}[[{kind}]]\nid = "x"\n{NAME}{rows}\n'
+    with pytest.raises(TariffError) as refused:
+        parse_city_tariff(text, "city.toml")
+    assert str(refused.value).startswith("city.toml: ")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ('[[distance]]\nends = ["a"]\nmetres = 5', 'write two of them, as in ends = ["one", "other"]'),
+        ('[[distance]]\nends = ["a", "b"]\nmetres = -5', "distance 1.metres: write a whole number from 0"),
+        ('[[join]]\nanywhere = true\nminutes = 5\nhours = "noon"', "join 1.hours: 'noon' is defined nowhere"),
+        ('[[fares]]\nid = "x"', "unknown field `fares`: leave it out, or see docs/tariff.md"),
+        ('[purse]\npassback_minutes = "5"', "write a whole number without quotes"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_without_a_name(rows, said):
+    with pytest.raises(TariffError) as refused:
+        parse_city_tariff(f"{HEAD}{RIDE}{rows}\n", "city.toml")
+    assert said in str(refused.value)
