@@ -13,6 +13,7 @@ import numpy as np
 from deploy.links import WHEREABOUTS, Links, Outgoing
 from dispatch.network import Flags, Floats
 from dispatch.snapshot import Snapshot
+from ticketing.reading import judged_at_s
 from ticketing.seams import Place
 from ticketing.verdict import Tap
 
@@ -127,7 +128,7 @@ class LastPlaces:
 
     def _place(self, tap: Tap) -> Place | None:
         row = self._row.get(f"{tap.operator}/{tap.vehicle}") if tap.vehicle else None
-        at_s = tap.received_s if tap.offline is None else tap.ts
+        at_s = judged_at_s(tap) if tap.offline is None else tap.ts
         if row is None or abs(at_s - self._ts_s[row]) > APART_S_MAX:
             return None
         route = int(self._route[row])

@@ -98,7 +98,7 @@ CREATE TABLE tap (
     riders smallint NOT NULL DEFAULT 1,
     account text,                                       -- card:<uid hex> or bank:<id>; null for a QR code, and once cut
     rating_due boolean NOT NULL DEFAULT false,          -- its price has still to be rated with the whole day
-    flags text[],                                       -- what somebody should look at, such as elsewhere
+    flags text[],                                       -- what somebody should look at: elsewhere, late
     counter_used boolean NOT NULL DEFAULT false,        -- this tap has spent the card's counter
     PRIMARY KEY (operator, device, id)
 );
@@ -363,10 +363,10 @@ $$;
 -- A tap as the judge is given it. round numbers the taps of one medium within the batch, so that each round has every
 -- medium once and sees what the rounds before it booked; most batches have one. preset is what was found out without the
 -- database (the credential's own faults), null where there is nothing against it. at_s is the instant that counts: ours
--- while online, the device's for what was decided offline. networks is an array literal. quote_minor, where there is one,
--- is what the purse pays while the card has taps_seen booked taps (null: whatever it has), for a ride that is taken from
--- the card's ticket quote_ticket (null: from none). lat and lon are what the device said, at_lat and at_lon where the tap
--- was made as far as that is known and possible.
+-- while online, the device's for what was decided offline and for a card's tap that reached us late. networks is an array
+-- literal. quote_minor, where there is one, is what the purse pays while the card has taps_seen booked taps (null: whatever
+-- it has), for a ride that is taken from the card's ticket quote_ticket (null: from none). lat and lon are what the device
+-- said, at_lat and at_lon where the tap was made as far as that is known and possible.
 CREATE TYPE tap_given AS (
     ord integer, round integer, operator text, device text, id uuid, boot text, seq bigint, ts float8, received float8,
     at_s float8, medium text, preset verdict, reason text, ticket_id uuid, card_uid bytea, counter integer,
@@ -385,7 +385,8 @@ CREATE FUNCTION too_far(
 -- One round trip judges a batch of taps: lock the media, judge with a fresh snapshot, book, answer. The cumulative
 -- receipts come last, one row of ord null for each boot: so validators' rows are locked but for a moment. A tap whose
 -- quote is stale is given back with no verdict: nothing was decided, and its number is not answered. riders is how many
--- boarded by this tap: 0 where it was refused, and where it was answered before.
+-- boarded by this tap: 0 where it was refused, and where it was answered before. Of a card's fresh tap the counter must
+-- rise; of one that is history (decided offline, or judged at an instant before its arrival) it must be unspent.
 CREATE FUNCTION judge_taps(
     p_taps tap_given[], p_operator text[], p_device text[], p_boot text[], p_answered text[], p_fare bigint,
     p_currency text, p_purse_passback interval, p_kmh float8
@@ -459,7 +460,7 @@ BEGIN
                                                    AND u.counter_used
                            ) AND NOT EXISTS (
                                SELECT FROM card_use u WHERE u.card_uid = g.card_uid AND u.counter = g.counter
-                           ) AND (g.offline IS NOT NULL OR g.counter > c.counter) AS counter_new,
+                           ) AND (g.offline IS NOT NULL OR g.late OR g.counter > c.counter) AS counter_new,
                            coalesce(q.id, h.id) AS holds,
                            coalesce(q.valid_until, h.valid_until) AS valid_until,
                            coalesce(q.last_tap, h.last_tap, c.last_tap) AS last_tap,
@@ -496,7 +497,8 @@ BEGIN
                                         AND d.kind = CASE WHEN g.card_uid IS NULL THEN 'ticket' ELSE 'card' END
                                       ORDER BY d.seq DESC LIMIT 1) THEN 'denied'::verdict END AS list_says
                     FROM (
-                        SELECT t.*, t.operator || '/' || coalesce(t.vehicle, t.device) AS place
+                        SELECT t.*, t.operator || '/' || coalesce(t.vehicle, t.device) AS place,
+                               t.offline IS NULL AND t.at_s < t.received AS late
                         FROM unnest(p_taps) t WHERE t.round = this_round OFFSET 0
                     ) g
                     LEFT JOIN tap k ON k.operator = g.operator AND k.device = g.device AND k.id = g.id
@@ -582,7 +584,8 @@ BEGIN
                    'card:' || encode(b.card_uid, 'hex'),
                    -- Ridden all the same, and without the money: the rating makes it a debt.
                    coalesce((b.taken OR b.clash AND b.verdict = 'insufficient_funds') AND b.rating_due, false),
-                   CASE WHEN b.elsewhere THEN ARRAY['elsewhere'] END,
+                   CASE WHEN b.elsewhere AND b.late THEN ARRAY['elsewhere', 'late'] WHEN b.elsewhere THEN ARRAY['elsewhere']
+                        WHEN b.late THEN ARRAY['late'] END,
                    b.card_uid IS NOT NULL AND b.counter_new AND b.preset IS NULL
             FROM booked b WHERE NOT b.known ORDER BY b.operator, b.device, b.id
         )

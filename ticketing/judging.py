@@ -115,7 +115,7 @@ class Judge:
             for at, reading in enumerate(readings)
             if reading.card_uid is not None
             and reading.preset is None
-            and reading.tap.offline is None
+            and not reading.history
             and cards[reading.card_uid] == 1
             and _for_the_purse(reading.quote)
             and reading.card_uid not in self._special
@@ -248,7 +248,7 @@ def _one_live_tap_a_card(readings: Sequence[Reading], places: list[int]) -> tupl
         uid = readings[at].card_uid
         if uid is None or readings[at].preset is not None:
             now.append(at)
-        elif uid not in seen or readings[at].tap.offline is not None:
+        elif uid not in seen or readings[at].history:
             seen.add(uid)
             now.append(at)
         else:

@@ -115,7 +115,7 @@ class _Known:
             return Quote(0, None)
         minor, held = price_of(self._holder, tap, editions.of_day)
         self._add(tap, minor, held)
-        return Quote(minor, self._taps_seen if given.offline is None else None, UUID(held) if held else None)
+        return Quote(minor, None if reading.history else self._taps_seen, UUID(held) if held else None)
 
     def _add(self, tap: FareTap, minor: int, held: str | None) -> None:
         holder = self._holder

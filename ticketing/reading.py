@@ -18,6 +18,10 @@ from ticketing.verdict import JUDGED, Tap, Verdict, content_hash
 OFFLINE_AGE_S_MAX = 30 * 86400
 """A tap kept longer than this by a validator is judged at the time of its arrival; so is one from the future."""
 CLOCK_ERROR_S = 300.0
+HISTORY_S_MIN = 30.0
+"""A card's tap that comes so long after it was made is history: nobody stands at the validator any more, which has let
+the rider in or not by itself, and later taps of the card may have come sooner. Validators wait a second for an answer,
+and the clocks of devices that are looked after differ by less than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,19 @@ class Reading:
         """What taps of the same medium have in common within a batch; None for a token that is nobody's."""
         return self.ticket_id or self.card_uid
 
+    @property
+    def history(self) -> bool:
+        """Whether the tap is told rather than asked: a card's counter must then be unspent, and need not rise."""
+        return self.tap.offline is not None or self.at_s < self.tap.received_s
+
 
 def judged_at_s(tap: Tap) -> float:
     """The instant at which a tap's validity is judged: ours, whatever the device's clock says, while it was online.
 
-    What was decided offline is judged when it was taken, unless that time cannot be true.
+    What was decided offline, and a card's tap that comes late, is judged when it was taken, unless that time cannot be
+    true. A ticket's late tap is not: nothing but our clock would tell it from one whose device lies to use it longer.
     """
-    if tap.offline is None:
+    if tap.offline is None and (tap.medium != "card" or tap.received_s - tap.ts <= HISTORY_S_MIN):
         return tap.received_s
     believable = tap.received_s - OFFLINE_AGE_S_MAX <= tap.ts <= tap.received_s + CLOCK_ERROR_S
     return min(tap.ts, tap.received_s) if believable else tap.received_s
@@ -96,7 +106,7 @@ def read_taps(taps: Sequence[Tap], readers: Readers) -> list[Reading]:
     readings: list[Reading] = []
     cards: list[Reading] = []
     for tap in taps:
-        reading = Reading(tap, tap.received_s if tap.offline is None else judged_at_s(tap), content_hash(tap))
+        reading = Reading(tap, judged_at_s(tap), content_hash(tap))
         reading.stop_id = tap.stop_id
         readings.append(reading)
         if tap.offline is not None and tap.offline.verdict not in JUDGED:

@@ -69,6 +69,7 @@ class Said:
     conflict: bool = False
     riders: int = 0
     elsewhere: bool = False
+    late: bool = False
 
 
 class Reference:
@@ -93,6 +94,7 @@ class Reference:
             return Said(said.verdict, said.charged, said.conflict) if same else Said("malformed")
         said = self._card(reading, offline) if reading.card_uid is not None else self._ticket(reading, offline)
         said.conflict = offline == "accepted" and said.verdict != "accepted"
+        said.late = reading.history and offline is None
         self.known[key] = reading.content_hash, offline, said
         return said
 
@@ -119,7 +121,7 @@ class Reference:
         if card.key_version != reading.key_version:
             return Said(_refused(offline) or "bad_signature", elsewhere=elsewhere)
         counter = reading.counter or 0
-        if counter in card.used or (offline is None and counter <= card.counter):
+        if counter in card.used or (not reading.history and counter <= card.counter):
             return Said("replayed", elsewhere=elsewhere)
         price, ticket, says = self._pays(card, reading, place)
         against = [card.status if card.status != "valid" else "accepted", "denied" if card.denied else "accepted", says]

@@ -128,7 +128,7 @@ class World:
         for reading in readings:
             card = self.reference.cards.get(reading.card_uid or b"")
             reading.quote = None
-            if card and of_card[reading.card_uid] == 1 and not reading.tap.offline and rng.random() < 0.3:
+            if card and of_card[reading.card_uid] == 1 and not reading.history and rng.random() < 0.3:
                 reading.quote = Quote(rng.choice([0, 400, 900]), card.taps + rng.choice([0, 0, 0, 1]))
         self.past += readings
         return readings
@@ -136,9 +136,10 @@ class World:
     def _reading(self) -> Reading:
         rng = self.rng
         decided = rng.choice([None] * 4 + ["accepted", "accepted", "used_up"])
-        made_s = self.clock_s - (rng.choice([10.0, 200.0]) if decided else 0.0)
         lat, lon = rng.choice(PLACES)
         card = rng.random() < 0.6
+        late = decided or (card and rng.random() < 0.15)
+        made_s = self.clock_s - (rng.choice([10.0, 200.0]) if late else 0.0)
         tap = Tap(
             str(uuid.UUID(int=rng.getrandbits(128), version=4)), "a1", len(self.past), made_s, "card" if card else "qr",
             str(rng.random()), None, rng.choice(["v1", "v2"]), None, lat, lon,
@@ -210,8 +211,8 @@ async def check_books(pool: Any, world: World) -> None:
             "SELECT verdict::text, charged_minor, conflict, flags FROM tap WHERE device = $1 AND id = $2",
             *(device, tap_id),
         )
-        flags = ["elsewhere"] if said.elsewhere else None
-        assert tuple(row) == (said.verdict, said.charged, said.conflict, flags), tap_id
+        flags = ["elsewhere"] * said.elsewhere + ["late"] * said.late
+        assert tuple(row) == (said.verdict, said.charged, said.conflict, flags or None), tap_id
 
 
 # --- prices ----------------------------------------------------------------------------------------------------------

@@ -421,6 +421,45 @@ async def test_a_late_offline_tap_may_carry_a_lower_counter_once(city):
     assert await city.value("SELECT count(*) FROM security_event WHERE kind = 'replayed'") == 2
 
 
+async def test_a_late_tap_without_a_decision_is_booked_by_its_unspent_counter(city):
+    """What waited in a validator's link while the card rode on: charged once, at its own time, and flagged."""
+    await enrol(city)
+    await city.api.cards.top_up(UID.hex(), 5000, subject="cashier")
+    assert await city.card(9) == "accepted"
+    late = {"ts": city.now() - 600, "device": "late", "vehicle": "other"}
+    (answer,) = await city.judge(city.tap(sun_message(CARD_KEYS, UID, 7, b"12345"), "card", **late))
+    assert (answer.verdict, answer.charged_minor) == ("accepted", TARIFF.purse.fare_minor)
+    assert await city.value("SELECT flags FROM tap WHERE card_counter = 7") == ["late"]
+    assert await city.value("SELECT flags FROM tap WHERE card_counter = 9") is None
+    assert await city.value("SELECT count(*) FROM transfer WHERE kind = 'fare'") == 2
+    assert await city.value("SELECT counter FROM card") == 9
+
+
+async def test_a_lying_clock_wins_no_second_ride_of_a_message(city):
+    """A copied message that was used is a replay at any time; an unused one is a ride that its card pays, once."""
+    await enrol(city)
+    await city.api.cards.top_up(UID.hex(), 5000, subject="cashier")
+    assert await city.card(9) == "accepted"
+    late = {"ts": city.now() - 600, "device": "liar", "vehicle": "other"}
+    assert [await city.card(counter, **late) for counter in (9, 8, 8)] == ["replayed", "accepted", "replayed"]
+    assert await city.card(8, device="honest", vehicle="third") == "replayed"
+    # A clock that is only a little slow, or that cannot be true, is no way around the rising counter.
+    assert await city.card(7, device="slow", ts=city.now() - 20) == "replayed"
+    assert await city.card(6, device="dead", ts=0.0) == "replayed"
+    assert await city.value("SELECT balance_minor FROM card") == 5000 - 2 * TARIFF.purse.fare_minor
+
+
+async def test_late_taps_of_one_card_in_one_batch_are_judged_each(city):
+    await enrol(city)
+    await city.api.cards.top_up(UID.hex(), 5000, subject="cashier")
+    late = {"device": "late", "ts": city.now() - 600}
+    taps = [
+        city.tap(sun_message(CARD_KEYS, UID, counter, b"12345"), "card", **late, vehicle=f"v{counter}")
+        for counter in (5, 3, 5, 4)
+    ]
+    assert [answer.verdict for answer in await city.judge(*taps)] == ["accepted", "accepted", "replayed", "accepted"]
+
+
 async def test_a_blocked_card_is_denied_until_unblocked(city):
     await enrol(city, product_id="day")
     await city.api.cards.block(UID.hex(), "stolen", subject="cashier")

@@ -1,5 +1,6 @@
 """What a tap's token says before the database is asked."""
 
+import math
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from ticketing.card import CardKeys, sun_message
 from ticketing.credential import Claims, issue_qr, plain_token, proof_message, with_proof
 from ticketing.keys import FileSigner
 from ticketing.keyset import DeviceKey, IssuerKey, KeySet, kid_of
-from ticketing.reading import Readers, judged_at_s, read_tap
+from ticketing.reading import HISTORY_S_MIN, Readers, judged_at_s, read_tap
 from ticketing.tariff import parse_tariff
 from ticketing.verdict import Bank, Offline, Tap
 
@@ -75,6 +76,30 @@ def test_a_device_clock_never_decides_online(ts):
 )
 def test_offline_it_is_believed_within_reason(ts, at_s):
     assert judged_at_s(tap("x", ts=ts, offline=Offline("accepted"))) == at_s
+
+
+@pytest.mark.parametrize(
+    ("ts", "at_s"),
+    [
+        (NOW - HISTORY_S_MIN - 1, NOW - HISTORY_S_MIN - 1),
+        (NOW - 86400, NOW - 86400),
+        (NOW - HISTORY_S_MIN, NOW),  # fresh
+        (NOW + 60, NOW),
+        (NOW + 2**20, NOW),
+        (0.0, NOW),  # no clock that could be true
+        (-math.inf, NOW),
+        (math.nan, NOW),
+    ],
+)
+def test_a_cards_tap_that_comes_late_is_history_within_reason(ts, at_s):
+    reading = read_tap(tap(sun_message(CARDS, UID, 9, bytes(5)), "card", ts=ts), READERS)
+    assert (reading.at_s, reading.history) == (at_s, at_s < NOW)
+
+
+def test_what_was_decided_offline_is_history_at_once():
+    message = sun_message(CARDS, UID, 9, bytes(5))
+    assert read_tap(tap(message, "card", offline=Offline("accepted")), READERS).history
+    assert not read_tap(tap(message, "card"), READERS).history
 
 
 @pytest.mark.parametrize("verdict", ["", "fine", "unavailable", "ACCEPTED", "accepted; drop table tap"])
