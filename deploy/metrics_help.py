@@ -128,6 +128,7 @@ HELP: Final[Mapping[str, str]] = {
     "dispatch_advice_open": "Advice that waits for a dispatcher now.",
     "dispatch_control_lines": "Lines by mode: off, advise, automatic.",
     "dispatch_control_dropped": "Answers of vehicles not looked at because too many waited.",
+    "dispatch_taps_unplaced": "Riders' taps on vehicles that are on no trip, or too old to say where they got on.",
     "dispatch_control_failures": "Ticks whose advice failed for a reason nobody foresaw; the log says which.",
     "dispatch_instructions": "Instructions by the state that they came to; `replaced` by a newer one before their end.",
     "dispatch_instruction_answers": "Answers of vehicles that changed no instruction, by reason.",
