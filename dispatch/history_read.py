@@ -42,12 +42,23 @@ class FixesSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredHeadway:
+    """The headway that dispatchers saw beside a fix, in seconds."""
+
+    headway_s: float
+    scheduled_s: float | None
+    leader_id: str | None
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFix:
     """A stored fix as readers of the live stream know it."""
 
     at_s: float
     key: str
     vehicle: Vehicle
+    headway: StoredHeadway | None = None
 
 
 class HistoryReader:
@@ -185,7 +196,15 @@ def read_fix(row: Mapping[str, Any]) -> StoredFix:
         occupancy=row["occupancy"],
         assigned=None,
     )
-    return StoredFix(row["at"], row["vehicle"], vehicle)
+    return StoredFix(row["at"], row["vehicle"], vehicle, _headway_of(row))
+
+
+def _headway_of(row: Mapping[str, Any]) -> StoredHeadway | None:
+    headway_s, leader = row.get("headway_s"), row.get("leader")
+    if headway_s is None:
+        return None
+    leader_id = None if leader is None else leader.partition("/")[2]
+    return StoredHeadway(headway_s, row["scheduled_headway_s"], leader_id, bool(row["headway_estimated"]))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dispatch.alerts import Alert
 from dispatch.claims import Timetable
+from dispatch.headway import Headways
 from dispatch.measures import in_peak, stop_visits
 from dispatch.network import Floats, Ints, Network
 from dispatch.passages import PassageLog, Passages
@@ -60,9 +61,14 @@ FIX_COLUMNS = [
     "deviation_s",
     "next_stop_id",
     "occupancy",
+    "headway_s",
+    "scheduled_headway_s",
+    "leader",
+    "headway_estimated",
 ]
 
 Row = tuple[Any, ...]
+_NO_HEADWAY: Row = (None, None, None, None)
 
 
 class EngineLike(Protocol):
@@ -132,6 +138,8 @@ class FixChunk:
     network: Network
     view: FleetView
     rows_kept: Ints
+    headways: Headways
+    key_by_vehicle: list[str]
 
     def __len__(self) -> int:
         return len(self.rows_kept)
@@ -142,6 +150,7 @@ class FixChunk:
         trip, pattern = view.trip[at], view.pattern[at]
         stop = network.pattern_stop[network.pattern_stop_start[pattern] + np.maximum(view.next_stop[at], 0)]
         zone = ZoneInfo(network.timezone)
+        headways = self._headways()
         columns = zip(
             at.tolist(),
             view.ts_s[at].tolist(),
@@ -168,8 +177,19 @@ class FixChunk:
             next_stop = network.stop_id[stop_at] if has_stop else None
             day = dt.datetime.fromtimestamp(ts, zone).date()
             seen = (day, ts, view.key[i], lat, lon, bearing, speed, VEHICLE_STATES[state])
-            found.append((*seen, *line, *place, next_stop, view.occupancy[i]))
+            headway = headways.get((int(view.vehicle[i]), its_trip), _NO_HEADWAY)
+            found.append((*seen, *line, *place, next_stop, view.occupancy[i], *headway))
         return found
+
+    def _headways(self) -> dict[tuple[int, int], Row]:
+        """Headway, scheduled one, leader and whether it is an estimate, by vehicle and trip."""
+        of, keys = self.headways, self.key_by_vehicle
+        told = zip(_nulls(of.headway_s), _nulls(of.scheduled_s), of.leader.tolist(), of.estimated.tolist(), strict=True)
+        rows = [
+            (headway_s, scheduled_s, keys[leader] if leader >= 0 else None, estimated)
+            for headway_s, scheduled_s, leader, estimated in told
+        ]
+        return dict(zip(zip(of.vehicle.tolist(), of.trip.tolist(), strict=True), rows, strict=True))
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -252,7 +272,8 @@ class Taker:
         self._kept_s[at] = view.ts_s[kept]
         self._kept_deg[:, at] = view.lat_deg[kept], view.lon_deg[kept]
         self._kept_state[at] = view.state[kept]
-        return FixChunk(snapshot.network, view, kept.astype(np.int32))
+        told = (snapshot.headway_columns, snapshot.key_by_vehicle)
+        return FixChunk(snapshot.network, view, kept.astype(np.int32), *told)
 
     def _grow(self, size: int) -> None:
         more = size - len(self._kept_s)

@@ -15,7 +15,7 @@ import msgspec
 from dispatch.alerts import Alert
 from dispatch.control_api import DECISIONS_MAX, DecisionRow
 from dispatch.history_read import FIXES_MAX, HistoryReader, StoredFix
-from dispatch.playback_story import CLOSED_SHOWN_S, DECISIONS_SHOWN_S, HEADWAY_KEPT_S, Story
+from dispatch.playback_story import CLOSED_SHOWN_S, DECISIONS_SHOWN_S, HEADWAY_KEPT_S, Measured, Story
 from dispatch.snapshot import AlertsDocument, Headway, HeadwaysDocument, Vehicle, VehiclesDocument
 
 LOOK_BACK_S = 120.0  # fixes of vehicles that stand are a minute apart
@@ -66,6 +66,30 @@ class Reel:
     def trips(self) -> dict[str, str | None]:
         """What each vehicle on show drives, by `<operator>/<vehicle>`."""
         return {key: fix.vehicle.trip_id for key, fix in self._newest.items()}
+
+    def seen(self, at_s: float) -> list[Measured]:
+        """The headways that dispatchers saw beside the newest fixes, of vehicles that are not silent."""
+        return [
+            Measured(
+                fix.at_s,
+                fix.key,
+                told.leader_id,
+                fix.vehicle.trip_id,
+                fix.vehicle.route_id,
+                fix.vehicle.direction_id,
+                fix.vehicle.next_stop_id,
+                told.headway_s,
+                told.scheduled_s,
+                told.estimated,
+            )
+            for fix in self._newest.values()
+            for told in (fix.headway,)
+            if told is not None
+            and fix.vehicle.trip_id is not None
+            and fix.vehicle.route_id is not None
+            and fix.vehicle.direction_id is not None
+            and at_s - fix.at_s <= SILENT_S
+        ]
 
     def frame(self, at_s: float) -> VehiclesDocument:
         """The fleet at an instant, by fixes up to then; a vehicle without any for long is silent, then gone."""
@@ -126,7 +150,7 @@ class Player:
     def moment(self, at_s: float) -> Moment:
         """All of an instant, as far as it has been read."""
         fleet, story = self.reel.frame(at_s), self.story
-        headways = story.headways(at_s, self.reel.trips())
+        headways = story.headways(at_s, self.reel.trips(), self.reel.seen(at_s))
         return Moment(at_s, fleet.feed_version, fleet.vehicles, headways, story.alerts(at_s), story.decisions(at_s))
 
     def events(self, at_s: float) -> bytes:

@@ -1,8 +1,9 @@
 """What stood beside the positions at an instant of the past: headways measured, alerts that were open, decisions taken.
 
-Headways are those of the database: a vehicle has the one measured when it left its last stop, until it is old or the
-vehicle drives another trip. Alerts and decisions are shown as they were then: what was written on them later is left
-out, so nobody reads an acknowledgement before it was given or an instruction as done before its driver said so.
+Headways are those that dispatchers saw beside the positions; where none is stored, a vehicle has the one measured when
+it left its last stop, until it is old or the vehicle drives another trip. Alerts and decisions are shown as they were
+then: what was written on them later is left out, so nobody reads an acknowledgement before it was given or an
+instruction as done before its driver said so.
 """
 
 from __future__ import annotations
@@ -29,17 +30,18 @@ _ALERT = msgspec.json.Decoder(Alert)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A headway as it was measured when a vehicle left a stop."""
+    """A headway as dispatchers saw it, or as it was measured when a vehicle left a stop."""
 
     at_s: float
     key: str  # "<operator>/<vehicle>"
-    leader_id: str
+    leader_id: str | None
     trip_id: str
     route_id: str
     direction_id: int
-    stop_id: str
+    stop_id: str | None
     headway_s: float
-    scheduled_s: float
+    scheduled_s: float | None
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,12 @@ class Story:
         for key in [key for key, one in self._newest.items() if at_s - one.at_s > HEADWAY_KEPT_S]:
             del self._newest[key]
 
-    def headways(self, at_s: float, trips: Mapping[str, str | None]) -> list[Headway]:
-        """Headways at an instant; `trips` says what vehicles drive: another trip's headway is not theirs."""
+    def headways(self, at_s: float, trips: Mapping[str, str | None], seen: Iterable[Measured] = ()) -> list[Headway]:
+        """Headways at an instant, those that were `seen` first; another trip's than `trips` says is not a vehicle's."""
         self.fold(at_s)
-        shown = [one for key, one in sorted(self._newest.items()) if trips.get(key, one.trip_id) == one.trip_id]
-        planned = np.abs([one.scheduled_s for one in shown])
+        known = self._newest | {one.key: one for one in seen}
+        shown = [one for key, one in sorted(known.items()) if trips.get(key, one.trip_id) == one.trip_id]
+        planned = np.abs([one.scheduled_s or 0.0 for one in shown])
         told = planned >= self.limits.scheduled_s_min
         ratio = np.where(told, [one.headway_s for one in shown] / np.where(told, planned, 1.0), np.nan)
         states = judge(ratio, self.limits).tolist()
@@ -164,10 +167,10 @@ def _headway(one: Measured, ratio: float, state: str) -> Headway:
         leader_id=one.leader_id,
         stop_id=one.stop_id,
         headway_s=round(one.headway_s, 1),
-        scheduled_headway_s=round(one.scheduled_s, 1),
-        deviation_s=round(one.headway_s - abs(one.scheduled_s), 1) if told else None,
+        scheduled_headway_s=None if one.scheduled_s is None else round(one.scheduled_s, 1),
+        deviation_s=round(one.headway_s - abs(one.scheduled_s), 1) if told and one.scheduled_s is not None else None,
         ratio=round(ratio, 3) if told else None,
-        estimated=False,
+        estimated=one.estimated,
         state=state,
         gap_m=None,
         since_s=one.at_s,

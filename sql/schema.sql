@@ -931,7 +931,12 @@ CREATE TABLE fix (
     off_route_m real,
     deviation_s real,
     next_stop_id text,
-    occupancy text
+    occupancy text,
+    -- the headway that dispatchers saw beside it, in seconds
+    headway_s real,
+    scheduled_headway_s real,
+    leader text COLLATE "C",                            -- operator/vehicle
+    headway_estimated boolean
 ) PARTITION BY RANGE (service_date);
 CREATE INDEX fix_at ON fix (at);
 

@@ -165,7 +165,7 @@ WHERE at >= $1::float8 AND at < $2::float8
 -- name: fixes
 -- Fixes in $1 <= at < $2 in the order of their time, at most $3.
 SELECT at, vehicle, lat, lon, bearing_deg, speed_mps, state, route_id, direction_id, trip_id, distance_m, off_route_m,
-       deviation_s, next_stop_id, occupancy
+       deviation_s, next_stop_id, occupancy, headway_s, scheduled_headway_s, leader, headway_estimated
 FROM fix
 WHERE at >= $1::float8 AND at < $2::float8
   AND service_date BETWEEN to_timestamp($1)::date - 1 AND to_timestamp($2)::date + 1

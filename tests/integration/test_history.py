@@ -49,7 +49,11 @@ def add(engine: Engine, *departures: tuple[int, int, int, float]) -> None:
 def snapshot_of(engine: Engine, *alerts: Alert) -> SimpleNamespace:
     view = engine.tick(NOW_S)
     return SimpleNamespace(
-        network=view.network, fleet=view.fleet, alerts=list(alerts), key_by_vehicle=["op/a", "op/b", "op/c"]
+        network=view.network,
+        fleet=view.fleet,
+        headway_columns=view.headway_columns,
+        alerts=list(alerts),
+        key_by_vehicle=["op/a", "op/b", "op/c"],
     )
 
 
@@ -189,6 +193,12 @@ async def test_fixes_of_a_fleet_that_stands_are_thinned(database: str) -> None:
         kept.take(engine, engine.tick(NOW_S + nth))
     await kept.write()
     assert await count(database, "fix") == len(engine.fleet)
+    connection = await asyncpg.connect(database)
+    row = await connection.fetchrow("SELECT * FROM fix WHERE vehicle = 'kp/102'")
+    await connection.close()
+    told = next(one for one in engine.tick(NOW_S + 4).headways if one.vehicle_id == "102")
+    assert (row["leader"], row["scheduled_headway_s"]) == ("kp/101", told.scheduled_headway_s)
+    assert row["headway_s"] == pytest.approx(told.headway_s, abs=5.0)
 
 
 async def test_a_row_that_the_database_never_takes_does_not_stop_the_others(database: str) -> None:

@@ -181,6 +181,27 @@ async def test_an_instant_shows_what_was_measured_known_and_done_by_then(databas
     assert then[1]["decisions"][0]["known"]["instruction"]["done_at"] is None
 
 
+async def test_a_headway_is_the_one_that_was_seen_beside_the_position(database: str, tmp_path: Path) -> None:
+    await store_story(database)
+    connection = await asyncpg.connect(database)
+    try:
+        for after_s, vehicle, headway_s in ((70, "op/a", 90.0), (130, "op/a", None), (70, "op/c", 700.0)):
+            await connection.execute(
+                "INSERT INTO fix (service_date, at, vehicle, lat, lon, state, route_id, direction_id, trip_id, "
+                "next_stop_id, headway_s, scheduled_headway_s, leader, headway_estimated) VALUES ('2026-07-14', $1, $2,"
+                "50.0, 30.0, 'on_trip', 'r1', 0, $4, 's2', $3, 300, 'op/b', true)",
+                *(FROM_S + after_s, vehicle, headway_s, "t1" if vehicle == "op/a" else "t9"),
+            )
+    finally:
+        await connection.close()
+    async with playing(database, tmp_path) as web:
+        then = [(await get(web, f"/api/v1/playback/at?at={FROM_S + n}"))["headways"] for n in (80, 140, 400)]
+    told = [{one["vehicle_id"]: (one["headway_s"], one["state"], one["estimated"]) for one in rows} for rows in then]
+    assert told[0] == {"a": (90.0, "short", True), "c": (700.0, "gapped", True)}
+    assert told[1]["a"] == (40.0, "bunched", False)  # none beside the newest position: the one at the last stop
+    assert "c" not in told[2]  # silent for minutes
+
+
 async def test_an_alert_keeps_the_figures_that_opened_it(database: str, tmp_path: Path) -> None:
     await store_story(database)
     connection = await asyncpg.connect(database)
