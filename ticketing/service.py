@@ -370,14 +370,15 @@ _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
 def _by_vehicle(boardings: list[tuple[Tap, int]]) -> list[tuple[str, float, int]]:
-    """Riders by operator/vehicle, at the time of the latest of their taps."""
-    riders: Counter[str] = Counter()
-    at_s: dict[str, float] = {}
+    """Riders by operator/vehicle and minute, at the time of the latest of their taps; late taps keep their own time."""
+    riders: Counter[tuple[str, int]] = Counter()
+    at_s: dict[tuple[str, int], float] = {}
     for tap, count in boardings:
-        key = f"{tap.operator}/{tap.vehicle}"
+        tapped_s = max(0.0, min(tap.received_s, tap.ts))
+        key = f"{tap.operator}/{tap.vehicle}", int(tapped_s // 60)
         riders[key] += count
-        at_s[key] = tap.received_s
-    return [(key, at_s[key], count) for key, count in riders.items()]
+        at_s[key] = max(tapped_s, at_s.get(key, tapped_s))
+    return [(key[0], at_s[key], count) for key, count in riders.items()]
 
 
 def _sentence(error: BaseException) -> str:
