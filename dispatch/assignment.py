@@ -23,6 +23,7 @@ from dispatch.passages import StopZones
 from dispatch.trails import Trails
 
 CONFIRMATIONS = 2
+OTHER_ROUTE = 4.0  # in squares of standard deviations: most vehicles stay on their route all day
 NEAR_END_M = 300.0  # a vehicle with an inferred trip that stands, or leaves the road, so near its end has ended it
 STANDS_S = 90.0
 STRAYED_S = 1500.0  # an inferred trip this far from its times was the wrong one,
@@ -93,6 +94,7 @@ class Inference:
     def __init__(self) -> None:
         self.favourite: dict[int, tuple[int, float, int]] = {}
         self.trails = Trails()
+        self._route: dict[int, int] = {}  # that each vehicle was last held to
         self._grid: tuple[Network, PathGrid] | None = None
         self._turn = 0
 
@@ -123,7 +125,17 @@ class Inference:
         trip, zero_s = due.trip[is_free], zero_s[is_free]
         found = find_candidates(fleet, timetable.network, paths, self.grid(timetable.network), rows, trip, zero_s)
         seen = self.trails.cost(fleet, paths, found.vehicle, found.path)
+        seen += self.change(timetable.network, found.vehicle, trip[found.run])
         return self._choose(fleet, timetable, found.vehicle, trip[found.run], zero_s[found.run], found.cost + seen)
+
+    def change(self, network: Network, vehicle: Rows, trip: Ints) -> Floats:
+        """What speaks against each trip because its vehicle has driven another route before."""
+        before = np.array([self._route.get(row, -1) for row in vehicle.tolist()], dtype=np.int32)
+        return np.where((before >= 0) & (before != network.pattern_route[network.trip_pattern[trip]]), OTHER_ROUTE, 0.0)
+
+    def keep_route(self, network: Network, row: int, trip: int) -> None:
+        """Note which route a vehicle is held to: it will hardly leave it at a trip's end."""
+        self._route[row] = int(network.pattern_route[network.trip_pattern[trip]])
 
     def grid(self, network: Network) -> PathGrid:
         """The paths of a network by place; made when they are first asked for."""
@@ -149,6 +161,7 @@ class Inference:
             self.favourite[row] = (*run, wins)
             if wins >= CONFIRMATIONS:
                 assign(fleet, timetable, row, *run, INFERRED)
+                self.keep_route(timetable.network, row, run[0])
                 del self.favourite[row]
                 assigned += 1
         return assigned

@@ -15,15 +15,16 @@ import numpy as np
 from dispatch.assignment import Inference
 from dispatch.candidates import find_candidates
 from dispatch.claims import Timetable
-from dispatch.fleet import Fleet
+from dispatch.fleet import INFERRED, Fleet
 from dispatch.matching import Paths
 from dispatch.network import Floats, Ints
 from dispatch.observations import Rows
-from dispatch.reassignment import Run, doubtful, misfit, taken_runs
+from dispatch.reassignment import Run, misfit, taken_runs
 from dispatch.timetable import scheduled_at
 
 EVERY_S = 60.0
 WINS = 2
+SEEN_S = 120.0
 MARGIN = 4.0  # in squares of standard deviations: what the run that a vehicle has is ahead of any other
 SEEN_MARGIN = 3.0  # of which so much by the places alone
 VEHICLES_AT_ONCE = 100  # the rest is looked at in the next turns
@@ -44,7 +45,7 @@ class Contest:
         if 0 <= now_s - self._last_s < EVERY_S:
             return []
         self._last_s = now_s
-        rows = self._turn_of(doubtful(fleet, now_s))
+        rows = self._turn_of(_under_way(fleet, now_s))
         due = timetable.due_at(now_s)
         network = timetable.network
         own_seen = inference.trails.cost(fleet, paths, rows, network.pattern_path[fleet.pattern[rows]])
@@ -61,6 +62,7 @@ class Contest:
         trip, zero_s = due.trip[free], zero_s[free]
         found = find_candidates(fleet, network, paths, inference.grid(network), rows, trip, zero_s)
         seen = inference.trails.cost(fleet, paths, found.vehicle, found.path)
+        seen += inference.change(network, found.vehicle, trip[found.run])
         cost = seen + _misfit(timetable, trip[found.run], found.late_s, fleet.ts_s[found.vehicle] - zero_s[found.run])
         at = np.searchsorted(rows, found.vehicle)
         # Times alone tell no paths apart: the places have to speak for it too.
@@ -93,6 +95,13 @@ class Contest:
             else:
                 self._wins[row] = (run, wins)
         return granted
+
+
+def _under_way(fleet: Fleet, now_s: float) -> Rows:
+    """Vehicles on an inferred trip, on its path or astray, that were heard not long ago."""
+    n = len(fleet)
+    under_way = (fleet.assigned[:n] == INFERRED) & (fleet.next_stop[:n] > 0) & ~fleet.finished[:n]
+    return np.flatnonzero(under_way & (now_s - fleet.ts_s[:n] <= SEEN_S))
 
 
 def _misfit(timetable: Timetable, trip: Ints, late_s: Floats, since_s: Floats) -> Floats:

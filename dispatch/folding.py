@@ -123,6 +123,7 @@ class Folding:
         for row, (trip, zero_s) in won:
             self.claiming.leave_trip(row)
             self.inference.trails.hold(row, int(fleet.trip[row]), trip)
+            self.inference.keep_route(ground.network, row, trip)
             assign(fleet, ground.timetable, row, trip, zero_s, INFERRED)
             self.counts.trips_exchanged += 1
 

@@ -56,3 +56,20 @@ def test_the_grid_finds_the_paths_near_a_place_and_no_others(road, pattern):
     at, path = grid.near(np.array([1990.0, 1234.0, -890.0, 9e6]), np.array([45.0, 399.0, 50.0, 9e6]))
     assert list(zip(at.tolist(), path.tolist(), strict=True)) == [(0, 0), (1, 1), (2, 2)]
     assert all(len(part) == 0 for part in grid.near(np.zeros(0), np.zeros(0)))
+
+
+def test_who_turns_round_stays_on_his_route(road, pattern):
+    way = ((0, 0), (4000, 0))
+    network = road(
+        pattern(way[::-1], STOPS, {"b": 4300}, route="B"),
+        pattern(way, STOPS, {"there": 3600}, route="A"),
+        pattern(way[::-1], STOPS, {"back": 4300}, route="A", direction=1),
+    )
+    engine = Engine(network.network)
+    said = []
+    for now_s in range(3600, 4600, 15):
+        x_m = min((now_s - 3600) * 10.0, 4000.0) if now_s < 4300 else 4000.0 - (now_s - 4300) * 10.0
+        engine.ingest(network.fixes(("1", None, now_s, x_m, 0.0)))
+        said.append(engine.tick(network.zero_s + now_s).vehicles[0].trip_id)
+    assert said[20] == "there"
+    assert said[-1] == "back"
