@@ -227,7 +227,12 @@ def show_past(page: Page) -> None:
 def save(page: Page, name: str, selector: str | None = None) -> None:
     """Saves a picture, with fewer colours when it would be too large to keep in the repository."""
     file = IMAGES / f"{name}.png"
-    (page.locator(selector) if selector else page).screenshot(path=str(file))
+    # A clip of the page, for an element's own picture waits until nothing of it has moved for a while.
+    box = page.locator(selector).bounding_box() if selector else None
+    if box is None:
+        page.screenshot(path=str(file))
+    else:
+        page.screenshot(path=str(file), clip=box)
     if file.stat().st_size > BYTES_MAX:
         Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)
     print(f"{file.relative_to(ROOT)}: {file.stat().st_size // 1000} kB")

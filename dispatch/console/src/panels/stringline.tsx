@@ -16,6 +16,7 @@ const HEAD_PX = 24
 const AXIS_PX = 18
 const LEAST_PX = 190
 const TICK_S = 600
+const TAIL_S = 900 // a vehicle that has left no stop for longer stands for itself
 const LOUD: HeadwayState[] = ['bunched', 'short', 'long', 'gapped']
 const NAME = measureIn('450 10.5px "Inter Variable", system-ui, sans-serif')
 
@@ -35,7 +36,7 @@ interface Drawn {
   planned: string
   /** One path for each state, and one for each run to point at. */
   byState: Map<HeadwayState, string>
-  runs: { key: string; vehicleId: string; path: string; last: Pair }[]
+  runs: { key: string; vehicleId: string; tripId: string; path: string; last: Pair }[]
 }
 
 /** All paths of a direction; made anew when other rows have come or the box has another size, not with each second. */
@@ -57,7 +58,7 @@ function draw(direction: StringlineDirection, box: Box, until: number): Drawn {
         last = [at, place]
       })
     }
-    if (last) runs.push({ key: vehicleKey(run), vehicleId: run.vehicle_id, path, last })
+    if (last) runs.push({ key: vehicleKey(run), vehicleId: run.vehicle_id, tripId: run.trip_id, path, last })
   }
   return { planned: direction.planned.map((run) => pathOf(run.points, box)).join(''), byState, runs }
 }
@@ -88,11 +89,12 @@ function Chart({ direction, live, width, height, now, upward }: ChartProps) {
   const stops = useMemo(() => markStops(direction, scale, 15), [direction, height, upward])
   const common = useMemo(() => commonWords(direction.stops.map((stop) => stop.name)), [direction])
   const places = new Map(live?.vehicles.filter((one) => one.line_m !== null).map((one) => [`${vehicleKey(one)} ${one.trip_id}`, one]))
-  const tails = direction.driven.flatMap((run) => {
-    const vehicle = places.get(`${vehicleKey(run)} ${run.trip_id}`)
-    const last = drawn.runs.find((one) => one.key === vehicleKey(run) && direction.driven.findLast((other) => vehicleKey(other) === one.key) === run)?.last
-    return vehicle && last && vehicle.line_m !== null && vehicle.line_m >= last[1] && now - last[0] < 900
-      ? [{ key: vehicleKey(run), state: vehicle.headway_state ?? 'unknown', from: last, to: [now, vehicle.line_m] as const }] : []
+  // A vehicle may have driven here several times in the hour; only its newest run goes on to where it is now.
+  const newest = new Map(drawn.runs.map((run) => [run.key, run]))
+  const tails = [...newest.values()].flatMap((run) => {
+    const vehicle = places.get(`${run.key} ${run.tripId}`)
+    return vehicle && vehicle.line_m !== null && vehicle.line_m >= run.last[1] && now - run.last[0] < TAIL_S
+      ? [{ key: run.key, state: vehicle.headway_state ?? 'unknown', from: run.last, to: [now, vehicle.line_m] as const }] : []
   })
   const first = Math.ceil(from / TICK_S) * TICK_S
   const ticks = Array.from({ length: Math.floor((from + span - first) / TICK_S) + 1 }, (_, index) => first + index * TICK_S)
