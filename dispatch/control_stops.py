@@ -53,8 +53,12 @@ class ControlStops:
 def place_controls(
     network: Network, lines: Lines, rule: ControlRule | None = None, own: Mapping[str, Collection[str]] | None = None
 ) -> ControlStops:
-    """The control stops of a network; `own` are stop ids by route id, as somebody has listed them."""
-    rule, own = rule or ControlRule(), own or {}
+    """The control stops of a network; `own` are stop ids by route id, as somebody has listed them.
+
+    A list of which this network knows no stop was made for another version of the feed, and says nothing here.
+    """
+    rule, names = rule or ControlRule(), set(network.stop_id)
+    own = {route: ids for route, ids in (own or {}).items() if not ids or not names.isdisjoint(ids)}
     first, rows = network.pattern_stop_start, len(network.pattern_stop)
     pattern = np.repeat(np.arange(len(first) - 1), np.diff(first))
     line = lines.pattern_line[pattern]

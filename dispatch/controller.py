@@ -210,7 +210,7 @@ class Controller:
 
     def set_stops(self, route_id: str, stop_ids: Sequence[str] | None, by: str, now_s: float) -> StopList | str:
         """List a route's own control stops, or none of its own (None); a string is the reason why that cannot be."""
-        if route_id not in self.table.lines or self._place is None:
+        if self._place is None or route_id not in self._place.network.route_id:
             return "unknown_route"
         stranger = find_strangers(self._place.network, route_id, stop_ids or ())
         if stranger is not None:
@@ -228,7 +228,7 @@ class Controller:
 
     def stops(self, route_id: str) -> StopList | str:
         """Where a route's vehicles may be held, and why there; a string is the reason why that cannot be said."""
-        if route_id not in self.table.lines or self._place is None:
+        if self._place is None or route_id not in self._place.network.route_id:
             return "unknown_route"
         return list_stops(self._place.network, self._place.controls, route_id, self.table.lines[route_id].stop_ids)
 

@@ -89,3 +89,4 @@ def test_a_list_of_their_own_stands_instead_of_the_rule(road, pattern):
     assert positions(timed(line, 4), own={"R": {"R0-1", "R0-7", "R0-17", "nowhere"}}) == [0, 1, 7]
     assert positions(line, own={"R": set()}) == [0]
     assert positions(line, own={"S": {"R0-1"}}) == positions(line)
+    assert positions(line, own={"R": {"of", "another", "feed"}}) == positions(line)

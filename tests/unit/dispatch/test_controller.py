@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dispatch.advice import Advice
-from dispatch.control import ControlTable
+from dispatch.control import ControlTable, LineControl
 from dispatch.controller import Controller
 from dispatch.engine import Engine
 from dispatch.history_rows import Decision
@@ -313,6 +313,8 @@ def test_listed_stops_survive_in_the_file_even_of_a_line_that_is_off(line) -> No
     assert kept.own_stops() == {"R": frozenset({"s2", "s4"})}
     assert line.controller.set_stops("R", ["s4", "elsewhere"], "desk1", line.now_s) == "unknown_stop:elsewhere"
     assert line.controller.set_stops("Q", [], "desk1", line.now_s) == "unknown_route"
+    line.controller.table.lines["Q"] = LineControl("Q", "Q")  # of another version of the feed
+    assert line.controller.stops("Q") == line.controller.set_stops("Q", [], "desk1", line.now_s) == "unknown_route"
 
 
 def test_taps_are_counted_between_ticks_and_those_of_nobody_are_counted_as_such(line) -> None:
