@@ -21,7 +21,7 @@ WAIT_S_MAX = 5.0
 PASSAGES_MAX = 2_000_000
 HEADWAYS_MAX = 50_000  # in a minute of playback: more than 20,000 vehicles leave stops
 ALERTS_MAX = 2000
-ALERT_LOST_S = 8 * 3600.0  # an alert that nobody saw close is not shown for longer than a shift
+ALERT_LOST_S = 2 * 3600.0  # an alert that nobody saw close, for dispatch died, is not shown as open for longer
 FIXES_MAX = 10_000  # a page: what is decoded at once holds up the loop for some 20 ms
 
 _Key = tuple[str, int, str | None, int | None, Any]
