@@ -34,17 +34,17 @@ class Contest:
     """Remembers which other run has won, and how often in a row."""
 
     def __init__(self) -> None:
-        self._last_s = -np.inf
+        self.looked_s = -np.inf
         self._turn = 0
-        self._wins: dict[int, tuple[Run, int]] = {}
+        self.wins: dict[int, tuple[Run, int]] = {}
 
     def look(
         self, fleet: Fleet, timetable: Timetable, paths: Paths, inference: Inference, now_s: float, barred: Set[Run]
     ) -> list[tuple[int, Run]]:
         """The vehicles that are to be held to another run from now on, and to which."""
-        if 0 <= now_s - self._last_s < EVERY_S:
+        if 0 <= now_s - self.looked_s < EVERY_S:
             return []
-        self._last_s = now_s
+        self.looked_s = now_s
         rows = self._turn_of(_under_way(fleet, now_s))
         due = timetable.due_at(now_s)
         network = timetable.network
@@ -84,8 +84,8 @@ class Contest:
         return np.sort(np.roll(rows, -self._turn)[:VEHICLES_AT_ONCE])
 
     def _grant(self, wishes: dict[int, Run], looked_at: set[int]) -> list[tuple[int, Run]]:
-        before = self._wins
-        self._wins = {row: won for row, won in before.items() if row not in looked_at}
+        before = self.wins
+        self.wins = {row: won for row, won in before.items() if row not in looked_at}
         granted = []
         for row, run in wishes.items():
             known, wins = before.get(row, (run, 0))
@@ -93,7 +93,7 @@ class Contest:
             if wins >= WINS:
                 granted.append((row, run))
             else:
-                self._wins[row] = (run, wins)
+                self.wins[row] = (run, wins)
         return granted
 
 

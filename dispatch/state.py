@@ -45,6 +45,8 @@ class Facts(msgspec.Struct):
     favourites: list[tuple[int, tuple[int, float, int]]]
     wins: list[tuple[int, tuple[tuple[int, float], int]]]
     improved_s: float
+    contested: list[tuple[int, tuple[tuple[int, float], int]]]
+    contested_s: float
     driven_since_s: float
     missing: list[Sighting]
     missing_s: float
@@ -79,7 +81,8 @@ def capture(
         "score.total": total,
         "score.hourly": hourly,
     }
-    guesses, better = engine.folding.inference, engine.folding.reassignment
+    guesses, better, contest = engine.folding.inference, engine.folding.reassignment, engine.folding.contest
+    arrays["trails.held"], arrays["trails.nth"] = guesses.trails.memory(n)
     facts = Facts(
         key=list(fleet.key),
         descriptor=list(fleet.descriptor),
@@ -89,6 +92,8 @@ def capture(
         favourites=list(guesses.favourite.items()),
         wins=list(better.wins.items()),
         improved_s=better.improved_s,
+        contested=list(contest.wins.items()),
+        contested_s=contest.looked_s,
         driven_since_s=engine.watch.driven.since_s,
         missing=list(engine.watch.missing),
         missing_s=engine.watch.missing_s,
@@ -120,6 +125,9 @@ def resume(engine: Engine, state: State) -> None:
         engine.timetable.note_run(trip, zero_s, dt.datetime.strptime(date, "%Y%m%d").date())  # noqa: DTZ007
     engine.folding.claiming.signed_on.update(facts.signed_on)
     engine.folding.inference.favourite.update(facts.favourites)
+    engine.folding.inference.trails.resume(arrays["trails.held"], arrays["trails.nth"])
+    contest = engine.folding.contest
+    contest.wins, contest.looked_s = dict(facts.contested), facts.contested_s
     better = engine.folding.reassignment
     better.wins, better.improved_s = dict(facts.wins), facts.improved_s
     watch = engine.watch
@@ -141,7 +149,8 @@ def check(engine: Engine, state: State) -> None:
     """
     arrays, n, network = state.arrays, len(state.facts.key), engine.network
     marks, size = engine.roads.memory.vehicle.shape, arrays["passages.vehicle"].shape
-    shapes = {
+    shapes: dict[str, tuple[int, ...]] = {
+        "trails.nth": (n,),
         **{f"fleet.{name}": (n,) for name in COLUMNS},
         **{f"marks.{name}": marks for name in MARKS},
         **{f"passages.{name}": size for name in PASSAGE_COLUMNS},
@@ -160,6 +169,9 @@ def check(engine: Engine, state: State) -> None:
             raise ValueError(f"the column {name} points outside the feed or the fleet")
     if len(engine.fleet) or not len(state.facts.descriptor) == len(state.facts.occupancy) == n:
         raise ValueError("the engine has seen vehicles already, or the state is not whole")
+    trails = engine.folding.inference.trails.memory(0)[0].shape
+    if arrays["trails.held"].shape != (trails[0], n, trails[2]):
+        raise ValueError("the trails have another shape")
     shape = (len(state.facts.scored), *engine.eta.score.total.shape[1:])
     if arrays["score.total"].shape != shape or arrays["score.hourly"].shape[1:] != shape:
         raise ValueError("the score has another shape")

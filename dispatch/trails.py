@@ -78,6 +78,15 @@ class Trails:
         total: Floats = np.bincount(pair, weights=cost, minlength=len(row)).astype(np.float64)
         return total
 
+    def memory(self, vehicles: int) -> tuple[Floats, Rows]:
+        """Copies of what is held of the first `vehicles` rows, for a restart."""
+        self._grow(vehicles)
+        return self._held[:, :vehicles].copy(), self._nth[:vehicles].copy()
+
+    def resume(self, held: Floats, nth: Rows) -> None:
+        """Go on from what `memory` said."""
+        self._held, self._nth = held, nth
+
     def hold(self, row: int, before: int, trip: int) -> None:
         """Count what was seen while a vehicle was held to one trip as seen on another."""
         if row < len(self._nth):

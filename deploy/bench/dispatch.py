@@ -4,39 +4,32 @@ The network is made up: lines of 12 km on a lattice, 30 stops, a vehicle every t
 bends, noise and delays. Matching is measured as the engine does it, in windows around the place where each vehicle was
 a second before; shapely gets the same fixes and the same lines. A tick takes one fix of every vehicle and goes all the
 way: matching, passages, headways, predictions, alerts and the columns of the snapshot; encoding to JSON comes on top
-and is a figure of its own.
+and is a figure of its own. So is taking the state for a restart, which a tick waits for every ten seconds, and writing
+it, which another thread does.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import statistics
 import sys
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deploy.bench.lattice import LINE_M, NOISE_M, VEHICLES_A_LINE, BusyFleet, make_network
 from dispatch.engine import Engine
 from dispatch.fleet import Fleet
+from dispatch.ground import fingerprint
 from dispatch.matching import match, prepare_paths
-from dispatch.network import Network
-from dispatch.observations import Descriptor, Observations
-from dispatch.timetable import point_at, scheduled_place
+from dispatch.state import capture
+from dispatch.state_file import to_bytes
+from dispatch.timetable import point_at
 
-Floats = NDArray[np.float64]
-
-LINE_M, STOPS, POINTS = 12_000.0, 30, 481
-HEADWAY_S, RUNNING_S, VEHICLES_A_LINE = 180, 3600, 20
 FIXES = 50_000
 TICKS = 7
-NOISE_M = 4.0
-DATE = dt.date(2026, 7, 13)
-BEGINS_S = 8 * 3600
 
 
 def run(gtfs: Path | None, seconds: float) -> dict[str, Any]:  # noqa: ARG001  every benchmark is asked the same way
@@ -88,7 +81,7 @@ def measure_matching(fixes: int, rng: np.random.Generator) -> tuple[dict[str, fl
 
 def measure_ticks(vehicles: int, ticks: int, rng: np.random.Generator) -> dict[str, float]:
     """Milliseconds of a tick and of its encoding, and bytes of state a vehicle, with every vehicle reporting."""
-    fleet = _Fleet(make_network(-(-vehicles // VEHICLES_A_LINE), rng), vehicles, rng)
+    fleet = BusyFleet(make_network(-(-vehicles // VEHICLES_A_LINE), rng), vehicles, rng)
     engine = Engine(fleet.network)
     tick_s, encode_s = [], []
     for second in range(ticks + 3):
@@ -103,7 +96,21 @@ def measure_ticks(vehicles: int, ticks: int, rng: np.random.Generator) -> dict[s
     return {
         f"tick_{vehicles}_vehicles_ms": round(1e3 * statistics.median(tick_s[3:]), 1),
         f"encode_{vehicles}_vehicles_ms": round(1e3 * statistics.median(encode_s[3:]), 1),
+        **_measure_state(engine, vehicles, now_s),
         "bytes_per_vehicle": round(_bytes_of(engine.fleet) / vehicles),
+    }
+
+
+def _measure_state(engine: Engine, vehicles: int, now_s: float) -> dict[str, float]:
+    """Milliseconds that a tick waits while its state is taken, then of making bytes of it, and how many."""
+    taken_s = _best_of(5, lambda: capture(engine, now_s))
+    state, feed = capture(engine, now_s), fingerprint(engine.network)
+    began = time.perf_counter()
+    size = len(to_bytes(state, feed))
+    return {
+        f"take_state_{vehicles}_vehicles_ms": round(1e3 * taken_s, 1),
+        f"write_state_{vehicles}_vehicles_ms": round(1e3 * (time.perf_counter() - began), 1),
+        f"state_{vehicles}_vehicles_mb": round(size / 1e6, 2),
     }
 
 
@@ -124,99 +131,3 @@ def _best_of(times: int, work: Any) -> float:
         work()
         best_s = min(best_s, time.perf_counter() - began)
     return best_s
-
-
-@dataclass(slots=True)
-class _Fleet:
-    """Vehicles that drive the network's trips, each with a delay of its own."""
-
-    network: Network
-    vehicles: int
-    rng: np.random.Generator
-
-    @property
-    def begins_s(self) -> float:
-        return self.network.day_start_s(DATE) + BEGINS_S
-
-    def fixes_at(self, now_s: float) -> Observations:
-        """One fix of every vehicle. Keys and claims are new objects each time, as they are when they come in."""
-        network, size = self.network, self.vehicles
-        trip = np.arange(size, dtype=np.int32)
-        delay_s = 40.0 * np.sin(np.arange(size) * 2.4)
-        place_m = scheduled_place(network, trip, now_s - network.day_start_s(DATE) - delay_s)
-        x_m, y_m = point_at(network, network.pattern_path[network.trip_pattern[trip]], place_m)
-        noise = self.rng.normal(0.0, NOISE_M, (2, size))
-        lat_deg, lon_deg = network.unproject(x_m + noise[0], y_m + noise[1])
-        unknown = np.full(size, np.nan)
-        at_s = np.full(size, now_s)
-        claims: list[Descriptor | None] = [(f"t{i}", None, None, "20260713", None, None) for i in range(size)]
-        keys = [f"bench/v{i}" for i in range(size)]
-        speed_mps = np.full(size, 5.0)
-        return Observations(
-            keys, at_s, at_s, lat_deg, lon_deg, speed_mps, unknown, unknown, unknown, claims, [None] * size
-        )
-
-
-def make_network(lines: int, rng: np.random.Generator) -> Network:
-    """Lines on a lattice with the trips that are under way at 08:00, twenty on each."""
-    turn = np.cumsum(rng.normal(0.0, 0.08, (lines, POINTS - 1)), axis=1)
-    step_m = LINE_M / (POINTS - 1)
-    side = int(np.ceil(np.sqrt(lines)))
-    x_m = np.concatenate((np.zeros((lines, 1)), np.cumsum(np.sin(turn) * step_m, axis=1)), axis=1)
-    y_m = np.concatenate((np.zeros((lines, 1)), np.cumsum(np.cos(turn) * step_m, axis=1)), axis=1)
-    x_m += (np.arange(lines) % side)[:, None] * 300.0
-    y_m += (np.arange(lines) // side)[:, None] * 300.0
-    along_m = np.tile(np.arange(POINTS) * step_m, lines)
-    trips = lines * VEHICLES_A_LINE
-    stop_s = np.arange(STOPS) * (RUNNING_S // (STOPS - 1))
-    start_s = BEGINS_S - 90 - HEADWAY_S * np.tile(np.arange(VEHICLES_A_LINE), lines)
-    times_s = (start_s[:, None] + stop_s).ravel().astype(np.int32)
-    names = [str(i) for i in range(lines)]
-    none = np.zeros(0, dtype=np.int32)
-    return Network(
-        feed_version="bench",
-        timezone="UTC",
-        origin_lat_deg=50.0,
-        origin_lon_deg=30.0,
-        route_id=names,
-        route_short_name=names,
-        route_long_name=names,
-        route_type=np.full(lines, 3, dtype=np.int32),
-        route_color=[""] * lines,
-        route_text_color=[""] * lines,
-        stop_id=[f"s{i}" for i in range(lines * STOPS)],
-        stop_name=[""] * (lines * STOPS),
-        stop_lat_deg=np.zeros(lines * STOPS),
-        stop_lon_deg=np.zeros(lines * STOPS),
-        path_start=(np.arange(lines + 1) * POINTS).astype(np.int32),
-        point_x_m=x_m.ravel(),
-        point_y_m=y_m.ravel(),
-        point_along_m=along_m,
-        pattern_id=names,
-        pattern_route=np.arange(lines, dtype=np.int32),
-        pattern_direction=np.zeros(lines, dtype=np.int32),
-        pattern_path=np.arange(lines, dtype=np.int32),
-        pattern_headsign=[""] * lines,
-        pattern_drawn=np.ones(lines, dtype=np.bool_),
-        pattern_stop_start=(np.arange(lines + 1) * STOPS).astype(np.int32),
-        pattern_stop=np.arange(lines * STOPS, dtype=np.int32),
-        pattern_stop_along_m=np.tile(np.linspace(0.0, LINE_M, STOPS), lines),
-        trip_id=[f"t{i}" for i in range(trips)],
-        trip_pattern=np.repeat(np.arange(lines), VEHICLES_A_LINE).astype(np.int32),
-        trip_service=np.zeros(trips, dtype=np.int32),
-        trip_block=np.full(trips, -1, dtype=np.int32),
-        trip_headsign=[""] * trips,
-        trip_time_start=(np.arange(trips + 1) * STOPS).astype(np.int32),
-        arrival_s=times_s,
-        departure_s=times_s,
-        trip_stop_sequence=np.tile(np.arange(1, STOPS + 1), trips).astype(np.int32),
-        frequency_trip=none,
-        frequency_start_s=none,
-        frequency_end_s=none,
-        frequency_headway_s=none,
-        frequency_exact=np.zeros(0, dtype=np.bool_),
-        service_id=["daily"],
-        first_date=DATE,
-        service_runs=np.ones((1, 2), dtype=np.bool_),
-        block_id=[],
-    )

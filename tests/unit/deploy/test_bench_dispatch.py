@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from deploy.bench.dispatch import make_network, measure
+from deploy.bench.dispatch import measure
+from deploy.bench.lattice import make_network
 from dispatch.engine import Engine
 
 
@@ -11,6 +12,7 @@ def test_it_gives_the_figures_of_the_contract():
     report = measure(fixes=2000, fleets=(100, 200), ticks=1)
     figures = report["figures"]
     assert {"matching_fixes_per_s", "tick_100_vehicles_ms", "tick_200_vehicles_ms", "bytes_per_vehicle"} <= set(figures)
+    assert {"take_state_100_vehicles_ms", "write_state_100_vehicles_ms", "state_100_vehicles_mb"} <= set(figures)
     assert 200 < figures["bytes_per_vehicle"] < 5000
     pytest.importorskip("shapely")
     ratio = figures["matching_fixes_per_s"] / figures["shapely_fixes_per_s"]

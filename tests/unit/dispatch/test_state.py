@@ -86,15 +86,13 @@ def said(snapshot: Snapshot):
 @pytest.mark.parametrize(("seed", "silent"), [(1, ()), (2, ()), (3, (0, 3)), (4, range(6))])
 def test_the_next_tick_after_a_restart_is_its_twins(line, seed, silent):
     drive, twin = Drive(line, seed, silent=silent), Engine(line.network)
-    play(twin, drive, 3500, 4400)
-    died_s = line.zero_s + 4399
-    restarted = again(twin, died_s)
+    play(twin, drive, 3580, 4180, every=4)
+    restarted = again(twin, line.zero_s + 4179)
     # Five seconds are missed, and told again by the gateway before the first tick.
-    expected, found = play(twin, drive, 4400, 4405), play(restarted, drive, 4400, 4405, every=5)
+    expected, found = play(twin, drive, 4180, 4185), play(restarted, drive, 4180, 4185, every=5)
     assert said(found) == said(expected)
-    expected, found = play(twin, drive, 4405, 5000), play(restarted, drive, 4405, 5000)
+    expected, found = play(twin, drive, 4185, 4385, every=2), play(restarted, drive, 4185, 4385, every=2)
     assert said(found) == said(expected)
-    assert {alert.kind for alert in found.alerts} or seed
     log, other = restarted.passage_log.all(), twin.passage_log.all()
     for name in log.__dataclass_fields__:
         assert np.array_equal(getattr(log, name), getattr(other, name), equal_nan=True), name
@@ -102,7 +100,7 @@ def test_the_next_tick_after_a_restart_is_its_twins(line, seed, silent):
 
 def test_a_vehicles_state_is_the_one_it_had_to_the_last_column(line):
     twin = Engine(line.network)
-    play(twin, Drive(line, 5), 3500, 4300)
+    play(twin, Drive(line, 5), 3580, 4300, every=5)
     restarted = again(twin, line.zero_s + 4299)
     for name in COLUMNS:
         mine, theirs = (getattr(engine.fleet, name)[:6] for engine in (restarted, twin))
@@ -112,7 +110,7 @@ def test_a_vehicles_state_is_the_one_it_had_to_the_last_column(line):
 
 def test_headways_are_seen_and_not_estimated(line):
     twin, drive = Engine(line.network), Drive(line, 6)
-    play(twin, drive, 3500, 4500)
+    play(twin, drive, 3580, 4500, every=5)
     (before, after) = twin.look(line.zero_s + 4500), again(twin, line.zero_s + 4499).look(line.zero_s + 4500)
     assert [row.estimated for row in after.headways] == [row.estimated for row in before.headways]
     assert not all(row.estimated for row in after.headways)
@@ -141,7 +139,7 @@ def test_an_alert_is_as_people_left_it(line):
 
 def test_what_roads_take_is_learnt_again(line):
     twin = Engine(line.network)
-    play(twin, Drive(line, 7), 3500, 4700)
+    play(twin, Drive(line, 7), 3580, 4700, every=10)
     restarted = again(twin, line.zero_s + 4699)
     now_s = line.zero_s + 4700
     mine, theirs = (engine.running.outlook(now_s) for engine in (restarted, twin))
@@ -160,7 +158,7 @@ def test_instructions_and_what_was_decided_go_on(line):
     engine, decided = Engine(line.network), []
     ids = iter("abcdef")
     controller = Controller(decided.append, lambda: next(ids))
-    snapshot = play(engine, Drive(line, 9), 3500, 4000)
+    snapshot = play(engine, Drive(line, 9), 3580, 4000, every=5)
     controller.observe(engine, snapshot)
     controller.set_mode("R", "advise", None, "dispatcher", snapshot.as_of_s)
     controller.table.count("R", "advised")
@@ -194,7 +192,7 @@ def test_instructions_and_what_was_decided_go_on(line):
 @pytest.fixture
 def written(line):
     engine = Engine(line.network)
-    play(engine, Drive(line, 1), 3500, 3900)
+    play(engine, Drive(line, 1), 3580, 3900, every=10)
     return to_bytes(capture(engine, 1000.0), "feed")
 
 
@@ -227,7 +225,7 @@ def test_another_feed_or_hour_is_left_alone(written, feed, now_s, reason):
 
 def test_a_state_that_does_not_fit_changes_nothing(line, road, pattern):
     engine = Engine(line.network)
-    play(engine, Drive(line, 1), 3500, 3900)
+    play(engine, Drive(line, 1), 3580, 3900, every=10)
     state = capture(engine, 1000.0)
     fewer = Engine(road(pattern(STRAIGHT, STOPS, {"t0": 3600})).network)
     with pytest.raises(ValueError, match="column"):
