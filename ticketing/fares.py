@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 from ticketing.city_schema import Name
@@ -60,6 +60,8 @@ class Fares:
     transfer_empty_is_any: bool = False
     # What was looked up before: the same rides come again and again. Bounded; no answer depends on it.
     _memo: dict[object, tuple[LegFare, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _price_memo: dict[Rider, dict[str, tuple[int, int] | None]] = field(default_factory=dict, repr=False, compare=False)
+    _timeframe_memo: dict[tuple[float, str], Words] = field(default_factory=dict, repr=False, compare=False)
     _transfer_memo: dict[tuple[str, str], tuple[TransferRule, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -91,10 +93,15 @@ class Fares:
         if not self.timeframes:
             return NONE
         zone = self.zone_by_stop.get(stop_id, self.zone) if stop_id is not None else self.zone
-        local = datetime.fromtimestamp(at_s, zone)
-        return frozenset(
-            group for group, frames in self.timeframes.items() if any(frame.holds(local) for frame in frames)
-        )
+        known = self._timeframe_memo.get((at_s, zone.key))
+        if known is None:
+            if len(self._timeframe_memo) >= _MEMO_MAX:
+                self._timeframe_memo.clear()
+            local = datetime.fromtimestamp(at_s, zone)
+            known = self._timeframe_memo[at_s, zone.key] = frozenset(
+                group for group, frames in self.timeframes.items() if any(frame.holds(local) for frame in frames)
+            )
+        return known
 
     def price(
         self, product: str, rider: Rider, metered: Metered | None = None, leg: Leg | None = None
@@ -120,6 +127,17 @@ class Fares:
         if own:
             return min(own + ordinary), max(full, min(own))
         return rider.part_of(full), full
+
+    def transfer_price(self, product: str, rider: Rider) -> tuple[int, int] | None:
+        """The price of a transfer's product, looked up once for a rider: a day asks for it with every change."""
+        prices = self._price_memo.get(rider)
+        if prices is None:
+            if len(self._price_memo) >= _MEMO_MAX:
+                self._price_memo.clear()
+            prices = self._price_memo[rider] = {}
+        if product not in prices:
+            prices[product] = self.price(product, rider)
+        return prices[product]
 
     def leg_fares(self, leg: Leg, rider: Rider) -> tuple[LegFare, ...]:
         """The products that pay for a leg, cheapest first, one for each leg group; empty: its fare is unknown."""
@@ -266,6 +284,7 @@ def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[flo
     return since_s, counted_s + rule.limit_s
 
 
+@lru_cache(maxsize=4096)
 def _next_clock_s(since_s: float, clock_s: int, zone: ZoneInfo) -> float:
     """When the clock shows a time next, after an instant."""
     local = datetime.fromtimestamp(since_s, zone)

@@ -50,6 +50,7 @@ class _Next(NamedTuple):
     before: Sequence[Linked]
     tables: Sequence[Fares]
     rider: Rider
+    options: Sequence[LegFare]
 
     def linked(
         self, option: LegFare, adds_minor: int, anchor: int, rule: TransferRule | None = None, since: int = -1
@@ -83,9 +84,10 @@ class Chain:
     def add(self, leg: Leg, tables: Sequence[Fares], rider: Rider, *, apart: bool = False) -> None:
         """One more ride; apart: it may join none before it."""
         before_minor = self._ways[0][0]
+        options = _options(leg, tables, rider)
         if len(self._ways) == 1 and not apart:
             linked = self._ways[0][1]
-            choices = _choices(_Next(leg, linked, tables, rider))
+            choices = _choices(_Next(leg, linked, tables, rider, options))
             if len(choices) == 1:
                 linked.append(choices[0])
                 self._ways = [(before_minor + choices[0].adds_minor, linked)]
@@ -93,7 +95,7 @@ class Chain:
                 return
         grown: list[_Way] = []
         for total, linked in self._ways:
-            choices = _choices(_Next(leg, linked, tables, rider)) if not apart else [link(leg, (), tables, rider)]
+            choices = _choices(_Next(leg, () if apart else linked, tables, rider, options))
             grown += [(total + one.adds_minor, [*linked, one]) for one in choices]
         self._ways = _worth_weighing(grown) if len(grown) > 1 else grown
         self.charges.append(self._ways[0][0] - before_minor)
@@ -108,13 +110,21 @@ def _choices(ride: _Next) -> list[Linked]:
 
 
 def _worth_weighing(ways: list[_Way]) -> list[_Way]:
-    """The cheapest way for each journey that is open last, the cheapest of all first; what comes may join that one."""
-    kept: dict[tuple[int, int], _Way] = {}
-    for total, linked in sorted(ways, key=lambda way: way[0]):
+    """The ways that may yet turn out the cheapest, the cheapest now first.
+
+    What comes may join the journey that is open last. A way is no better than a cheaper one whose last journey began no
+    earlier, unless more has been paid for its own than the difference: that much less the whole journey still costs.
+    """
+    kept: list[tuple[int, int, _Way]] = []
+    for way in sorted(ways, key=lambda way: way[0]):
+        total, linked = way
         anchor = linked[-1].anchor
-        paid = sum(one.adds_minor for one in linked if one.anchor == anchor)
-        kept.setdefault((anchor, paid), (total, linked))
-    return list(kept.values())[:WAYS_MAX]
+        paid = sum(one.adds_minor for one in linked[max(0, anchor) :] if one.anchor == anchor)
+        if not any(
+            later >= anchor and other[0] + max(0, paid - paid_there) <= total for later, paid_there, other in kept
+        ):
+            kept.append((anchor, paid, way))
+    return [way for _, _, way in kept[:WAYS_MAX]]
 
 
 def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rider) -> Linked:
@@ -122,19 +132,24 @@ def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rid
 
     A feed's rule that joins two consecutive rides is followed even where it costs more; a file's is optional.
     """
-    return _best(_Next(leg, before, tables, rider))[0]
+    return _best(_Next(leg, before, tables, rider, _options(leg, tables, rider)))[0]
+
+
+def _options(leg: Leg, tables: Sequence[Fares], rider: Rider) -> Sequence[LegFare]:
+    """What pays for a ride by the first table that knows its fare."""
+    return next((found for table in tables if (found := table.leg_fares(leg, rider))), ())
 
 
 def _best(ride: _Next) -> tuple[Linked, Linked, Linked | None]:
     """The cheapest place of a ride, its place on its own, and the cheapest that has a price for the whole journey."""
-    leg, before, tables, rider = ride
-    options = next((found for table in tables if (found := table.leg_fares(leg, rider))), ())
+    leg, before, tables, _, options = ride
     if not options:
         unknown = Linked(leg, "", "", 0, 0, 0, len(before))
         return unknown, unknown, None
     followed: list[tuple[int, Linked]] = []
     offered: list[Linked] = []
     whole: list[Linked] = []
+    tried: set[tuple[str, str, int]] = set()
     last = len(before) - 1
     reach = LOOK_BACK_MAX if any(table.reaches_back for table in tables) else 1
     longest_s = max(table.transfer_s_max for table in tables)
@@ -145,6 +160,11 @@ def _best(ride: _Next) -> tuple[Linked, Linked, Linked | None]:
         for option in options:
             for table in tables:
                 for rule in table.transfers(earlier.group, option.group):
+                    if rule.optional and rule.chained:  # of a journey's rides each allows the same
+                        same = (rule.id, option.group, earlier.anchor if earlier.rule is not None else place)
+                        if same in tried:
+                            continue
+                        tried.add(same)
                     linked = _transfer(rule, place, option, table, ride)
                     if linked is None:
                         continue
@@ -167,25 +187,26 @@ def _adds_minor(linked: Linked) -> int:
 
 
 def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, ride: _Next) -> Linked | None:
-    leg, before, tables, rider = ride
+    leg, before, tables, rider, _ = ride
     earlier = before[place]
     consecutive = place == len(before) - 1
     if not earlier.group or not option.group or not (consecutive or rule.between_others):
         return None
     anchor, since = _journey(rule, place, before)
-    if anchor < 0 or not within_limit(rule, before[since].leg, leg, table.zone):
+    if anchor < 0 or not _in_hours(rule, before[anchor].leg, tables):
+        return None
+    if not within_limit(rule, before[since].leg, leg, table.zone):
         return None
     first = before[anchor].leg
     journey: Sequence[Linked] = ()
     if not rule.plain:
         journey = [one for one in before[anchor:] if one.anchor == anchor]
-        if not _began_well(rule, first, leg, tables) or not _count_allows(rule, journey):
-            return None
-        if not _may_join(rule, leg, first, journey):
+        over = rule.total_s is not None and leg.start_s >= first.start_s + rule.total_s
+        if over or not _count_allows(rule, journey) or not _may_join(rule, leg, first, journey):
             return None
     extra = 0
     if rule.product is not None:
-        price = table.price(rule.product, rider)
+        price = table.transfer_price(rule.product, rider)
         if price is None:
             return None
         extra = price[0]
@@ -207,10 +228,8 @@ def _journey(rule: TransferRule, place: int, before: Sequence[Linked]) -> tuple[
     return anchor, anchor
 
 
-def _began_well(rule: TransferRule, first: Leg, leg: Leg, tables: Sequence[Fares]) -> bool:
-    """Whether a journey began in the rule's hours, and not too long ago for all of it."""
-    if rule.total_s is not None and leg.start_s >= first.start_s + rule.total_s:
-        return False
+def _in_hours(rule: TransferRule, first: Leg, tables: Sequence[Fares]) -> bool:
+    """Whether a journey began in the rule's hours."""
     return rule.hours is None or any(rule.hours in table.timeframes_at(first.start_s, None) for table in tables)
 
 
