@@ -139,6 +139,7 @@ class StateKeeper:
                     log.warning("state_not_saved", file=str(self._path), error=str(error))
                 self.counters["state_failures"] += 1
             self.counters["state_seconds"] += time.perf_counter() - began
+            service.gauges.update(self.gauges)
             for one in waiting:
                 if not one.done():
                     one.set_result(None)

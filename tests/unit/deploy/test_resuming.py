@@ -22,6 +22,9 @@ NOW_S = 1_784_000_000.0
 
 
 class Service:
+    def __init__(self) -> None:
+        self.gauges: dict[str, float] = {}
+
     async def between_ticks(self, work: Any) -> Any:
         return work()
 
