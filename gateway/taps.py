@@ -1,7 +1,8 @@
 """Taps on their way to judgement: batches to ticketing, then the verdict down, then the acknowledgement, in that order.
 
-One batch is under way at a time; what arrives meanwhile is the next one, so batches grow with the load by themselves.
-Riders who wait at a validator go before what validators decided alone and upload now: `Line` keeps the two apart.
+Riders who wait at a validator and what validators decided alone and upload now have a lane each, so that nobody waits
+for a backlog. In each, one batch is under way at a time; what arrives meanwhile is the next one, so batches grow with
+the load by themselves.
 A batch that fails is tried again in halves: an outage fails whatever is tried and is waited out, while a tap that fails
 alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
 A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
@@ -60,45 +61,34 @@ class Pending:
     counted: bool = False  # as a dead letter, stored or not
 
 
-LATE_SHARE = 4  # at most a quarter of a batch is for what was decided offline while riders wait
-LATE_MAX = 64  # and so many at any time: a rider who comes next waits for the batch that is under way
+LATE_MAX = 64
+"""A batch of what was decided offline is no larger: a rider who comes next shares the machine with no more."""
 
 
-class Line:
-    """Who is judged next. A validator's backlog makes no rider wait for more than a batch, and always moves on."""
+class Lane:
+    """Taps that wait, and whether there are any."""
 
-    def __init__(self) -> None:
-        self._live: deque[Pending] = deque()
-        self._late: deque[Pending] = deque()
-        self._turn = False
+    def __init__(self, size_max: int) -> None:
+        self.size_max = size_max
+        self.filled = asyncio.Event()
+        self._waiting: deque[Pending] = deque()
 
     def __len__(self) -> int:
-        return len(self._live) + len(self._late)
+        return len(self._waiting)
 
     def append(self, pending: Pending) -> None:
-        """To the end of its queue."""
-        self._queue_of(pending).append(pending)
+        """To the end."""
+        self._waiting.append(pending)
+        self.filled.set()
 
     def put_back(self, batch: list[Pending]) -> None:
         """To the front, in the order in which they were taken."""
-        for pending in reversed(batch):
-            self._queue_of(pending).appendleft(pending)
+        self._waiting.extendleft(reversed(batch))
+        self.filled.set()
 
     def take(self, size: int) -> list[Pending]:
         """The next batch, at most so many."""
-        self._turn = not self._turn
-        if not self._late:
-            late = 0
-        elif not self._live:
-            late = min(LATE_MAX, size)
-        else:
-            late = min(LATE_MAX, size // LATE_SHARE) or int(self._turn)
-        live = [self._live.popleft() for _ in range(min(len(self._live), size - min(late, len(self._late))))]
-        return live + [self._late.popleft() for _ in range(min(len(self._late), late))]
-
-    def _queue_of(self, pending: Pending) -> deque[Pending]:
-        alone = not isinstance(pending.tap, Refusal) and pending.tap.offline is not None
-        return self._late if alone else self._live
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), size, self.size_max))]
 
 
 class TapIntake:
@@ -124,13 +114,14 @@ class TapIntake:
         self._counts = counts
         self._clock = clock
         self._acknowledger: Acknowledger | None = None
-        self._queue = Line()
+        self._live = Lane(settings.taps_batch_max)
+        self._late = Lane(LATE_MAX)
         self._in_hand: dict[tuple[str, bytes], Pending] = {}  # queued, under way, or waiting to be tried again
         self._answered = Answered(settings.answers_kept_max)
         self._window = settings.taps_batch_max
         self._passed = 0
         self._failures = 0  # in a row, of single taps
-        self._wake = asyncio.Event()
+        self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
@@ -163,8 +154,7 @@ class TapIntake:
             tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
             pending = Pending(delivery, key, topic, payload, address.operator, address.device, tap)
         self._in_hand[topic, payload] = pending
-        self._queue.append(pending)
-        self._wake.set()
+        self._lane_of(pending).append(pending)
         if len(self._in_hand) >= self._settings.taps_queued_max and self._acknowledger is not None:
             self._acknowledger.pause()
 
@@ -183,17 +173,27 @@ class TapIntake:
 
     async def run(self) -> None:
         """Judge what is queued, for ever."""
+        await asyncio.gather(self._work(self._live), self._work(self._late))
+
+    async def _work(self, lane: Lane) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue and not self._closing:
+            await lane.filled.wait()
+            lane.filled.clear()
+            while lane and not self._closing:
+                self._at_work += 1
                 self._idle.clear()
                 try:
-                    wait_s = await self._step()
+                    wait_s = await self._step(lane)
                 finally:
-                    self._idle.set()
+                    self._at_work -= 1
+                    if not self._at_work:
+                        self._idle.set()
                 if wait_s:
                     await asyncio.sleep(wait_s)
+
+    def _lane_of(self, pending: Pending) -> Lane:
+        alone = not isinstance(pending.tap, Refusal) and pending.tap.offline is not None
+        return self._late if alone else self._live
 
     async def send_receipts(self) -> None:
         """Send the cumulative receipts that are due, for ever."""
@@ -212,9 +212,9 @@ class TapIntake:
         except TimeoutError:
             self._counts["drains_cut_short"] += 1
 
-    async def _step(self) -> float:
-        """Judge one batch; the seconds to wait before the next."""
-        batch = self._queue.take(self._window)
+    async def _step(self, lane: Lane) -> float:
+        """Judge one batch of a lane; the seconds to wait before the next."""
+        batch = lane.take(self._window)
         good = [pending for pending in batch if not isinstance(pending.tap, Refusal)]
         bad = [pending for pending in batch if isinstance(pending.tap, Refusal)]
         wait_s = 0.0
@@ -263,7 +263,7 @@ class TapIntake:
         self.failing_with = f"{type(error).__name__}: {error}"[:200]
         if len(batch) > 1:
             self._window = max(1, len(batch) // 2)
-            self._queue.put_back(batch)
+            self._lane_of(batch[0]).put_back(batch)
             return 0.0
         (alone,) = batch
         if alone.tries_alone == 0:
@@ -309,8 +309,7 @@ class TapIntake:
         asyncio.get_running_loop().call_later(wait_s, self._put_back, pending)
 
     def _put_back(self, pending: Pending) -> None:
-        self._queue.append(pending)
-        self._wake.set()
+        self._lane_of(pending).append(pending)
 
     def _done(self, pending: Pending) -> None:
         self._acknowledge(pending.delivery)

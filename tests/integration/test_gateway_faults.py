@@ -189,6 +189,32 @@ async def test_what_comes_again_while_in_hand_is_judged_once(nats: RunningBroker
     assert len(ear.taps) == 1
 
 
+async def test_a_rider_does_not_wait_for_a_backlog(nats: RunningBroker) -> None:
+    """A batch of what validators decided alone is under way and does not end; a tap that is made now is answered."""
+    ear, stuck = Ear(), asyncio.Event()
+
+    async def validate(taps: list[Tap]) -> list[Answer]:
+        if taps[0].offline is not None:
+            await stuck.wait()
+        return await ear.validate(taps)
+
+    seams = ear.seams()
+    seams = type(seams)(seams.on_fixes, seams.on_event, validate, seams.store_dead_letters)
+    async with Gateway(settings(nats), seams) as gateway:
+        with device(nats, "v7", "validator/v1/kpt/v7/verdict") as validator:
+            late = [
+                json.loads(tap(seq)) | {"offline": {"verdict": "accepted", "rules_version": 1}} for seq in range(1, 101)
+            ]
+            for said in late:
+                validator.send("validator/v1/kpt/v7/tap", json.dumps(said).encode(), qos=1)
+            await until(lambda: gateway.stats.get("taps_received") == 100, "the backlog")
+            validator.send("validator/v1/kpt/v7/tap", tap(101), qos=1)
+            await until(lambda: len(validator.heard) == 1, "the rider's verdict")
+            stuck.set()
+            await until(lambda: len(validator.heard) == 101, "the backlog's verdicts")
+    assert ear.taps[0].seq == 101
+
+
 async def test_copies_of_a_tap_leave_the_brokers_window_to_others(nats: RunningBroker) -> None:
     """Each copy is acknowledged as it comes, the tap itself only when it was judged; copies after that are answered."""
     ear = Ear()
