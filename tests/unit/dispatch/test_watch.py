@@ -75,3 +75,32 @@ def test_of_trips_that_began_before_anybody_looked_nothing_is_said(line):
 def test_a_line_from_which_hardly_anybody_reports_misses_nothing(line):
     alerts = play(Engine(line.network), line, {"d": 4500}, 3600, 5400)
     assert ("missing", "") not in alerts
+
+
+def test_a_trip_that_is_cancelled_is_missed_by_nobody(line):
+    engine = Engine(line.network)
+    play(engine, line, {"a": 3600}, 3600, 3620)
+    engine.cancel("b", (None, None), "dispatcher", line.zero_s + 3620)
+    assert ("missing", "") not in play(engine, line, {"a": 3600, "c": 4200}, 3640, 4900)
+    engine.restore("b", (None, None), line.zero_s + 4900)
+    alerts = play(engine, line, {"a": 3600, "c": 4200}, 4920, 5060)
+    assert alerts["missing", ""].trip_id == "b"
+
+
+def test_several_missing_trips_of_a_line_are_one_alert_of_the_longest(road, pattern):
+    trips = {name: 3600 + 120 * i for i, name in enumerate("abcdef")}
+    dense = road(pattern(STRAIGHT, STOPS, trips, pace_s_per_m=0.6))
+    engine = Engine(dense.network)
+    driven = {name: trips[name] for name in "adef"}
+    alerts = play(engine, dense, driven, 3600, 4700)
+    assert [kind for kind, _ in alerts].count("missing") == 1
+    assert alerts["missing", ""].trip_id == "b"
+
+
+def test_the_first_and_the_last_trip_of_the_day_are_no_gap(line):
+    """Nobody is ahead of the first, and nobody behind the last: neither has a headway that could be too long."""
+    engine = Engine(line.network)
+    first = play(engine, line, {"a": 3600}, 3560, 4400)
+    assert not {kind for kind, _ in first} & {"gapped", "bunched"}
+    last = play(Engine(line.network), line, {"c": 4200, "d": 4500}, 4160, 5600)
+    assert not {kind for kind, _ in last} & {"gapped", "bunched"}
