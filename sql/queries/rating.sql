@@ -53,12 +53,13 @@ SELECT uid, balance_minor, debt_minor, category, currency FROM card WHERE uid = 
 SELECT id FROM ticket WHERE card_uid = ANY ($1) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: due_taps
--- What no rating holds yet of some accounts, and when each was taken as the judge took it: by our clock while online.
+-- What no rating holds yet of some accounts, and when each was taken as the judge took it: by our clock while online and
+-- not late.
 SELECT t.account, t.operator, t.device, t.id, t.vehicle, t.stop_id, t.route_id, t.direction_id, t.ticket_id,
        coalesce(t.charged_minor, 0) AS paid_minor,
        extract(epoch FROM CASE
-           WHEN t.offline_verdict IS NOT NULL AND t.taken_at BETWEEN t.received_at - interval '30 days'
-                                                             AND t.received_at + interval '300 seconds'
+           WHEN (t.offline_verdict IS NOT NULL OR 'late' = ANY (t.flags))
+                AND t.taken_at BETWEEN t.received_at - interval '30 days' AND t.received_at + interval '300 seconds'
                THEN least(t.taken_at, t.received_at) ELSE t.received_at END)::float8 AS at_s
 FROM tap t WHERE t.rating_due AND t.account = ANY ($1) ORDER BY t.account, t.received_at, t.id LIMIT $2;
 
@@ -105,8 +106,8 @@ SELECT asked.account, c.taps, c.category,
             'route_id', t.route_id, 'direction_id', t.direction_id, 'ticket_id', t.ticket_id,
             'paid_minor', coalesce(t.charged_minor, 0),
             'at_s', extract(epoch FROM CASE
-                WHEN t.offline_verdict IS NOT NULL AND t.taken_at BETWEEN t.received_at - interval '30 days'
-                                                                  AND t.received_at + interval '300 seconds'
+                WHEN (t.offline_verdict IS NOT NULL OR 'late' = ANY (t.flags))
+                     AND t.taken_at BETWEEN t.received_at - interval '30 days' AND t.received_at + interval '300 seconds'
                     THEN least(t.taken_at, t.received_at) ELSE t.received_at END)::float8))
         FROM (
             SELECT * FROM tap u WHERE u.rating_due AND u.account = asked.account

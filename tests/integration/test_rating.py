@@ -90,6 +90,22 @@ async def test_a_late_tap_rates_the_day_again_and_posts_the_difference(database)
         assert await lviv.pool.fetchval("SELECT version FROM day_rating") == 2
 
 
+@pytest.mark.parametrize("rated_before", [False, True])
+async def test_a_tap_that_waited_in_a_link_is_rated_when_it_was_made(database, rated_before):
+    async with rated_city(database, shipped("lviv"), money=10_000) as lviv:
+        waiting = lviv.tap(lviv.at("08:00"), received_s=lviv.at("10:30"))  # nobody decided it offline
+        for clock in ("08:30", "09:20"):
+            assert (await lviv.ride(clock)).charged_minor == 1700
+        if rated_before:
+            await lviv.settle()
+        assert (await lviv.judge(waiting))[0].verdict == "accepted"
+        assert (await lviv.ride("10:31")).charged_minor == 1700  # no change of a ride that was made at eight
+        await lviv.settle()
+        assert await lviv.charges() == [1700, 0, 1700, 1700]  # 08:30 is a change now
+        assert await lviv.balance() == 10_000 - 5100
+        await lviv.check()
+
+
 async def test_a_late_tap_under_a_cap_changes_nothing_but_its_own_line(database):
     async with rated_city(database, BUSES_OF_2008, money=1000) as london:
         for hour in range(8, 12):
