@@ -331,7 +331,7 @@ class TicketingApi:
         self._service.reload_card_keys()
         return CardKeyVersions([keys.version for keys in self._service.card_keys])
 
-    async def issuer_keys(self, *, replaced_at: float | None = None) -> IssuerKeyStates:
+    async def issuer_keys(self, *, replaced_at: UnixTime | None = None) -> IssuerKeyStates:
         """The issuer's keys, and until when those replaced at an instant (now, where none is named) are needed."""
         keys = self._service.keys
         at_s = self._service.clock() if replaced_at is None else replaced_at
