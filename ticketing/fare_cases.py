@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ticketing.city_file import parse_city_tariff
@@ -32,6 +32,7 @@ from ticketing.tariff import TRIPS
 DAY = "2026-03-04"
 """The day of a case that names none: a Wednesday."""
 RIDES_MAX = 2000
+_MINOR_MAX = 10**15
 _RIDES = ("taps", "touches", "trips", "rides")
 _CLOCK = re.compile(r"(\d\d):([0-5]\d)(?::([0-5]\d))?")
 _WAY = re.compile(r"(\d+(?:\.\d+)?)(km|m|stops?)")
@@ -132,7 +133,7 @@ def _bought(case: Mapping[str, Any], name: str, tariff: CityTariff) -> Outcome:
 
 def _rides(case: Mapping[str, Any]) -> list[str]:
     given = next((case[key] for key in _RIDES if key in case), None)
-    if isinstance(given, int):
+    if isinstance(given, int) and 0 <= given <= RIDES_MAX:
         given = [f"{8 + number // 2:02d}:{number % 2 * 30:02d}" for number in range(given)]
     if not isinstance(given, list) or not all(isinstance(ride, str) for ride in given) or len(given) > RIDES_MAX:
         raise ValueError('taps: write a list such as ["08:00 bus 12", "08:30-08:50 rail 1>2"], or how many rides')
@@ -287,9 +288,11 @@ def _minor(amount: object, tariff: CityTariff) -> int:
         raise TypeError(f'{amount!r}: write amounts as text, such as "7.50"')
     try:
         minor = Decimal(amount).scaleb(currency_digits(tariff.currency))
-    except InvalidOperation:
+    except ArithmeticError:  # no number at all, or one beyond all numbers
         raise ValueError(f"{amount!r} is no amount") from None
-    if not minor.is_finite() or minor != minor.to_integral_value():
+    if not minor.is_finite() or abs(minor) > _MINOR_MAX:
+        raise ValueError(f"{str(amount)[:40]!r} is no amount of money")
+    if minor != minor.to_integral_value():
         raise ValueError(f"{amount} {tariff.currency} is no amount of {currency_digits(tariff.currency)} decimals")
     return int(minor)
 

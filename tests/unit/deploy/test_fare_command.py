@@ -111,3 +111,28 @@ def test_files_that_are_none_are_named(run, cases, tmp_path):
         done = run(*words)
         assert isinstance(done.exception, UserError), done.output
         assert why in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ({"taps": 10**12}, "write a list such as"),
+        ({"taps": -1}, "write a list such as"),
+        ({"taps": 1, "total": "1e999999"}, "'1e999999' is no amount"),
+        ({"taps": 1, "total": "1e99999"}, "'1e99999' is no amount of money"),
+        ({"taps": 1, "charges": ["NaN"]}, "'NaN' is no amount of money"),
+    ],
+)
+def test_numbers_beyond_all_measure_are_said_to_be_wrong(run, cases, case, said):
+    done = run(LVIV, cases(case))
+    assert (done.exit_code, done.exception.__class__) == (1, SystemExit)
+    assert said in done.stdout
+    assert "1 not understood" in done.stdout
+
+
+def test_a_number_of_thousands_of_digits_is_no_json(run, tmp_path):
+    file = tmp_path / "cases.json"
+    file.write_text('{"tests": [{"taps": ' + "9" * 5000 + "}]}")
+    failed = run(LVIV, file).exception
+    assert isinstance(failed, UserError)
+    assert "is no JSON" in str(failed)
