@@ -291,7 +291,7 @@ def _minor(amount: object, tariff: CityTariff) -> int:
     except ArithmeticError:  # no number at all, or one beyond all numbers
         raise ValueError(f"{amount!r} is no amount") from None
     if not minor.is_finite() or abs(minor) > _MINOR_MAX:
-        raise ValueError(f"{str(amount)[:40]!r} is no amount of money")
+        raise ValueError(f"{str(amount)[:40]} {tariff.currency} is no amount of money")
     if minor != minor.to_integral_value():
         raise ValueError(f"{amount} {tariff.currency} is no amount of {currency_digits(tariff.currency)} decimals")
     return int(minor)
