@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from ticketing.owing import owe
+from ticketing.owing import note_let_in, owe
 from ticketing.reading import Quote, Reading
 from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
 from ticketing.store import AWAY, RETRIED, Store
@@ -82,10 +82,10 @@ class Judge:
                 everything = [at for at in everything if at not in taken]
         if self._pricing is None or self._pricing.flat:
             await self._book(readings, everything, outcome, self._judge_all)
-            if self._pricing is not None and any(reading.tap.offline is not None for reading in readings):
-                await self._owe(readings, everything, outcome)
         else:
             await self._book_quoted(self._pricing, readings, everything, outcome)
+        if any(reading.tap.offline is not None for reading in readings):
+            await self._owe(readings, everything, outcome)
         return outcome
 
     async def _judge_all(self, readings: Sequence[Reading]) -> Judged:
@@ -176,14 +176,17 @@ class Judge:
 
     async def _owe(self, readings: Sequence[Reading], places: list[int], outcome: Outcome) -> None:
         """What was ridden without money becomes a debt; where that cannot be written, the tap is sent again."""
-        rows = [outcome.rows[at] for at in places]
+        asked, rows = [readings[at] for at in places], [outcome.rows[at] for at in places]
         try:
-            self._counters["owed"] += await owe(self._store, [readings[at] for at in places], rows)
+            noted = await note_let_in(self._store, asked, rows, self._pricing is not None)
+            for at, row in zip(places, noted, strict=True):
+                outcome.rows[at] = row
+            if self._pricing is not None and self._pricing.flat:
+                self._counters["owed"] += await owe(self._store, asked, noted)
         except (asyncpg.PostgresError, *AWAY) as error:
             outcome.failure = outcome.failure or error
-            self._refuse(
-                [at for at, row in zip(places, rows, strict=True) if row and row.conflict], outcome, "database"
-            )
+            refused = [at for at, one in zip(places, asked, strict=True) if _let_in(one, outcome.rows[at])]
+            self._refuse(refused, outcome, "database")
 
     async def _quote(self, pricing: Pricing, readings: Sequence[Reading]) -> None:
         """Set prices; a fault of the pricing books the purse's fare, which the day's rating puts right."""
@@ -254,6 +257,12 @@ def _one_live_tap_a_card(readings: Sequence[Reading], places: list[int]) -> tupl
         else:
             later.append(at)
     return now, later
+
+
+def _let_in(reading: Reading, row: Row | None) -> bool:
+    """Whether a validator let a rider in by itself whom we refuse."""
+    offline = reading.tap.offline
+    return row is not None and offline is not None and Verdict.ACCEPTED.value == offline.verdict != row.verdict
 
 
 def _for_the_purse(quote: Quote | None) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from tests.integration.rated_city import DAY, KEYS, OTHER, UID, RatedCity, rated_city, shipped
 from ticketing.accounts import Accounts
@@ -15,6 +16,7 @@ from ticketing.card import sun_message
 from ticketing.editions import TariffSource, open_editions
 from ticketing.errors import Problem
 from ticketing.receipts_api import CardProof, ReceiptsApi
+from ticketing.verdict import Offline
 
 
 async def test_lviv_by_leocard_three_taps_within_forty_minutes(database):
@@ -491,6 +493,29 @@ async def test_an_account_that_cannot_be_rated_holds_up_nobody(database):
         await lviv.pool.execute("DELETE FROM day_rating WHERE rating = '{}'")
         assert await lviv.accounts.rate(f"card:{UID.hex()}")
         assert await lviv.charges() == [1700]
+
+
+@pytest.mark.parametrize("flat", [True, False])
+async def test_a_rider_let_in_after_a_refusal_that_was_lost_owes_the_ride_once(database, flat):
+    """Refused online, the answer lost, decided alone, sent again with that: no free ride, and no silence about it."""
+    tariff = BUSES_OF_2008.partition("[[cap]]")[0] if flat else BUSES_OF_2008
+    async with rated_city(database, tariff, money=120) as city:
+        assert city.pricing.flat == flat
+        assert (await city.ride("08:00")).charged_minor == 90
+        refused = city.tap(city.at("10:00"))
+        assert (await city.judge(refused))[0].verdict == "insufficient_funds"
+        await city.settle()
+        assert (await city.balance(), await city.debt()) == (30, 0)
+        alone = replace(refused, offline=Offline("accepted", 4), received_s=refused.received_s + 3.0)
+        for _ in range(2):
+            assert (await city.judge(alone))[0].verdict == "insufficient_funds"
+            await city.settle()
+            assert (await city.balance(), await city.debt()) == (0, 60)
+        stored = await city.pool.fetchrow("SELECT conflict, offline_verdict, rules_version FROM tap WHERE conflict")
+        assert tuple(stored) == (True, "accepted", 4)
+        assert await city.pool.fetchval("SELECT times FROM security_event WHERE kind = 'offline_conflict'") == 1
+        assert city.service.counters["conflicts"] == 2  # each answer about it says so
+        await city.check()
 
 
 async def test_a_ride_without_the_money_under_one_price_becomes_a_debt_once(database):

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from deploy.embedded_postgres import embedded_postgres
 from deploy.instance import Instance
@@ -458,6 +459,28 @@ async def test_late_taps_of_one_card_in_one_batch_are_judged_each(city):
         for counter in (5, 3, 5, 4)
     ]
     assert [answer.verdict for answer in await city.judge(*taps)] == ["accepted", "accepted", "replayed", "accepted"]
+
+
+async def test_a_rider_let_in_after_a_refusal_that_was_lost_is_a_conflict(city):
+    """As if the validator's word had come first: the ticket is on the deny list, and who let it in is noted."""
+    sold = await city.sell()
+    assert await city.say(sold.token) == "accepted"
+    refused = city.tap(sold.token, vehicle="other", device="front")
+    assert (await city.judge(refused))[0].verdict == "used_up"
+    denials = "SELECT count(*) FROM deny_entry WHERE reason = 'offline_conflict'"
+    assert await city.value(denials) == 0
+    alone = replace(refused, offline=Offline("accepted", 4))
+    for _ in range(2):
+        assert (await city.judge(alone))[0].verdict == "used_up"
+        assert await city.value(denials) == 1
+    assert await city.value("SELECT conflict FROM tap WHERE device = 'front'") is True
+    assert await city.value("SELECT count(*) FROM tap WHERE rating_due") == 0
+    # Another tap's decision under this tap's id says nothing about it; nor does a validator that refused as well.
+    other = city.tap(sold.token, vehicle="third", device="back")
+    assert (await city.judge(other))[0].verdict == "denied"
+    await city.judge(replace(other, offline=Offline("used_up", 4)))
+    await city.judge(replace(other, ts=other.ts - 1, offline=Offline("accepted", 4)))
+    assert await city.value("SELECT conflict FROM tap WHERE device = 'back'") is False
 
 
 async def test_a_blocked_card_is_denied_until_unblocked(city):
