@@ -156,8 +156,8 @@ class Validator:
     def decide_alone(self, tap_id: str, offline: Offline) -> Kept | None:
         """Add the validator's own decision to a tap that nobody has answered; None where it is answered by now.
 
-        It stays the same tap: id and content are what they were. The verdict is that on whichever message arrives first; a
-        rider let in against it is noted as a conflict when the other one comes.
+        It stays the same tap: id and content are what they were. Its verdict is that on the message that arrives first;
+        a rider let in against it is noted as a conflict when the other one comes.
         """
         kept = self.kept.get(tap_id)
         if kept is not None:
