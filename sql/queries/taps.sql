@@ -34,7 +34,3 @@ WITH let_in AS (
     ON CONFLICT (kind, operator, device, subject) DO UPDATE SET times = e.times + 1, last_at = now()
 )
 SELECT operator, device, id::text AS id FROM let_in;
-
--- name: last_of_ticket
--- The last accepted use of a ticket, for a controller: when and where.
-SELECT last_used_at, last_place, last_tap FROM ticket WHERE id = $1;
