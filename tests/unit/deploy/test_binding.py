@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from deploy.binding import bind, bind_all, convert
+from ticketing.api import TicketingApi
 
 
 class Body(msgspec.Struct):
@@ -136,3 +137,12 @@ def test_text_of_another_type_is_refused(name: str, text: str) -> None:
     parameters = {p.name: p for p in bind("GET", "/", "public", typed).parameters}
     with pytest.raises(msgspec.ValidationError):
         convert(parameters[name], text)
+
+
+@pytest.mark.parametrize("text", ["1e308", "-1e308", "1e18", "nan"])
+def test_an_instant_that_no_calendar_has_is_refused_at_the_door(text: str) -> None:
+    handler = TicketingApi.__new__(TicketingApi).issuer_keys
+    (parameter,) = bind("GET", "/api/v1/issuer-keys", "cards:manage", handler).parameters
+    assert convert(parameter, "1795323493.5") == 1795323493.5
+    with pytest.raises(msgspec.ValidationError):
+        convert(parameter, text)
