@@ -67,6 +67,8 @@ def _detail(error: urllib.error.HTTPError) -> str:
     """The sentence of a problem document."""
     try:
         document = json.load(error)
-        return f"{document.get('title', error.reason)}: {document.get('detail', error.code)}"
+        title, detail = document.get("title", error.reason), document.get("detail", error.code)
+        # A title that only names the status in HTTP's words tells a person at a terminal nothing.
+        return str(detail) if title == error.reason else f"{title}: {detail}"
     except ValueError:
         return f"the instance answered {error.code} {error.reason}"

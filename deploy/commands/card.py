@@ -223,7 +223,8 @@ def _show(card: dict[str, Any], as_json: bool) -> None:
         return
     from ticketing.money import Money
 
-    typer.echo(f"card {card['uid']}, {card['status']}, key version {card['key_version']}, counter {card['counter']}")
+    counter = f"counter {card['counter']}" if card["counter"] >= 0 else "never tapped"
+    typer.echo(f"card {card['uid']}, {card['status']}, key version {card['key_version']}, {counter}")
     typer.echo(f"  purse  {Money(card['balance_minor'], card['currency'])}")
     for ticket in card["tickets"]:
         allowed = ticket["uses_allowed"]

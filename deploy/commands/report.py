@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: takt report --data-dir takt-data --route 5 --out monday.html"
 SPAN_S_MAX = 31 * 86_400.0
+ROUTES_LISTED_MAX = 20
 DRAWN_S_MAX = 36 * 3600.0  # stringlines of all lines over a longer time are drawn for one route only
 STEP_S = 30.0  # of a recording's clock
 TIMES = "a date, a local time such as 2026-07-13T06:00, or Unix seconds"
@@ -128,8 +129,15 @@ def _of_route(passages: Passages, network: Network, wanted: str | None) -> Passa
         return passages
     named = [n for n, pair in enumerate(zip(network.route_id, network.route_short_name, strict=True)) if wanted in pair]
     if not named:
-        raise UserError(f"--route: the feed has no route {wanted}; takt network lists what it has")
+        raise UserError(f"--route: the feed has no route {wanted}; it has {_listed(network)}")
     return rows_of(passages, np.isin(network.pattern_route[network.trip_pattern[passages.trip]], named))
+
+
+def _listed(network: Network) -> str:
+    """The feed's routes as --route takes them, so many as fit a sentence."""
+    names = list(dict.fromkeys(s or i for i, s in zip(network.route_id, network.route_short_name, strict=True)))
+    rest = len(names) - ROUTES_LISTED_MAX
+    return ", ".join(names[:ROUTES_LISTED_MAX]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _span(wish: _Wish, timezone: str, known: tuple[float, float]) -> tuple[float, float]:
