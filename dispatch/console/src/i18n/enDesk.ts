@@ -88,7 +88,7 @@ export const desk = {
     decisionsOf: (line: string) => `Decisions on line ${line}`,
     noDecisions: 'No decision in the last two hours.',
     confirm: (line: string) => `Control line ${line} automatically?`,
-    confirmText: 'From now on the system sends holds and departure times to the drivers of this line by itself. You see every decision and can stop it at any time.',
+    confirmText: 'From now on the system sends holds and departure times to the drivers of this line by itself. You see every decision and can stop it at any time. Excess wait may rise at first, since who is held comes later: judge it after 40 minutes.',
     confirmButton: 'Switch to automatic',
     changed: (line: string, mode: string) => `Line ${line}: ${mode}`,
     counts: (advised: string, applied: string, declined: string) => `${advised} advised, ${applied} applied, ${declined} declined`,

@@ -45,6 +45,7 @@ function Buttons({ advice, gone, holdS, onHold }: { advice: Advice; gone: boolea
   const text = useMessages().desk.advice
   const { integer } = useFormat()
   const { busy, attempt } = useAttempt()
+  const prefix = useStore((state) => state.fleet.prefix)
   const shift = (step: number) => onHold(Math.min(HOLD_S.max, Math.max(HOLD_S.min, Math.round(holdS / STEP_S) * STEP_S + step)))
   const off = busy || gone
   const left = advice.expires_at - serverNow()
@@ -53,7 +54,7 @@ function Buttons({ advice, gone, holdS, onHold }: { advice: Advice; gone: boolea
       <span class="stepper">
         <button type="button" class="button button--small stepper__end" data-key="-" disabled={off} aria-label={text.fewer} title={text.fewer} onClick={() => shift(-STEP_S)}>−</button>
         <button type="button" class="button button--small button--primary stepper__main" data-key="y" disabled={off} title={`${text.apply} (Y)`}
-          onClick={() => void attempt(() => applyAdviceTo(advice, holdS), text.applied(advice.vehicle_id))}>{text.applySeconds(integer(holdS))}</button>
+          onClick={() => void attempt(() => applyAdviceTo(advice, holdS), text.applied(shortId(advice.vehicle_id, prefix)))}>{text.applySeconds(integer(holdS))}</button>
         <button type="button" class="button button--small stepper__end" data-key="+" disabled={off} aria-label={text.more} title={text.more} onClick={() => shift(STEP_S)}>+</button>
       </span>
       <span class="advice__second">

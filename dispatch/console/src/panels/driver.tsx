@@ -1,6 +1,7 @@
 // A word to the driver of one vehicle, and how far what was sent has come.
 import { useState } from 'preact/hooks'
 import { sendInstruction } from '../data/actions'
+import { shortId } from '../data/derive'
 import type { Instruction } from '../data/deskTypes'
 import { setState, useStore } from '../data/store'
 import type { Vehicle } from '../data/types'
@@ -15,6 +16,7 @@ const LOG_SHOWN = 6
 function Instruct({ vehicle }: { vehicle: Vehicle }) {
   const text = useMessages()
   const { integer } = useFormat()
+  const prefix = useStore((state) => state.fleet.prefix)
   const [kind, setKind] = useState<'message' | 'hold'>('message')
   const [words, setWords] = useState('')
   const [minutes, setMinutes] = useState(2)
@@ -28,7 +30,7 @@ function Instruct({ vehicle }: { vehicle: Vehicle }) {
       text: kind === 'hold' ? words || text.holdText(String(minutes)) : words,
       until_ts: kind === 'hold' ? Math.round(serverNow()) + minutes * 60 : null,
     }
-    if (await attempt(() => sendInstruction(draft), text.sent(vehicle.vehicle_id))) setWords('')
+    if (await attempt(() => sendInstruction(draft), text.sent(shortId(vehicle.vehicle_id, prefix)))) setWords('')
   }
   return (
     <form class="instruct" onSubmit={(event) => void send(event)} aria-label={text.instruct}>
