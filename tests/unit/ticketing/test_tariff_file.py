@@ -77,7 +77,8 @@ def test_the_medium_of_a_card_is_the_files_else_the_feeds():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (HEAD + RIDE + "colour = 1\n", "unknown field `colour` - at `fare 'ride'` (line 4)"),
+        (HEAD + RIDE + "colour = 1\n", "unknown field `colour` - at `fare 'ride'`: leave it out"),
+        (HEAD + RIDE + "colour = 1\n", "(line 4)"),
         (HEAD + RIDE.replace("800", "-1"), "fare 'ride'.price_minor: write minor units"),
         (HEAD + RIDE.replace("800", "-1"), "(line 7)"),
         (HEAD + RIDE + '[[cap]]\nid = "c"\nname = { uk = "М", en = "C" }\nperiod = "dya"\namount_minor = 1\n',
