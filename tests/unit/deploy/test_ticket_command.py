@@ -1,10 +1,10 @@
 """`takt ticket verify`: offline, by a key set file, with an exit status that scripts can use."""
 
-import dataclasses
 import json
 import time
 import uuid
 
+import msgspec
 import pytest
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -81,7 +81,7 @@ def test_an_instant_that_is_none_makes_no_ticket_good(keys, at):
 def test_a_copy_of_a_code_is_told_from_the_phone_that_it_was_sold_to(keys):
     """A screenshot without the phone's proof must not read like the fresh code."""
     device = DeviceKey("Ed25519", PUBLIC.public_bytes_raw())
-    copy = issue_qr(dataclasses.replace(CLAIMS, device_key=device), SIGNER)
+    copy = issue_qr(msgspec.structs.replace(CLAIMS, device_key=device), SIGNER)
     fresh = with_proof(copy, NOW, PRIVATE.sign(proof_message(plain_token(copy), NOW)))
     shown = run(copy, "--keys", keys)
     assert shown.exit_code == 0
