@@ -239,9 +239,14 @@ def _print(report: dict[str, Any]) -> None:
     regularity = Table("route", "direction", "pairs", "c_vh", "AWT s", "SWT s", "EWT s", "bunched", "gapped")
     for row in report["headway"]:
         figures = (row["pairs"], row["c_vh"], row["awt_s"], row["swt_s"], row["ewt_s"], row["bunched"], row["gapped"])
-        regularity.add_row(row["route_id"], str(row["direction_id"]), *(str(figure) for figure in figures))
+        regularity.add_row(row["route_id"], str(row["direction_id"]), *(_cell(figure) for figure in figures))
     arrivals = Table("left s", "n", "MAE s", "baseline", "within", "baseline")
     for row in report["eta"]["horizons"]:
         names = ("n", "mae_s", "baseline_mae_s", "within", "baseline_within")
-        arrivals.add_row(f"{row['from_s']}-{row['to_s']}", *(str(row[name]) for name in names))
+        arrivals.add_row(f"{row['from_s']}-{row['to_s']}", *(_cell(row[name]) for name in names))
     screen.print(regularity, arrivals)
+
+
+def _cell(figure: float | None) -> str:
+    """A figure, or a dash where nothing was seen that it could be worked out from."""
+    return "–" if figure is None else str(figure)
