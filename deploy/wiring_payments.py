@@ -102,7 +102,8 @@ def bank_judge(settings: Settings, tariff: Tariff) -> BankCards | None:
     if chosen.url is None:
         log.warning("bank cards and the online sale are off: payments.url is not set")
         return None
-    limits = RiskLimits(chosen.unpaid_minor_max, chosen.taps_per_hour_max, chosen.unverified_rides_max)
+    elsewhere_kmh = settings.ticketing.elsewhere_kmh
+    limits = RiskLimits(chosen.unpaid_minor_max, chosen.taps_per_hour_max, chosen.unverified_rides_max, elsewhere_kmh)
     return BankCards(tariff.purse.fare_minor, tariff.purse.passback_minutes, limits)
 
 

@@ -1010,7 +1010,9 @@ CREATE TABLE bank_medium (
     token text NOT NULL,
     last_used_at timestamptz,
     last_place text,                                    -- operator/vehicle
-    last_tap uuid
+    last_tap uuid,
+    last_lat real,
+    last_lon real
 ) WITH (fillfactor = 70);
 CREATE INDEX bank_medium_account_id ON bank_medium (account_id);
 
@@ -1204,7 +1206,8 @@ CREATE FUNCTION use_bank_medium(g bank_tap_given, m bank_medium, p_fare bigint) 
 DECLARE
     v_at timestamptz := to_timestamp(g.at_s);
 BEGIN
-    UPDATE bank_medium b SET last_used_at = v_at, last_place = g.operator || '/' || g.vehicle, last_tap = g.id
+    UPDATE bank_medium b SET last_used_at = v_at, last_place = g.operator || '/' || g.vehicle, last_tap = g.id,
+                             last_lat = g.lat, last_lon = g.lon
     WHERE b.key = g.key AND coalesce(b.last_used_at <= v_at, true);
     UPDATE bank_account b SET
         token = g.token,
@@ -1221,7 +1224,7 @@ $$;
 -- have refused it makes it a conflict, with our reason.
 CREATE FUNCTION judge_bank_taps(
     p_taps bank_tap_given[], p_fare bigint, p_passback interval, p_unpaid_max bigint, p_hour_max integer,
-    p_unverified_max integer
+    p_unverified_max integer, p_kmh float8
 ) RETURNS TABLE (
     ord integer, verdict verdict, reason text, until_s float8, charged_minor bigint, currency text, conflict boolean,
     riders smallint
@@ -1242,6 +1245,7 @@ DECLARE
     says record;
     v_verdict verdict;
     v_conflict boolean;
+    v_elsewhere boolean;
 BEGIN
     PERFORM know_bank_media(p_taps);
     PERFORM FROM bank_medium b WHERE b.key = ANY (ARRAY(SELECT t.key FROM unnest(p_taps) t)) ORDER BY b.key FOR NO KEY UPDATE;
@@ -1269,18 +1273,26 @@ BEGIN
         v_verdict := CASE WHEN g.offline <> 'accepted' THEN g.offline::verdict
                           WHEN g.offline = 'accepted' THEN 'accepted' ELSE coalesce(says.verdict, 'accepted') END;
         v_conflict := coalesce(g.offline = 'accepted' AND says.verdict IS NOT NULL, false);
+        v_elsewhere := coalesce(too_far(g.lat::real, g.lon::real, to_timestamp(g.at_s), m.last_lat, m.last_lon,
+                                        m.last_used_at, p_kmh), false);
         INSERT INTO tap (operator, device, id, boot, seq, taken_at, received_at, medium, vehicle, stop_id, lat, lon,
                          offline_verdict, rules_version, content_hash, verdict, reason, conflict, conflict_with, clock_off,
-                         route_id, direction_id, account, rating_due)
+                         route_id, direction_id, account, rating_due, flags)
         VALUES (g.operator, g.device, g.id, g.boot, g.seq, to_timestamp(g.ts), to_timestamp(g.received), 'bank', g.vehicle,
                 g.stop_id, g.lat, g.lon, g.offline, g.rules, g.hash, v_verdict,
                 CASE WHEN v_conflict OR v_verdict = says.verdict THEN says.reason END,
                 v_conflict, CASE WHEN v_conflict THEN m.last_tap END,
                 abs(g.ts - g.received) > 300 AND (g.offline IS NULL OR g.ts > g.received), g.route_id, g.direction_id,
-                'bank:' || a.id, v_verdict = 'accepted');
+                'bank:' || a.id, v_verdict = 'accepted', CASE WHEN v_elsewhere THEN ARRAY['elsewhere'] END);
         IF v_conflict THEN
             INSERT INTO security_event AS e (kind, operator, device, subject)
             VALUES ('offline_conflict', g.operator, g.device, g.id::text)
+            ON CONFLICT (kind, operator, device, subject) DO UPDATE SET times = e.times + 1, last_at = now();
+        END IF;
+        IF v_elsewhere THEN
+            -- By the account's name, not the token's: what is noted is read by people.
+            INSERT INTO security_event AS e (kind, operator, device, subject)
+            VALUES ('elsewhere', g.operator, g.device, 'bank:' || a.id)
             ON CONFLICT (kind, operator, device, subject) DO UPDATE SET times = e.times + 1, last_at = now();
         END IF;
         IF v_verdict = 'accepted' THEN

@@ -2,7 +2,8 @@
 
 A token is a medium; media share an account by their PAR, which is the card behind a phone and its plastic. A new
 account is verified at the acquirer meanwhile and rides a little before that is answered, where its reader found it
-genuine (first-ride risk). docs/bank-cards.md has the rules, migration 0008_payments the statements.
+genuine (first-ride risk). docs/bank-cards.md has the rules, the migrations 0008_payments and 0016_bank_elsewhere the
+statements.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ _JUDGE = query("bank.judge")
 
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
-    """How far a card is trusted; amounts in minor units."""
+    """How far a card is trusted; amounts in minor units. Who comes faster than elsewhere_kmh is only flagged."""
 
     unpaid_minor_max: int = 20_000
     taps_per_hour_max: int = 30
     unverified_rides_max: int = 1
+    elsewhere_kmh: float = 120.0
 
 
 class BankCards:
@@ -42,6 +44,7 @@ class BankCards:
             limits.unpaid_minor_max,
             limits.taps_per_hour_max,
             limits.unverified_rides_max,
+            limits.elsewhere_kmh,
         )
 
     async def judge(self, connection: Any, readings: Sequence[Reading]) -> list[Row]:

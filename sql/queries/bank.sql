@@ -1,6 +1,6 @@
 -- name: judge
--- Judges taps of bank cards in the caller's transaction (see migration 0008_payments).
-SELECT * FROM judge_bank_taps($1, $2, $3, $4, $5, $6);
+-- Judges taps of bank cards in the caller's transaction (see migration 0016_bank_elsewhere).
+SELECT * FROM judge_bank_taps($1, $2, $3, $4, $5, $6, $7);
 
 -- name: lock_account
 -- One account, held until the end of the transaction.

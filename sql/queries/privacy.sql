@@ -12,7 +12,7 @@ WITH cards AS (
     UPDATE card SET last_place = NULL, last_tap = NULL, last_lat = NULL, last_lon = NULL
     WHERE last_used_at < to_timestamp($1::float8) AND last_place IS NOT NULL
 ), banks AS (
-    UPDATE bank_medium SET last_place = NULL, last_tap = NULL
+    UPDATE bank_medium SET last_place = NULL, last_tap = NULL, last_lat = NULL, last_lon = NULL
     WHERE last_used_at < to_timestamp($1::float8) AND last_place IS NOT NULL
 )
 UPDATE ticket SET last_place = NULL, last_tap = NULL, last_lat = NULL, last_lon = NULL, device_key = NULL

@@ -416,3 +416,23 @@ async def make_cheaper(town: BankTown) -> None:
         """UPDATE day_rating SET version = version + 1, rating = jsonb_set(
                jsonb_set(rating, '{lines,1,charge_minor}', '300'), '{lines,1,explanation}', '[]')"""
     )
+
+
+async def test_a_bank_card_at_two_places_at_once_is_flagged_and_not_refused(town):
+    here, near, far = (
+        {"lat": 50.4501, "lon": 30.5234},
+        {"lat": 50.4460, "lon": 30.5150},
+        {"lat": 50.2501, "lon": 30.5234},
+    )
+    assert await town.ride("08:00", **here) == ("accepted", None)
+    await town.work()  # its bank has answered
+    assert await town.ride("08:01", vehicle="near", **near) == ("accepted", None)
+    assert await town.ride("08:02", vehicle="far", **far) == ("accepted", None)
+    assert await town.ride("09:30", vehicle="back", **here) == ("accepted", None)
+    assert await town.ride("09:31", "card-2", vehicle="another card", **far) == ("accepted", None)
+    assert await town.ride("09:32", vehicle="unknown place") == ("accepted", None)
+    flagged = await town.pool.fetch("SELECT vehicle FROM tap WHERE flags = '{elsewhere}'")
+    assert [row["vehicle"] for row in flagged] == ["far"]
+    account = (await town.account()).id
+    event = await town.pool.fetchrow("SELECT subject, times FROM security_event WHERE kind = 'elsewhere'")
+    assert tuple(event) == (f"bank:{account}", 1)
