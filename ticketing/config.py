@@ -21,8 +21,8 @@ class TicketingSettings:
     batch_max: int = 512
     linger_s: float = 0.002
     """How long a first tap waits for company while nothing else is going on."""
-    workers: int = 2
-    """Batches under way at once, a database connection each."""
+    workers: int = 4
+    """Batches under way at once, a connection each: one is read here while others are judged or wait for the disk."""
     pending_max: int = 8192
     """Taps waiting; one more is told `unavailable` at once."""
     statement_s_max: float = 5.0

@@ -31,6 +31,7 @@ READING_S_MAX = 0.002
 """After so long a reading of tokens lets the loop serve others. A thread would not help: whoever verifies a signature
 holds the interpreter, and the loop would wait longer for its turn."""
 _QR_S, _CARD_S = 0.00014, 0.000008
+EAGER_WORKERS = 2
 LATE_BATCH_MAX = 128
 """A rider who comes next shares the machine with no more late taps than this."""
 LATE_S_MIN = 120.0
@@ -215,10 +216,20 @@ class Ticketing:
         while not (self._stopping and (self.degraded_since is not None or not self._ready())):
             await filled.wait()
             filled.clear()
-            while (late := turns.late(self._live.ready, self._late.ready)) is not None:
+            while (late := turns.late(*self._waiting_for(number))) is not None:
                 if self._stopping and self.degraded_since is not None:
                     return
                 await self._judge_next(self._late if late else self._live)
+
+    def _waiting_for(self, number: int) -> tuple[bool, bool]:
+        """Whether riders and late taps wait for this worker; those beyond two begin only what fills a batch.
+
+        More batches at once fill the machine when it has more to do than two can; else they would only be smaller ones.
+        """
+        if number < EAGER_WORKERS:
+            return self._live.ready, self._late.ready
+        full = self._live.ready and len(self._live) >= self.settings.batch_max
+        return full, self._late.ready and len(self._late) >= LATE_BATCH_MAX
 
     def _ready(self) -> bool:
         return self._live.ready or self._late.ready

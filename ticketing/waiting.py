@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
-TURN_TAPS = 32
+TURN_TAPS = 64
 """So many taps of one device go into a batch before the next device has its turn."""
 
 
