@@ -15,6 +15,7 @@ comes again after it was judged gets its answer from a bounded memory, without a
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Pending:
 
 LATE_MAX = 64
 """A batch of what was decided offline is no larger: a rider who comes next shares the machine with no more."""
+RIDERS_S = 1.0
+"""So long after a rider's tap a backlog rests as long as it works."""
 
 
 class Lane:
@@ -116,6 +119,7 @@ class TapIntake:
         self._acknowledger: Acknowledger | None = None
         self._live = Lane(settings.taps_batch_max)
         self._late = Lane(LATE_MAX)
+        self._rider_s = -math.inf  # when a tap of a rider who waits came last
         self._in_hand: dict[tuple[str, bytes], Pending] = {}  # queued, under way, or waiting to be tried again
         self._answered = Answered(settings.answers_kept_max)
         self._window = settings.taps_batch_max
@@ -154,7 +158,10 @@ class TapIntake:
             tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
             pending = Pending(delivery, key, topic, payload, address.operator, address.device, tap)
         self._in_hand[topic, payload] = pending
-        self._lane_of(pending).append(pending)
+        lane = self._lane_of(pending)
+        if lane is self._live:
+            self._rider_s = asyncio.get_running_loop().time()
+        lane.append(pending)
         if len(self._in_hand) >= self._settings.taps_queued_max and self._acknowledger is not None:
             self._acknowledger.pause()
 
@@ -176,18 +183,22 @@ class TapIntake:
         await asyncio.gather(self._work(self._live), self._work(self._late))
 
     async def _work(self, lane: Lane) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await lane.filled.wait()
             lane.filled.clear()
             while lane and not self._closing:
                 self._at_work += 1
                 self._idle.clear()
+                begun_s = loop.time()
                 try:
                     wait_s = await self._step(lane)
                 finally:
                     self._at_work -= 1
                     if not self._at_work:
                         self._idle.set()
+                if lane is self._late and begun_s - self._rider_s < RIDERS_S:
+                    wait_s = max(wait_s, loop.time() - begun_s)
                 if wait_s:
                     await asyncio.sleep(wait_s)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 from pathlib import Path
 
 from simulators.validators import Limits
@@ -21,6 +22,7 @@ def start_uploading(folder: Path, port: int, count: int, each: int, seed: int) -
 
 
 def _main(folder: Path, port: int, count: int, each: int, seed: int) -> None:
+    os.nice(10)  # five hundred validators bring their own processors
     asyncio.run(_upload(folder, port, count, each, seed))
 
 
