@@ -74,6 +74,7 @@ def read_secret(settings: Settings) -> str:
 @asynccontextmanager
 async def selling(grounds: Grounds, service: Ticketing) -> AsyncIterator[list[Any]]:
     """The APIs that take money, for the web server; without an acquirer they say that they are off."""
+    from ticketing.auto_top_up_api import AutoTopUpApi
     from ticketing.bank_api import BankApi
     from ticketing.books import Books
     from ticketing.purchases import PurchaseApi
@@ -86,12 +87,14 @@ async def selling(grounds: Grounds, service: Ticketing) -> AsyncIterator[list[An
     books, currency = Books(service.store), service.tariff.currency
     async with payments(grounds, "sale") as acquirer:
         if acquirer is None:
-            yield [PurchaseApi(None, may_ask), BankApi(books, None, None, currency)]
+            off = AutoTopUpApi(books, None, service.tariff, may_ask)
+            yield [PurchaseApi(None, may_ask), BankApi(books, None, None, currency), off]
             return
         till = _till(grounds.settings, service, acquirer)
         metrics.expose(grounds.registry, "sale", lambda: till.operations.counters)
         bank = BankApi(books, till.operations, till.collecting, currency)
-        yield [PurchaseApi(till.purchases, may_ask), bank]
+        top_ups = AutoTopUpApi(books, till.operations, service.tariff, may_ask)
+        yield [PurchaseApi(till.purchases, may_ask), bank, top_ups]
 
 
 def bank_judge(settings: Settings, tariff: Tariff) -> BankCards | None:
@@ -109,8 +112,9 @@ def bank_judge(settings: Settings, tariff: Tariff) -> BankCards | None:
 
 @asynccontextmanager
 async def charging(grounds: Grounds, service: Ticketing) -> AsyncIterator[None]:
-    """The worker that charges bank cards and asks the acquirer again; nothing where none is set."""
+    """The workers that charge bank cards and fill purses, and ask the acquirer again; nothing where none is set."""
     from ticketing.charging import Charging
+    from ticketing.topping_up import ToppingUp
 
     rating = grounds.rating
     async with payments(grounds, "charging") as acquirer:
@@ -120,7 +124,9 @@ async def charging(grounds: Grounds, service: Ticketing) -> AsyncIterator[None]:
         till = _till(grounds.settings, service, acquirer)
         worker = Charging(till.operations, till.collecting, rating.editions)
         metrics.expose(grounds.registry, "charging", lambda: worker.counters, worker.gauges)
-        async with worker:
+        top_ups = ToppingUp(till.operations, service.tariff)
+        metrics.expose(grounds.registry, "auto_top_up", lambda: top_ups.counters, top_ups.gauges)
+        async with worker, top_ups:
             yield
 
 

@@ -1077,6 +1077,37 @@ CREATE TABLE purchase (
     CHECK (ticket_id IS NOT NULL OR state <> 'approved')
 );
 
+-- City cards that are topped up by themselves from a bank card when their purse runs low.
+
+-- What a card's holder has agreed to. No trigger and no index stands on card for it: a tap pays nothing for this.
+CREATE TABLE auto_top_up (
+    card_uid bytea PRIMARY KEY REFERENCES card (uid),
+    method_token text NOT NULL,                         -- the acquirer's, in letters
+    threshold_minor bigint NOT NULL CHECK (threshold_minor > 0),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    max_per_day integer NOT NULL CHECK (max_per_day > 0),
+    state text NOT NULL DEFAULT 'on' CHECK (state IN ('on', 'paused')),
+    reason text,                                        -- why it is paused
+    set_at timestamptz NOT NULL,
+    last_at timestamptz,                                -- when it last put money on the card
+    look_at timestamptz                                 -- not looked at before; null: whenever its turn comes
+);
+
+-- One top-up, written down before the acquirer is asked; its id is the key that is asked under.
+CREATE TABLE auto_top_up_order (
+    id text COLLATE "C" PRIMARY KEY,
+    card_uid bytea NOT NULL REFERENCES card (uid),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    currency text NOT NULL CHECK (length(currency) = 3 AND currency COLLATE "C" BETWEEN 'AAA' AND 'ZZZ'),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'declined')),
+    reason text,
+    made_at timestamptz NOT NULL,
+    done_at timestamptz
+);
+CREATE INDEX auto_top_up_order_card_uid ON auto_top_up_order (card_uid, made_at);
+-- A card waits for one answer at a time.
+CREATE UNIQUE INDEX auto_top_up_order_open ON auto_top_up_order (card_uid) WHERE state = 'open';
+
 -- One operation at the acquirer, written down before it is asked. Its key is asked again until there is an answer;
 -- unclear: there was none for so long that a person has to look.
 CREATE TABLE payment (
@@ -1096,6 +1127,7 @@ CREATE TABLE payment (
     done_at timestamptz,
     acquirer_id text,
     reason text,
+    top_up_id text COLLATE "C" REFERENCES auto_top_up_order (id),
     CHECK ((kind = 'verify') = (amount_minor IS NULL)),
     CHECK ((kind = 'refund') = (refunds IS NOT NULL)),
     CHECK ((kind = 'refund') <> (token IS NOT NULL))
@@ -1105,6 +1137,7 @@ CREATE INDEX payment_to_look_at ON payment (kind, state) WHERE state IN ('declin
 CREATE INDEX payment_account_id ON payment (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX payment_charge_id ON payment (charge_id) WHERE charge_id IS NOT NULL;
 CREATE INDEX payment_purchase_id ON payment (purchase_id) WHERE purchase_id IS NOT NULL;
+CREATE INDEX payment_top_up_id ON payment (top_up_id) WHERE top_up_id IS NOT NULL;
 
 -- A rated day of a bank account is looked at, in the same transaction as its rating.
 CREATE FUNCTION look_at_bank_day() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -10,6 +10,7 @@ import msgspec
 
 from sql import query
 from ticketing import ledger
+from ticketing.auto_top_up import AutoTopUp, read_auto_top_up
 from ticketing.books import Act, Books, Done, audit, audit_all, book
 from ticketing.card import CardKeys
 from ticketing.desk import Desk, Order, parse_card_uid
@@ -46,7 +47,7 @@ class Card(msgspec.Struct, frozen=True):
     """A city card as it stands in the books; counter is the highest read counter seen, -1 before the first tap.
 
     debt_minor: what rides cost that the purse could not pay any more; the next top-up pays it first. category: the
-    holder's, by its id in the tariff.
+    holder's, by its id in the tariff. auto_top_up: null where the card is topped up by hand alone.
     """
 
     uid: str
@@ -61,6 +62,7 @@ class Card(msgspec.Struct, frozen=True):
     tickets: list[CardTicket]
     debt_minor: int = 0
     category: str | None = None
+    auto_top_up: AutoTopUp | None = None
 
 
 class CardDesk:
@@ -103,11 +105,13 @@ class CardDesk:
         async with self._books.reading() as connection:
             row = await connection.fetchrow(query("cards.get"), uid)
             tickets = await connection.fetch(query("tickets.of_card"), uid)
+            auto_top_up = await read_auto_top_up(connection, uid)
         if row is None:
             raise _no_card(uid)
         fields = dict(row)
         fields |= {"uid": uid.hex(), "status": "blocked" if fields.pop("denied") else row["status"]}
-        return Card(**fields, tickets=[CardTicket(**{**ticket, "id": str(ticket["id"])}) for ticket in tickets])
+        held = [CardTicket(**{**ticket, "id": str(ticket["id"])}) for ticket in tickets]
+        return Card(**fields, tickets=held, auto_top_up=auto_top_up)
 
     async def top_up(
         self, uid_text: str, amount_minor: int, *, subject: str, idempotency_key: str | None = None
@@ -126,7 +130,9 @@ class CardDesk:
             transfer = ledger.top_up(uid, Money(amount_minor, row["currency"]))
             await book(connection, transfer, subject, card_uid=uid)
             await settle_debt(connection, uid, subject)
-            held = Money(await connection.fetchval(query("cards.balance"), uid), row["currency"])
+            # What an auto-top-up is about to put there has its room already: the bank may have paid it by now.
+            coming_minor = await connection.fetchval(query("top_ups.under_way"), uid)
+            held = Money(await connection.fetchval(query("cards.balance"), uid) + coming_minor, row["currency"])
             if held.minor > rules.balance_max_minor:
                 most, room = Money(rules.balance_max_minor, held.currency), held.minor - rules.balance_max_minor
                 fits = Money(max(0, amount_minor - room), held.currency)

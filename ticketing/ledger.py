@@ -70,9 +70,9 @@ def sale(price: Money, into: str = CASH) -> Transfer:
     return Transfer(Kind.SALE, into, SALES, price)
 
 
-def top_up(uid: bytes, amount: Money) -> Transfer:
-    """Money put on a city card."""
-    return Transfer(Kind.TOP_UP, CASH, purse(uid), amount)
+def top_up(uid: bytes, amount: Money, into: str = CASH) -> Transfer:
+    """Money put on a city card, in cash where nothing else is said."""
+    return Transfer(Kind.TOP_UP, into, purse(uid), amount)
 
 
 def fare(uid: bytes, amount: Money) -> Transfer:

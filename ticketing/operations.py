@@ -41,6 +41,7 @@ class Operation:
     charge_id: str | None
     purchase_id: str | None
     amount: Money | None
+    top_up_id: str | None = None
 
 
 class Effects(Protocol):
@@ -55,7 +56,7 @@ def no_fail_point(_: str) -> None:
 
 
 class Operations:
-    """Asks what table payment holds; of_purchases and of_accounts are told the answers."""
+    """Asks what table payment holds; of_purchases, of_accounts and of_top_ups are told the answers."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Operations:
         self.fail_point = fail_point
         self.of_purchases: Effects | None = None
         self.of_accounts: Effects | None = None
+        self.of_top_ups: Effects | None = None
         self._payments = payments
         self._statement = statement
 
@@ -118,8 +120,9 @@ class Operations:
                 self.counters[f"{_COUNTED[row['kind']]}.unknown"] += 1
                 return False
             amount = Money(row["amount_minor"], row["currency"]) if row["amount_minor"] else None
-            operation = Operation(key, row["kind"], row["account_id"], row["charge_id"], row["purchase_id"], amount)
-            effects = self.of_accounts if operation.purchase_id is None else self.of_purchases
+            whose = (row["account_id"], row["charge_id"], row["purchase_id"])
+            operation = Operation(key, row["kind"], *whose, amount, row["top_up_id"])
+            effects = self._effects(operation)
             if effects is None:
                 # Asked by a process that cannot book this: the one that can asks again under the same key.
                 await connection.execute(query("payments.postpone"), key, "asked", now_s, None)
@@ -129,6 +132,16 @@ class Operations:
             await effects.settle(connection, operation, outcome)
         self.counters[f"{_COUNTED[operation.kind]}.{word}"] += 1
         return True
+
+    async def verify(self, token: str, key: str) -> Outcome:
+        """Ask whether a token (in letters) may be charged; nothing is written down, since it takes no money."""
+        return await self._payments.verify(from_letters(token), key)
+
+    def _effects(self, operation: Operation) -> Effects | None:
+        """Whose books an operation is for."""
+        if operation.top_up_id is not None:
+            return self.of_top_ups
+        return self.of_accounts if operation.purchase_id is None else self.of_purchases
 
 
 def _said(outcome: Approved | Declined) -> tuple[str, str | None, str | None]:
@@ -150,11 +163,11 @@ async def book_payment(
 async def write_down(
     connection: Any, key: str, kind: str, now_s: float, *,
     account_id: str | None = None, charge_id: str | None = None, purchase_id: str | None = None,
-    token: str | None = None, refunds: str | None = None, amount: Money | None = None,
+    top_up_id: str | None = None, token: str | None = None, refunds: str | None = None, amount: Money | None = None,
 ) -> None:  # fmt: skip
     """Write an operation down, to be asked; token and refunds in letters. A key that is known stays what it is."""
     money = (amount.minor, amount.currency) if amount else (None, None)
-    row = (key, kind, account_id, charge_id, purchase_id, token, refunds, *money, now_s)
+    row = (key, kind, account_id, charge_id, purchase_id, token, refunds, *money, now_s, top_up_id)
     await connection.execute(query("payments.insert"), *row)
 
 

@@ -112,6 +112,7 @@ class Privacy:
                     409, "Not paid", "money is still owed on this account, for trips that are needed until it is paid"
                 )
             wish = await connection.fetchval(query("privacy.ask"), account, subject)
+            await connection.execute(query("privacy.end_top_up"), account)
             await audit(connection, subject, "erase", _pseudonym(account))
         return await self._meet(wish, account, settled_until_s)
 
@@ -124,6 +125,8 @@ class Privacy:
             if not left:
                 if account.startswith("bank:"):
                     await connection.execute(query("privacy.cut_bank"), account.partition(":")[2])
+                else:
+                    await connection.execute(query("privacy.cut_card"), account)
                 await connection.execute(query("privacy.done"), wish)
         return Forgotten(account, trips, int(ratings.rpartition(" ")[2]), not left)
 

@@ -1,7 +1,8 @@
 -- name: insert
 -- An operation at the acquirer, before it is asked; nothing where its key is known.
-INSERT INTO payment (key, kind, account_id, charge_id, purchase_id, token, refunds, amount_minor, currency, next_at, made_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, to_timestamp($10::float8), to_timestamp($10::float8))
+INSERT INTO payment (key, kind, account_id, charge_id, purchase_id, token, refunds, amount_minor, currency, next_at, made_at,
+                     top_up_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, to_timestamp($10::float8), to_timestamp($10::float8), $11)
 ON CONFLICT (key) DO NOTHING;
 
 -- name: list_due
@@ -16,7 +17,7 @@ RETURNING key, kind, account_id, charge_id, purchase_id, token, refunds, amount_
 
 -- name: lock
 -- One operation, held until the end of the transaction.
-SELECT key, kind, account_id, charge_id, purchase_id, refunds, amount_minor, currency, state, asks FROM payment
+SELECT key, kind, account_id, charge_id, purchase_id, top_up_id, refunds, amount_minor, currency, state, asks FROM payment
 WHERE key = $1 FOR UPDATE;
 
 -- name: settle

@@ -37,8 +37,13 @@ SELECT id, account, extract(epoch FROM asked_at)::float8 AS asked_at FROM erasur
 UPDATE erasure SET done_at = now(), account = '' WHERE id = $1;
 
 -- name: has_trips
--- Whether there are trips of an account yet.
-SELECT EXISTS (SELECT FROM account_taps($1, '-infinity', 'infinity'));
+-- Whether there are trips of an account yet, or a top-up that the acquirer has not answered.
+SELECT EXISTS (SELECT FROM account_taps($1, '-infinity', 'infinity'))
+    OR EXISTS (SELECT FROM auto_top_up_order WHERE state = 'open' AND 'card:' || encode(card_uid, 'hex') = $1);
+
+-- name: end_top_up
+-- Take nothing from a bank card for a city card any more.
+DELETE FROM auto_top_up WHERE $1 LIKE 'card:%' AND card_uid = decode(substr($1, 6), 'hex');
 
 -- name: know_account
 -- Whether there is such an account.
@@ -54,10 +59,12 @@ SELECT CASE WHEN $1 LIKE 'card:%'
                   FROM bank_account a WHERE 'bank:' || a.id = $1) END::bigint;
 
 -- name: card
--- A card, all that stands about it.
-SELECT encode(uid, 'hex') AS uid, status, counter, balance_minor, debt_minor, currency, category, last_place,
-       extract(epoch FROM last_used_at)::float8 AS last_used_at, extract(epoch FROM enrolled_at)::float8 AS enrolled_at
-FROM card WHERE 'card:' || encode(uid, 'hex') = $1;
+-- A card, all that stands about it but what only the acquirer can read.
+SELECT encode(c.uid, 'hex') AS uid, c.status, c.counter, c.balance_minor, c.debt_minor, c.currency, c.category, c.last_place,
+       extract(epoch FROM c.last_used_at)::float8 AS last_used_at, extract(epoch FROM c.enrolled_at)::float8 AS enrolled_at,
+       a.state AS auto_top_up, a.threshold_minor AS auto_top_up_threshold_minor, a.amount_minor AS auto_top_up_amount_minor,
+       extract(epoch FROM a.set_at)::float8 AS auto_top_up_set_at
+FROM card c LEFT JOIN auto_top_up a ON a.card_uid = c.uid WHERE 'card:' || encode(c.uid, 'hex') = $1;
 
 -- name: bank
 -- A bank card's account, all that stands about it but what only the acquirer can read.
@@ -101,3 +108,8 @@ WITH media AS (
     UPDATE payment SET token = '' WHERE account_id = $1 AND token IS NOT NULL
 )
 UPDATE bank_account SET par = NULL, token = '' WHERE id = $1;
+
+-- name: cut_card
+-- Cut a city card from the bank cards that topped it up: their tokens are forgotten, unless a question is still open.
+UPDATE payment p SET token = '' FROM auto_top_up_order o
+WHERE p.top_up_id = o.id AND o.state <> 'open' AND o.card_uid = decode(substr($1, 6), 'hex');

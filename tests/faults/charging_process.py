@@ -15,6 +15,7 @@ from ticketing.editions import TariffSource, open_editions
 from ticketing.operations import Operations
 from ticketing.payment_http import HttpPayments
 from ticketing.store import Store
+from ticketing.topping_up import ToppingUp
 
 STEPS = ("written", "taken", "answered", "settled")
 """A charge is written down, taken to be asked, answered by the acquirer, settled in the books."""
@@ -65,6 +66,7 @@ async def _charge(options: ChargingOptions) -> None:
     async with HttpPayments(options.acquirer_url, "secret", timeout_s=0.5) as payments:
         operations = Operations(Store(pool), payments, lambda: options.now_s, fail_point=fail_point)
         worker = Charging(operations, Collecting(operations, 800), editions)
-        while await worker.once():
+        top_ups = ToppingUp(operations, editions.sold.tariff)
+        while await top_ups.once() or await worker.once():
             pass
     await pool.close()
