@@ -1,13 +1,14 @@
 """Compares the validators' own record with what the database holds: nothing lost, nothing twice, nothing made up.
 
 Invariants of ticketing under faults: I1, every tap with a receipt is stored exactly once; I2, no validator deletes a
-tap without a receipt. A tap without a receipt may be stored or not: it is still with its validator and comes again.
+tap without a receipt. And none forgets, before ticketing knows it, that it let a refused rider in. A tap without a
+receipt may be stored or not: it is still with its validator and comes again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ TWICE = "twice"  # I1: stored more than once
 DELETED = "deleted_without_receipt"  # I2
 OTHER_VERDICT = "other_verdict"  # the validator was told something else than what is stored
 UNKNOWN = "unknown_tap"  # stored from one of these validators, and none of them made it
+UNTOLD = "let_in_untold"  # refused, let in by the validator alone, forgotten there, and no conflict: a free ride
 REPEATED = "repeated_number"  # two taps of one boot have one number: a cumulative receipt would end the wrong one
 
 
@@ -47,12 +49,14 @@ def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Co
     """Compare a journal's entries with the stored taps.
 
     `stored` are rows of the database with `id` and `verdict`, and `device` (the validator's id) and `operator` where
-    taps are to be told from those of other validators: an id is a device's own.
+    taps are to be told from those of other validators: an id is a device's own. With `conflict` and `medium` among
+    them, what validators let in alone is looked at too; a bank card's taps are never conflicts.
     """
     taps: dict[str, Entry] = {}
     verdicts: dict[str, str] = {}
     deleted: dict[str, str] = {}
     aside: set[str] = set()
+    let_in: set[str] = set()
     for entry in journal:
         tap_id = str(entry["id"])
         if entry["what"] == "tap":
@@ -63,6 +67,8 @@ def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Co
             deleted[tap_id] = str(entry["by"])
         elif entry["what"] == "set_aside":
             aside.add(tap_id)
+        elif entry["what"] == "alone" and entry["verdict"] == "accepted":
+            let_in.add(tap_id)
     receipted = set(verdicts) | {tap_id for tap_id, by in deleted.items() if by == "receipt"}
     ours = [row for row in stored if _is_of(row.get("device"), taps.get(str(row["id"])))]
     rows = [(str(row["id"]), str(row["verdict"]), row.get("device")) for row in ours]
@@ -72,6 +78,7 @@ def compare(journal: Iterable[Entry], stored: Iterable[Mapping[str, Any]]) -> Co
         count[tap_id] = max(count[tap_id], number)
     findings = [*_lost_or_twice(taps, receipted, count), *_wrongly_deleted(taps, deleted, verdicts)]
     findings += _other_rows(taps, verdicts, rows)
+    findings += _untold(taps, let_in & deleted.keys(), ours)
     findings += _repeated(taps)
     waiting = sum(1 for tap_id in taps if tap_id not in receipted and not count[tap_id])
     return Comparison(len(taps), len(receipted), len(rows), waiting, len(aside - receipted), findings)
@@ -122,6 +129,18 @@ def _other_rows(
         if tap_id not in taps and device in ours:
             findings.append(Finding(UNKNOWN, tap_id, str(device), "is stored, and its validator never made it"))
     return findings
+
+
+def _untold(taps: Mapping[str, Entry], let_in: Set[str], rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Rides that a validator gave away: it let the rider in, was told a refusal, and kept the two apart."""
+    return [
+        Finding(UNTOLD, tap_id, _validator(taps, tap_id), f"{row['verdict']!r} is stored, and its rider was let in")
+        for row in rows
+        if (tap_id := str(row["id"])) in let_in
+        and row["verdict"] not in ("accepted", "malformed")
+        and not row.get("conflict", True)
+        and row.get("medium") != "bank"
+    ]
 
 
 def _repeated(taps: Mapping[str, Entry]) -> list[Finding]:

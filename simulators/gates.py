@@ -245,9 +245,12 @@ class Gates:
             answered = gate.terminal.on_verdict(payload, now_s)
             self._judged(gate, answered, now_s)
         self.statistics.receipted += len(answered.tap_ids)
+        self.statistics.put_back += len(answered.put_back)
         by = "verdict" if answered.verdict else "receipt"
         for tap_id in answered.tap_ids:
             self._journal.add(now_s, gate.credential.id, "deleted", id=tap_id, by=by)
+        for tap_id in answered.put_back:
+            self._journal.add(now_s, gate.credential.id, "put_back", id=tap_id, by=by)
 
     def _judged(self, gate: Gate, answered: Answered, now_s: float) -> None:
         if answered.verdict is None:

@@ -4,6 +4,7 @@
     {"at", "validator", "what": "sent", "id"}                       each try
     {"at", "validator", "what": "answered", "id", "verdict"}        by a verdict; `unavailable` is an answer too
     {"at", "validator", "what": "deleted", "id", "by": "verdict"|"receipt"}
+    {"at", "validator", "what": "put_back", "id", "by": "verdict"|"receipt"}    no end: its rider had been let in
     {"at", "validator", "what": "alone", "id", "verdict"}           what its rider was shown without the server's word
     {"at", "validator", "what": "set_aside", "id"}
 

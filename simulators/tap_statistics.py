@@ -25,6 +25,7 @@ class TapStatistics:
     receipted: int = 0
     receipted_by_range: int = 0  # by the cumulative receipt, since the verdict was lost
     duplicate_answers: int = 0
+    put_back: int = 0  # to be sent once more, with the word that their riders were let in
     by_verdict: Counter[str] = field(default_factory=Counter)
     by_own_verdict: Counter[str] = field(default_factory=Counter)
     by_medium: Counter[str] = field(default_factory=Counter)
@@ -44,6 +45,7 @@ class TapStatistics:
             "receipted": self.receipted,
             "receipted_by_range": self.receipted_by_range,
             "duplicate_answers": self.duplicate_answers,
+            "put_back": self.put_back,
             "by_verdict": dict(self.by_verdict),
             "by_own_verdict": dict(self.by_own_verdict),
             "by_medium": dict(self.by_medium),

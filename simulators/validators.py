@@ -3,6 +3,9 @@
 Each tap goes through the states of `NEXT_STATE`. It is sent, sent again with longer and longer pauses while no answer
 comes or the answer is `unavailable`, and after its last try set aside: kept, reported, never deleted. Only a verdict
 or the cumulative receipt of its boot ends its life. Memory is bounded: a full validator takes no more riders.
+
+When a tap was sent and the validator then let its rider in by itself, ticketing must hear of that too. A refusal or a
+receipt that comes first is about the tap without it; see `LetIn`.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -39,6 +42,15 @@ class Event(Enum):
     UNAVAILABLE = "unavailable"
     RECEIPT = "receipt"
     EXHAUSTED = "exhausted"
+    PUT_BACK = "put_back"  # the answer knows nothing of a rider whom the validator let in: to be sent with that
+
+
+class LetIn(Enum):
+    """Whether ticketing may have stored a tap without knowing that the validator let its rider in by itself."""
+
+    NO = "no"  # any verdict or receipt ends the tap
+    UNTOLD = "untold"  # sent, decided since: the first refusal or receipt puts it back, once
+    TELLING = "telling"  # put back: only a verdict that comes after it was sent with the decision ends it
 
 
 NEXT_STATE: dict[tuple[State, Event], State] = {
@@ -49,6 +61,9 @@ NEXT_STATE: dict[tuple[State, Event], State] = {
     (State.UNAVAILABLE, Event.UNAVAILABLE): State.UNAVAILABLE,
     (State.SET_ASIDE, Event.UNAVAILABLE): State.SET_ASIDE,
     (State.IDLE, Event.UNAVAILABLE): State.IDLE,
+    (State.SENT, Event.PUT_BACK): State.IDLE,
+    (State.UNAVAILABLE, Event.PUT_BACK): State.IDLE,
+    (State.SET_ASIDE, Event.PUT_BACK): State.IDLE,
     (State.SENT, Event.EXHAUSTED): State.SET_ASIDE,
     (State.UNAVAILABLE, Event.EXHAUSTED): State.SET_ASIDE,
     # After a restart a tap is idle although it was sent before; the late answer to it counts all the same.
@@ -65,6 +80,9 @@ NEXT_STATE: dict[tuple[State, Event], State] = {
 
 FIRST_TRIES = 3
 """A tap that is not answered by then lets others go before it."""
+
+ENDS_ALWAYS = ("accepted", "malformed")
+"""Verdicts after which there is nothing to tell: the ride is paid, or nobody can read the tap in any form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +108,23 @@ class Kept:
     state: State = State.IDLE
     tries: int = 0
     last_sent_s: float = 0.0
+    rings_s: float = 0.0  # when its time is up; a timer of another time was set before it was put back
+    let_in: LetIn = LetIn.NO
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a message from ticketing meant: the taps it ended and, for a verdict, its name and the time it took."""
+    """What a message from ticketing meant: the taps it ended and, for a verdict, its name and the time it took.
+
+    `put_back` are taps that it did not end, since it was given without knowing that their riders were let in.
+    """
 
     tap_ids: list[str]
     tap_id: str | None = None  # the tap that a verdict is about
     verdict: str | None = None
     took_s: float | None = None
     duplicate: bool = False
+    put_back: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -157,12 +181,14 @@ class Validator:
         """Add the validator's own decision to a tap that nobody has answered; None where it is answered by now.
 
         It stays the same tap: id and content are what they were. Its verdict is that on the message that arrives first;
-        a rider let in against it is noted as a conflict when the other one comes.
+        a rider let in against it is noted as a conflict when the other one comes; so that one must come.
         """
         kept = self.kept.get(tap_id)
         if kept is not None:
             body = msgspec.json.decode(kept.payload, type=TapBody)
             kept.payload = encode_tap(msgspec.structs.replace(body, offline=offline))
+            if offline.verdict == "accepted" and kept.tries > 0:
+                kept.let_in = LetIn.UNTOLD
         return kept
 
     @property
@@ -196,7 +222,7 @@ class Validator:
         return send, aside
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
-        """An answer from ticketing: the tap's receipt, unless it is `unavailable`."""
+        """An answer from ticketing: the tap's receipt, unless it is `unavailable` or the tap has more to tell."""
         answer = decode_down(payload)
         tap_id, verdict = answer.get("id"), answer.get("verdict")
         if not isinstance(tap_id, str) or not isinstance(verdict, str):
@@ -210,34 +236,52 @@ class Validator:
             self._flying.discard(tap_id)
             return Answered([], tap_id, verdict, took_s)
         self._wide = min(self._wide, self.limits.in_flight_max) + 1.0 / self.window
+        if verdict not in ENDS_ALWAYS and kept.let_in is LetIn.UNTOLD:
+            # Even if it was sent again meanwhile: which of the two is answered, nobody can tell.
+            self._put_back(kept)
+            return Answered([], tap_id, verdict, took_s, put_back=(tap_id,))
+        if verdict not in ENDS_ALWAYS and kept.let_in is LetIn.TELLING and kept.tries == 0:
+            return Answered([], tap_id, verdict, took_s)  # it came twice, and the decision has not left yet
         self._end(kept, Event.VERDICT)
         return Answered([tap_id], tap_id, verdict, took_s)
 
     def on_receipt(self, payload: bytes) -> Answered:
-        """A cumulative receipt: every tap of that boot up to that number is stored."""
+        """A cumulative receipt: every tap of that boot up to that number is stored, though not what came later."""
+        ended: list[str] = []
+        put_back: list[str] = []
+        for kept in self.covered(payload):
+            if kept.let_in is LetIn.NO:
+                self._end(kept, Event.RECEIPT)
+                ended.append(kept.tap_id)
+            elif kept.let_in is LetIn.UNTOLD:
+                self._put_back(kept)
+                put_back.append(kept.tap_id)
+        return Answered(ended, put_back=tuple(put_back))
+
+    def covered(self, payload: bytes) -> list[Kept]:
+        """The taps that a cumulative receipt is about."""
         receipt = decode_down(payload)
         boot, through = receipt.get("boot"), receipt.get("seq_through")
         if not isinstance(boot, str) or not isinstance(through, int):
-            return Answered([])
-        covered = [
+            return []
+        return [
             kept
             for kept in self.kept.values()
             # What this start has not sent yet nobody can have stored, whatever a receipt says.
             if kept.boot == boot and kept.seq <= through and (kept.tries > 0 or kept.boot != self.boot)
         ]
-        for kept in covered:
-            self._end(kept, Event.RECEIPT)
-        return Answered([kept.tap_id for kept in covered])
 
-    def restore(self, taps: Iterable[tuple[float, bytes]]) -> int:
+    def restore(self, taps: Iterable[tuple[float, bytes]], untold: Collection[str] = ()) -> int:
         """Take back the taps that an earlier start left without a receipt: (time made, payload); returns how many.
 
-        They keep their ids, boots and numbers, and get their tries anew.
+        They keep their ids, boots and numbers, and get their tries anew. Those named in `untold` were decided
+        `accepted` when they may have been sent without that already.
         """
         count = 0
         for made_s, payload in taps:
             body = msgspec.json.decode(payload, type=TapBody)
-            self.kept[body.id] = Kept(body.id, body.boot, body.seq, made_s, payload)
+            let_in = LetIn.TELLING if body.id in untold else LetIn.NO
+            self.kept[body.id] = Kept(body.id, body.boot, body.seq, made_s, payload, let_in=let_in)
             self._ready.append(body.id)
             count += 1
         return count
@@ -250,9 +294,9 @@ class Validator:
         aside: list[Kept] = []
         again: list[str] = []
         while self._timers and self._timers[0][0] <= now_s:
-            _, tap_id = heapq.heappop(self._timers)
+            at_s, tap_id = heapq.heappop(self._timers)
             kept = self.kept.get(tap_id)
-            if kept is None:
+            if kept is None or kept.rings_s != at_s:
                 continue
             if kept.tries >= self.limits.tries_max:
                 kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
@@ -271,9 +315,18 @@ class Validator:
         kept.state = NEXT_STATE[kept.state, Event.SEND]
         kept.tries += 1
         kept.last_sent_s = now_s
-        heapq.heappush(self._timers, (now_s + self._pause_s(kept.tries), kept.tap_id))
+        kept.rings_s = now_s + self._pause_s(kept.tries)
+        heapq.heappush(self._timers, (kept.rings_s, kept.tap_id))
         self._flying.add(kept.tap_id)
         send.append(kept)
+
+    def _put_back(self, kept: Kept) -> None:
+        """Let a tap begin anew with the validator's decision in it; this happens once in its life."""
+        kept.state = NEXT_STATE[kept.state, Event.PUT_BACK]
+        kept.let_in, kept.tries, kept.rings_s = LetIn.TELLING, 0, 0.0
+        self._flying.discard(kept.tap_id)
+        if kept.tap_id not in self._ready:
+            self._ready.append(kept.tap_id)
 
     def _end(self, kept: Kept, event: Event) -> None:
         kept.state = NEXT_STATE[kept.state, event]

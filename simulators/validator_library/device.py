@@ -124,9 +124,9 @@ class ValidatorDevice:
 
     def _hear(self, topic: str, payload: bytes) -> None:
         if topic.endswith("/verdict"):
-            self.terminal.on_verdict(payload, self._clock())
+            self.counters["put_back"] += len(self.terminal.on_verdict(payload, self._clock()).put_back)
         elif topic.endswith("/receipt"):
-            self.terminal.on_receipt(payload)
+            self.counters["put_back"] += len(self.terminal.on_receipt(payload).put_back)
         elif topic == self._lists_topic and self._fetching is not None:
             self._fetching.wake()  # something is newer; what, the addresses that we know will tell
 

@@ -4,7 +4,9 @@
              the mode is `alone`
     alone    a tap is decided at once, and sent all the same; the first verdict brings the mode back to `server`
 
-Every tap that the shell is given to send must be on disk first: `Step.write` comes before `Step.send`.
+Every tap that the shell is given to send must be on disk first: `Step.write` comes before `Step.send`. A tap that was
+sent and then decided alone is kept until the server has answered to that too: refused there and let in here, it would
+be a free ride that nobody knows of.
 """
 
 from __future__ import annotations
@@ -84,18 +86,25 @@ class Terminal:
     def restore(self, entries: list[Entry]) -> int:
         """Take back what an earlier start left on disk, as `disk.Disk.entries` gives it; how many taps came back."""
         taps: dict[str, tuple[float, bytes]] = {}
+        after: set[str] = set()  # decided after they were made, so that they may have been sent without it
         for entry in entries:
             match entry["what"]:
                 case "tap" | "decided":
                     taps[entry["id"]] = (entry["at"], entry["payload"].encode())
+                    if entry["what"] == "decided":
+                        after.add(entry["id"])
                 case "done":
                     taps.pop(entry["id"], None)
                 case "seen":
                     self.memory.put(entry["medium"], Seen(*entry["seen"]))
+        untold: set[str] = set()
         for tap_id, (_, payload) in taps.items():
-            if msgspec.json.decode(payload, type=TapBody).offline is not None:
+            offline = msgspec.json.decode(payload, type=TapBody).offline
+            if offline is not None:
                 self._alone.add(tap_id)
-        return self.validator.restore(taps.values())
+                if tap_id in after and offline.verdict == Verdict.ACCEPTED:
+                    untold.add(tap_id)
+        return self.validator.restore(taps.values(), untold)
 
     def tap(self, now_s: float, medium: str, token: str, bank: Bank | None = None) -> Kept | None:
         """A rider taps; None when no more taps can be kept, so that nobody is let in whose ride would be forgotten."""
@@ -134,7 +143,7 @@ class Terminal:
         return min(deadline_s, self.validator.next_s())
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
-        """A verdict of the server; its tap is receipted unless it is `unavailable`."""
+        """A verdict of the server; its tap is receipted unless it is `unavailable` or knows nothing of our own word."""
         answered = self.validator.on_verdict(payload, now_s)
         if answered.tap_id is None or answered.verdict is None or answered.duplicate:
             return answered
@@ -156,20 +165,17 @@ class Terminal:
         return answered
 
     def on_receipt(self, payload: bytes) -> Answered:
-        """A cumulative receipt of the server."""
+        """A cumulative receipt of the server; a rider who still waits, since the verdict was lost, hears our word."""
+        for kept in self.validator.covered(payload):
+            if kept.tap_id in self._scans:
+                self._decide(kept.tap_id, "decided")
         answered = self.validator.on_receipt(payload)
-        for tap_id in answered.tap_ids:
-            scan = self._scans.pop(tap_id, None)
-            if scan is not None:  # judged there, and the verdict was lost on its way: the rider still waits
-                decision = decide(scan, self.rules, self.lists, self.memory)
-                self._step.show.append(Shown(tap_id, decision.verdict.value, True, decision.reason))
-                self._note(decision, scan)
         self._forget(answered.tap_ids)
         return answered
 
     @property
     def unjudged(self) -> int:
-        """Taps that were decided here and that the server has not receipted."""
+        """Taps that were decided here and whose decision the server has not receipted."""
         return len(self._alone)
 
     def _go_alone(self, now_s: float) -> None:

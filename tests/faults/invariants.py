@@ -42,7 +42,7 @@ async def check_invariants(
     """
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
-        rows = await connection.fetch("SELECT id::text, verdict::text, device, operator FROM tap")
+        rows = await connection.fetch("SELECT id::text, verdict::text, device, operator, conflict, medium FROM tap")
         entries = list(entries)
         comparison = compare(entries, rows)
         lettered = unreadable(entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulators.checker import DELETED, LOST, OTHER_VERDICT, REPEATED, TWICE, UNKNOWN, compare
+from simulators.checker import DELETED, LOST, OTHER_VERDICT, REPEATED, TWICE, UNKNOWN, UNTOLD, compare
 from simulators.journal import Journal, read_journal
 
 
@@ -70,6 +70,19 @@ def test_a_stored_tap_that_nobody_made_is_found_unless_another_validator_did() -
 def test_a_number_given_twice_is_found() -> None:
     assert kinds([tap("A", 1), tap("B", 1)], []) == [REPEATED]
     assert kinds([tap("A", 1), tap("A", 1), tap("B", 2), tap("C", 1, "v2")], []) == []
+
+
+def test_a_rider_let_in_against_a_refusal_that_ticketing_never_hears_of_is_found() -> None:
+    alone = {"at": 1.5, "validator": "v1", "what": "alone", "id": "A", "verdict": "accepted"}
+    refused = row("A", "used_up") | {"conflict": False, "medium": "qr"}
+    ended = [tap("A", 1), alone, answered("A", "used_up"), deleted("A")]
+    assert kinds(ended, [refused]) == [UNTOLD]
+    assert kinds(ended[:3], [refused]) == []  # put back, and on its way
+    assert kinds(ended, [refused | {"conflict": True}]) == []
+    assert kinds(ended, [refused | {"medium": "bank"}]) == []
+    assert kinds([tap("A", 1), alone, deleted("A", "receipt")], [row("A") | {"conflict": False}]) == []
+    shut = [tap("A", 1), alone | {"verdict": "used_up"}, answered("A", "used_up"), deleted("A")]
+    assert kinds(shut, [refused]) == []
 
 
 def test_a_stored_tap_whose_receipt_was_lost_is_no_fault() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.refusal import Refusal
 from gateway.wire import Offline, decode_tap
-from simulators.validators import NEXT_STATE, Event, Kept, Limits, State, Validator
+from simulators.validators import NEXT_STATE, Answered, Event, Kept, Limits, State, Validator
 
 
 def make(limits: Limits | None = None, boot: str = "a1", seed: int = 1) -> Validator:
@@ -270,6 +270,92 @@ def test_garbage_from_above_changes_nothing(payload: bytes) -> None:
 def test_the_same_seed_makes_the_same_taps() -> None:
     assert tap(make(seed=4)).payload == tap(make(seed=4)).payload
     assert tap(make(seed=4)).payload != tap(make(seed=5)).payload
+
+
+ALONE = Offline("accepted", 3)
+
+
+def let_in(validator: Validator, now_s: float = 1_000.0) -> Kept:
+    """A tap that was sent, not answered, and then accepted by the validator itself."""
+    kept = tap(validator, now_s)
+    validator.due(now_s)
+    assert validator.decide_alone(kept.tap_id, ALONE) is kept
+    return kept
+
+
+@pytest.mark.parametrize("by", ["verdict", "receipt"])
+def test_a_refusal_or_receipt_of_before_the_decision_puts_the_tap_back_once(by: str) -> None:
+    validator = make()
+    kept = let_in(validator)
+
+    first = (
+        validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_001.0)
+        if by == "verdict"
+        else validator.on_receipt(receipt("a1", 1))
+    )
+    assert (first.tap_ids, first.put_back) == ([], (kept.tap_id,))
+    # What comes before it has left again is about the tap without the decision as well.
+    assert validator.on_receipt(receipt("a1", 1)) == Answered([])
+    assert validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_001.1).tap_ids == []
+
+    (again,), _ = validator.due(1_001.2)
+    assert json.loads(again.payload)["offline"] == {"verdict": "accepted", "rules_version": 3}
+    assert validator.on_receipt(receipt("a1", 1)) == Answered([]), "it stands for the first message"
+    assert validator.due(1_003.5) == ([], []), "the timer of its first life rings for nothing"
+    last = validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_003.6)
+    assert (last.tap_ids, last.put_back, validator.kept) == ([kept.tap_id], (), {})
+    assert validator.due(9_000.0) == ([], [])
+
+
+def test_a_tap_that_was_put_back_is_sent_until_it_is_answered() -> None:
+    validator = make()
+    kept = let_in(validator)
+    validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_001.0)
+    sent = [at_s for at_s in range(1_001, 1_100) if validator.due(float(at_s))[0]]
+    assert len(sent) > 3
+    validator.on_verdict(verdict(kept.tap_id, "unavailable"), 1_100.0)
+    assert kept.tap_id in validator.kept
+    validator.due(1_300.0)
+    assert validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_301.0).tap_ids == [kept.tap_id]
+
+
+def test_a_tap_that_waits_to_be_sent_again_is_not_put_back_beside_itself() -> None:
+    validator = make(Limits(in_flight_max=1))
+    first, second = let_in(validator, 0.0), let_in(validator, 0.0)
+    assert [one.tap_id for one in validator.due(4.0)[0]] == [first.tap_id]  # and the second waits for its turn
+    validator.on_verdict(verdict(second.tap_id, "used_up"), 4.1)
+    validator.on_verdict(verdict(first.tap_id), 4.2)
+    assert validator.due(4.3)[0] == [second]
+    assert validator.due(4.4)[0] == []
+
+
+@pytest.mark.parametrize("ends", ["accepted", "malformed"])
+def test_what_is_paid_or_cannot_be_read_ends_a_tap_whatever_was_decided(ends: str) -> None:
+    validator = make()
+    kept = let_in(validator)
+    assert validator.on_verdict(verdict(kept.tap_id, ends), 1_001.0).tap_ids == [kept.tap_id]
+
+
+def test_what_was_refused_alone_or_sent_with_the_decision_ends_as_ever() -> None:
+    validator = make()
+    shut = tap(validator)
+    validator.due(1_000.0)
+    validator.decide_alone(shut.tap_id, Offline("used_up", 3))
+    assert validator.on_verdict(verdict(shut.tap_id, "used_up"), 1_001.0).tap_ids == [shut.tap_id]
+    told = tap(validator)
+    validator.decide_alone(told.tap_id, ALONE)  # before it was ever sent
+    validator.due(1_001.0)
+    assert validator.on_receipt(receipt("a1", 2)).tap_ids == [told.tap_id]
+
+
+def test_a_restored_tap_that_may_have_been_sent_without_its_decision_waits_for_its_verdict() -> None:
+    kept = [let_in(before := make()), tap(before)]
+    after = make(boot="a2", seed=2)
+    after.restore([(one.made_s, one.payload) for one in kept], untold={kept[0].tap_id})
+    assert after.on_receipt(receipt("a1", 2)).tap_ids == [kept[1].tap_id]
+    assert after.on_verdict(verdict(kept[0].tap_id, "used_up"), 2_000.0).tap_ids == []
+    assert [one.tap_id for one in after.due(2_000.0)[0]] == [kept[0].tap_id]
+    assert after.on_verdict(verdict(kept[0].tap_id, "used_up"), 2_000.1).tap_ids == [kept[0].tap_id]
 
 
 def test_only_a_verdict_or_a_receipt_ends_a_tap() -> None:

@@ -293,6 +293,46 @@ def test_a_lost_verdict_leaves_no_rider_waiting() -> None:
     assert [(shown.verdict, shown.alone) for shown in one.step(NOW_S, online=True).show] == [("accepted", True)]
 
 
+def test_a_refusal_after_the_gate_has_opened_is_answered_with_the_decision(tmp_path) -> None:
+    """Asked at 0 s, open by its own word at 0.5 s, refused at 1 s: told at once, and over a restart as well."""
+    one = terminal(fallback_s=0.5)
+    kept = one.tap(NOW_S, "qr", issue_qr(claims(), SIGNER))
+    assert kept is not None
+    with Disk(tmp_path / "taps") as disk:
+        for now_s in (NOW_S, NOW_S + 0.5):
+            disk.append(one.step(now_s, online=True).write)
+        one.on_verdict(answer(kept.tap_id, "used_up"), NOW_S + 1)
+        assert (one.alone_since_s, one.unjudged) == (None, 1)
+        one.on_receipt(json.dumps({"boot": "b1", "seq_through": 1}).encode())
+        step = one.step(NOW_S + 1, online=True)
+        assert ([json.loads(sent.payload)["offline"] for sent in step.send], step.show) == (
+            [{"verdict": "accepted", "rules_version": 7}],
+            [],
+        )
+        disk.append(step.write)
+
+    two = Terminal("b2", "town/7", rules(), rng=np.random.default_rng(2), lists=lists())
+    with Disk(tmp_path / "taps") as disk:
+        assert two.restore(disk.entries()) == 1
+        two.on_receipt(json.dumps({"boot": "b1", "seq_through": 1}).encode())
+        assert [sent.payload for sent in two.step(NOW_S + 60, online=True).send] == [kept.payload]
+        two.on_verdict(answer(kept.tap_id, "used_up"), NOW_S + 61)
+        disk.append(two.step(NOW_S + 61, online=True).write)
+        assert (two.unjudged, two.validator.kept) == (0, {})
+        assert [entry["what"] for entry in disk.entries()] == ["seen"]
+
+
+def test_a_rider_let_in_since_the_verdict_was_lost_is_told_of() -> None:
+    one, token = terminal(fallback_s=60.0), issue_qr(claims(), SIGNER)
+    taps = [one.tap(NOW_S + number, "qr", token) for number in range(2)]
+    one.step(NOW_S + 1, online=True)
+    one.on_receipt(json.dumps({"boot": "b1", "seq_through": 2}).encode())
+    step = one.step(NOW_S + 2, online=True)
+    assert [shown.verdict for shown in step.show] == ["accepted", "used_up"]
+    assert step.send == [taps[0]], "who was not let in owes nothing"
+    assert [entry["id"] for entry in step.write if entry["what"] == "done"] == [taps[1] and taps[1].tap_id]
+
+
 def test_a_full_validator_lets_nobody_in() -> None:
     one = terminal(limits=Limits(kept_max=2))
     assert [one.tap(NOW_S, "qr", "A") is None for _ in range(3)] == [False, False, True]
