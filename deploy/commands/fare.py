@@ -11,7 +11,7 @@ import typer
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ticketing.city_tariff import CityTariff
     from ticketing.fare_cases import Outcome
@@ -49,6 +49,9 @@ def fare(
         raise UserError("name a file of cases, or rides with --ride; not both")
     try:
         sold = _read(tariff, gtfs)
+        _known("--medium", medium, {id for table in sold.tables for id in table.media})
+        _known("--network", network, sold.networks)
+        _known("--category", category, sold.categories)
         found: Sequence[Mapping[str, Any]] = [{"id": "rides", "rides": ride}]
         if cases is not None:
             found = find_cases(_document(cases), city)
@@ -74,6 +77,12 @@ def _read(path: Path, gtfs: Path | None) -> CityTariff:
     from ticketing.editions import TariffSource
 
     return TariffSource(str(path), tariff_text(path), fare_files(str(gtfs)) if gtfs else {}).read().city
+
+
+def _known(option: str, word: str | None, words: Collection[str]) -> None:
+    """Refuse a word that the tariff does not have: it would price the rides as if nothing had been said."""
+    if word is not None and words and word not in words:
+        raise UserError(f"{option} {word}: the tariff has none of that name, but {', '.join(sorted(words))}")
 
 
 def _document(path: Path) -> object:

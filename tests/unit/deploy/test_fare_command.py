@@ -136,3 +136,13 @@ def test_a_number_of_thousands_of_digits_is_no_json(run, tmp_path):
     failed = run(LVIV, file).exception
     assert isinstance(failed, UserError)
     assert "is no JSON" in str(failed)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--medium", "bank, cash, leocard"), ("--network", "city"), ("--category", "adult, student")],
+)
+def test_a_word_that_the_tariff_does_not_have_prices_nothing(run, option, said):
+    done = run(LVIV, "--ride", "08:00 city A", option, "banana")
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception).endswith(f"{option} banana: the tariff has none of that name, but {said}")
