@@ -16,7 +16,7 @@ from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import PlannedDebit
 from ticketing.money import currency_digits
-from ticketing.rated import DayRating, Difference, Line, Step
+from ticketing.rated import DayRating, Line, Step
 
 Language = Literal["uk", "en"]
 _LOCALE = {"uk": "uk_UA", "en": "en_GB"}
@@ -60,8 +60,6 @@ _TEXT: dict[Language, dict[str, str]] = {
         "day": "{amount} за весь день одним списанням, {date} о {since}",
         "each": "{amount} списано о {since}",
         "correction": "{amount}: виправлення після перерахунку дня",
-        "more": "Після пізнього запису валідатора перерахували день: доплата {amount}",
-        "less": "Після пізнього запису валідатора перерахували день: повертаємо {amount}",
     },
     "en": {
         "fare": "Fare “{name}”",
@@ -100,8 +98,6 @@ _TEXT: dict[Language, dict[str, str]] = {
         "day": "{amount} for the whole day in one debit, {date} at {since}",
         "each": "{amount} debited at {since}",
         "correction": "{amount}: corrected after the day was calculated anew",
-        "more": "The day was calculated anew after a late tap: {amount} more",
-        "less": "The day was calculated anew after a late tap: {amount} goes back to you",
     },
 }
 
@@ -173,15 +169,6 @@ def explain_step(step: Step, tariff: CityTariff, language: Language, names: Mapp
     }
     text = texts[_which(step)].format(**facts)
     return texts["companion"].format(rider=step.rider, text=text) if step.rider else text
-
-
-def explain_differences(differences: Sequence[Difference], tariff: CityTariff, language: Language) -> str:
-    """What a late tap changed, in one sentence; "" where nothing did."""
-    amount_minor = sum(difference.amount_minor for difference in differences)
-    if amount_minor == 0:
-        return ""
-    amount = money(abs(amount_minor), tariff.currency, language)
-    return _TEXT[language]["more" if amount_minor > 0 else "less"].format(amount=amount)
 
 
 def money(minor: int, currency: str, language: Language) -> str:

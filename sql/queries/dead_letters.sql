@@ -25,8 +25,3 @@ WITH given AS (
     RETURNING 1
 )
 SELECT count(*) FROM stored;
-
--- name: list
--- The newest dead letters.
-SELECT id, operator, device, topic, reason, detail, payload, extract(epoch FROM received_at)::float8 AS received_at
-FROM dead_letter ORDER BY id DESC LIMIT $1;

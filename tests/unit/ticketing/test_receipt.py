@@ -11,9 +11,9 @@ from ticketing.city_file import parse_city_tariff
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import PlannedDebit
 from ticketing.journeys import FareTap
-from ticketing.rated import Account, Difference, HeldPass, Step, StepKind
+from ticketing.rated import Account, HeldPass, Step, StepKind
 from ticketing.rating import rate_day
-from ticketing.receipt import explain_differences, explain_step, money, receipt
+from ticketing.receipt import explain_step, money, receipt
 
 TARIFFS = Path(__file__).parents[3] / "ticketing" / "tariffs"
 
@@ -95,14 +95,6 @@ def test_a_trip_bought_ahead_says_how_many_are_left():
     )
     assert "A trip bought ahead: 9 left" in receipt(rating, kyiv, "en").text()
     assert "Поїздка, куплена наперед: лишилося 9" in receipt(rating, kyiv, "uk").text()
-
-
-def test_what_a_late_tap_changed_is_one_sentence():
-    kyiv = city("kyiv")
-    assert explain_differences((), kyiv, "en") == ""
-    assert explain_differences((Difference("a", 800), Difference("b", -800)), kyiv, "en") == ""
-    assert "UAH\u00a08.00 more" in explain_differences((Difference("a", 800),), kyiv, "en")
-    assert "повертаємо 8,00\u00a0₴" in explain_differences((Difference("a", -800),), kyiv, "uk")
 
 
 def test_a_name_that_the_tariff_no_longer_has_is_its_id():
