@@ -123,11 +123,6 @@ class CityTariff:
         """The end of a pass's half-open validity [start_s, end), Unix seconds, as for any product."""
         return one.valid.end_s(start_s, self.day_start, self.zone)
 
-    def penalty_of(self, network: str | None) -> Penalty | None:
-        """The penalty on a network: the first that names it, else the first for all."""
-        named = [p for p in self.penalties if network in p.networks] + [p for p in self.penalties if not p.networks]
-        return named[0] if named else None
-
     @cached_property
     def names(self) -> Mapping[str, Name]:
         """The names of fares, transfers, caps and the rest by id, for receipts."""
