@@ -72,12 +72,13 @@ def helps(case: Case, hold_s: float) -> bool:
 
 def effect_of(case: Case, hold_s: float) -> Effect:
     """What a hold is expected to do: if the other vehicles go on as they are, and if those behind are held in turn."""
-    ahead_s, behind_s = case.ahead_s, case.behind_s
-    after_s = ahead_s + hold_s
+    # One that has caught up with its leader, or passed it, has no headway, not less than none.
+    ahead_s, behind_s = max(0.0, case.ahead_s), case.behind_s
+    after_s = max(0.0, case.ahead_s + hold_s)
     behind_after_s = None if behind_s is None else max(0.0, behind_s - hold_s)
     saved_s = None
     if behind_s is not None and behind_after_s is not None and case.situation.line is not None:
-        squares = max(0.0, ahead_s) ** 2 + behind_s**2 - after_s**2 - behind_after_s**2
+        squares = ahead_s**2 + behind_s**2 - after_s**2 - behind_after_s**2
         saved_s = round(case.situation.line.riders_per_s * case.halts_ahead * squares / 2)
     rounded = (round(ahead_s), round(after_s))
     return Effect(

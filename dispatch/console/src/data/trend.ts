@@ -80,8 +80,10 @@ export function loadEarlier(routeId: string, nowS: number): Promise<Sample[]> {
   return loading
 }
 
+const TELLING_S = 15 // a share of less than this says nothing: 3 s that become 7 are no worse
+
 /** Better, worse or the same: the change since the line was switched on, as a share of what it was. */
 export function changeOf(line: LineControl): number | null {
-  if (line.mode === 'off' || line.ewt_s === null || !line.ewt_before_s || line.ewt_before_s <= 0) return null
+  if (line.mode === 'off' || line.ewt_s === null || line.ewt_before_s === null || line.ewt_before_s < TELLING_S) return null
   return line.ewt_s / line.ewt_before_s - 1
 }
