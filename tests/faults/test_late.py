@@ -101,7 +101,17 @@ def play(network: Network, fixes: Observations, arrives_s: np.ndarray, order: np
 
 
 @pytest.mark.parametrize("every_s", [5.0, 20.0])
-def test_headways_are_those_of_the_clean_run(network: Network, every_s: float, seed: int) -> None:
+def test_headways_are_those_of_the_clean_run(network: Network, every_s: float) -> None:
+    compare(network, every_s, 11)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", range(10))
+def test_headways_are_those_of_the_clean_run_for_any_seed(network: Network, seed: int, number: int) -> None:
+    compare(network, 5.0, seed + number)
+
+
+def compare(network: Network, every_s: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     fixes = drive(network, rng, every_s)
     number = len(fixes)
@@ -116,9 +126,13 @@ def test_headways_are_those_of_the_clean_run(network: Network, every_s: float, s
     assert place(found) == place(wanted)
     pairs = {row.vehicle_id: row for row in wanted.headways}
     assert len(pairs) > 20
+    # A position that comes before all others of its vehicle, but after them, is not told anew: nothing was known then.
+    settled_s = float(fixes.ts_s[0]) + LATE_S
     compared = 0
     for row in found.headways:
         other = pairs.pop(row.vehicle_id)
+        if other.headway_s is not None and other.since_s - other.headway_s < settled_s:
+            continue
         assert row.leader_id == other.leader_id
         assert row.estimated == other.estimated
         if row.headway_s is not None and other.headway_s is not None:
