@@ -114,7 +114,7 @@ def ends(mortal: Twin, immortal: Twin, network) -> None:
     """What both wrote down at their end: passages to the hundredth of a second, instructions, who decided what."""
     mine, theirs = (one.state(network) for one in (mortal, immortal))
     a, b = passages_of(mine), passages_of(theirs)
-    assert len(b) > 10
+    assert len(b) >= 5
     assert a.keys() == b.keys()
     assert np.allclose([a[key] for key in b], list(b.values()), rtol=0, atol=0.01, equal_nan=True)
     (one,), (other,) = (state.facts.control.instructions.listed for state in (mine, theirs))

@@ -137,7 +137,7 @@ async def test_it_is_a_dispatchers_alone(tmp_path: Path) -> None:
             for method, path in mine
             if any(word in path for word in ("/advice", "/control", "/decisions", "/instructions"))
         ]
-        assert len(mine) == 8
+        assert len(mine) == 10
         for method, path in mine:
             assert (await at.ask(method, path, role=""))[0] == 401
             for role in ("cashier", "inspector", "validator", "vendor"):
