@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -290,18 +289,24 @@ def run(main: Awaitable[None]) -> None:
     Raises:
         UserError: what went wrong, once, however many tasks it went through on its way here.
     """
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     try:
-        asyncio.run(_as_coroutine(main))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_as_coroutine(main))
     except BaseExceptionGroup as group:
         first = _first_cause(group)
         if isinstance(first, UserError):
             raise first from None
         log.exception("failed")
         raise UserError(f"{type(first).__name__}: {first}; the log in the data folder says where") from group
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """For this run alone: a policy would change every later loop of the process."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import statistics
 import time
@@ -115,8 +114,7 @@ async def test_consoles_that_stall_hold_nobody_up_and_get_the_newest_when_they_a
     late_s = [_first_as_new(one, names[nth:]) - published_s[nth] for one in reading for nth in range(FRAMES)]
     worst_s = statistics.quantiles(late_s, n=100)[-1]
     print(f"to {len(reading)} consoles: median {statistics.median(late_s):.3f} s, 99 of 100 in {worst_s:.3f} s")
-    # A machine that has more to do than it has cores is given as much longer.
-    assert worst_s < WITHIN_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert worst_s < WITHIN_S
 
     for console in stalled:  # they come back: what was in the pipe, then the newest, not all that they missed
         await asyncio.wait_for(console.read(names[-1]), 60)

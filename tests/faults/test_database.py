@@ -30,7 +30,7 @@ def port_of(dsn: str) -> int:
     return port
 
 
-async def healthy(judge, seconds: float = 60.0) -> None:
+async def healthy(judge, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while reasons := (await judge.ask())["healthy"]:
         assert time.monotonic() < deadline, reasons

@@ -114,7 +114,7 @@ def ends(mortal: Twin, immortal: Twin, network) -> None:
     """What both wrote down at their end: passages to the hundredth of a second, instructions, who decided what."""
     mine, theirs = (one.state(network) for one in (mortal, immortal))
     a, b = passages_of(mine), passages_of(theirs)
-    assert len(b) >= 5
+    assert len(b) > 10
     assert a.keys() == b.keys()
     assert np.allclose([a[key] for key in b], list(b.values()), rtol=0, atol=0.01, equal_nan=True)
     (one,), (other,) = (state.facts.control.instructions.listed for state in (mine, theirs))
@@ -136,7 +136,7 @@ def never_back(one: Twin) -> None:
 
 
 async def test_a_dispatch_that_was_killed_is_its_twin_again(tmp_path):
-    await killed(tmp_path, kills=1, seconds_apart=(7, 8), vehicles=120, seed=3)
+    await killed(tmp_path, kills=1, seconds_apart=(7, 8), vehicles=240, seed=3)
 
 
 @pytest.mark.soak

@@ -26,10 +26,7 @@ async def test_one_ticket_at_two_hundred_validators_at_once(town):
         for number in range(200):
             validators.tap(number, token)
         await validators.all_receipted()
-        said = validators.gates.statistics.by_verdict
-        assert (said["accepted"], said["used_up"]) == (1, 199)
-        # Being told to try again because the machine is slow is no deadlock; two batches that meet for ever are.
-        assert said.keys() <= {"accepted", "used_up", "unavailable"}
+        assert validators.gates.statistics.by_verdict == {"accepted": 1, "used_up": 199}
         assert (await judge.ask())["counters"].get("unavailable_contention", 0) == 0
         await town.check(validators, judge)
 

@@ -19,7 +19,6 @@ from simulators.validators import Limits
 
 OPERATOR = "town"
 TURN_S = 0.02
-PATIENCE = 3.0
 JOURNAL_BYTES_MAX = 2**31  # the checker needs the whole record, so no test's journal may turn
 LIMITS = Limits(first_pause_s=1.0, pause_s_max=3.0, tries_max=1_000)
 
@@ -126,11 +125,8 @@ def entries_of(journal: Path) -> list[Entry]:
 
 
 async def until(holds: Callable[[], bool], seconds: float, what: str, why: Callable[[], str] = lambda: "") -> None:
-    """Wait for what other processes do; there is no event of ours to await.
-
-    `seconds` is enough for a machine that does nothing else; a busy one is given PATIENCE times as long.
-    """
-    deadline = time.monotonic() + PATIENCE * seconds
+    """Wait for what other processes do; there is no event of ours to await."""
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:g} times {seconds:g} s; {why()}"
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s; {why()}"
         await asyncio.sleep(0.01)

@@ -279,12 +279,11 @@ def _filled(path: str) -> str:
     return re.sub(r"\{\w+\}", "x", path)
 
 
-async def test_every_operation_asks_for_its_right(web: Running) -> None:
-    """The whole matrix: every operation with nobody, and with every role."""
-    # The machine itself may read /metrics without a token; that door has tests of its own.
-    guarded = [route for route in routes_of(web.server.operations) if route[2] != "public" and route[1] != "/metrics"]
-    assert len(guarded) >= 4
-    async with web.client() as client:
+async def test_every_operation_asks_for_its_right(tmp_path: Path) -> None:
+    """The whole matrix: every operation with nobody, and with every role; the machine itself has no right."""
+    async with running_web(tmp_path, local_permissions=frozenset()) as web, web.client() as client:
+        guarded = [route for route in routes_of(web.server.operations) if route[2] != "public"]
+        assert len(guarded) >= 4
         for method, path, permission in guarded:
             async with client.request(method, _filled(path)) as response:
                 document = await problem_of(response, 401)
