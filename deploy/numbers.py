@@ -48,7 +48,14 @@ async def hear_numbers(links: Links) -> DispatchNumbers:
 
 
 GATEWAY_GAUGES = frozenset(
-    {"vehicles_known", "positions_queued", "taps_held", "receipts_due", "sessions_connected"}
+    {
+        "vehicles_known",
+        "vehicles_clock_wrong",
+        "positions_queued",
+        "taps_held",
+        "receipts_due",
+        "sessions_connected",
+    }
 )  # all else that the gateway counts only rises
 
 

@@ -108,6 +108,11 @@ class Memory:
     def __len__(self) -> int:
         return len(self._slot)
 
+    def heard(self, since_s: float, until_s: float) -> int:
+        """Of how many vehicles the last admitted fix was taken within these times."""
+        ts_s = self._ts_s[: len(self._slot)]
+        return int(np.count_nonzero((ts_s >= since_s) & (ts_s <= until_s)))
+
     def _slots(self, vehicle_key: Sequence[str]) -> Ints:
         """int[n]: where each fix's vehicle is remembered; new vehicles get a place."""
         get = self._slot.get

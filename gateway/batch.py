@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +20,8 @@ Descriptor: TypeAlias = tuple[str | None, str | None, int | None, str | None, st
 
 SPEED_MPS_MAX = 100.0  # 360 km/h: faster is a broken sensor on any vehicle that keeps a timetable
 
+WRONG_DATE_S = 43_200.0  # so far off, a clock may well tell another service day
+
 _DATE = re.compile(r"\d{8}", re.ASCII)
 _TIME = re.compile(r"\d{1,2}:\d\d:\d\d", re.ASCII)
 
@@ -29,7 +31,7 @@ class FixBatch:
     """n fixes in the order in which they came; nan and None where the vehicle does not say."""
 
     vehicle_key: list[str]  # "<operator>/<vehicle>"
-    ts_s: Floats  # when the fix was taken, Unix seconds by the device's clock
+    ts_s: Floats  # when the fix was taken, Unix seconds by the device's clock, or by ours where that one is wrong
     received_s: Floats  # when it reached the gateway
     lat_deg: Floats
     lon_deg: Floats
@@ -62,6 +64,19 @@ class FixBatch:
             [self.descriptor[i] for i in at],
             [self.occupancy[i] for i in at],
         )
+
+    def at_times(self, ts_s: Floats) -> FixBatch:
+        """The same fixes, taken at other times than their devices said.
+
+        Where those are far off, so is the service date that a device has from its clock: the claim is left without.
+        """
+        far = np.flatnonzero(np.abs(ts_s - self.ts_s) >= WRONG_DATE_S).tolist()
+        descriptor = list(self.descriptor)
+        for i in far:
+            claim = descriptor[i]
+            if claim is not None:
+                descriptor[i] = (*claim[:3], None, *claim[4:])
+        return replace(self, ts_s=ts_s, descriptor=descriptor)
 
 
 def build(vehicle_key: list[str], positions: Sequence[Position], received_s: float) -> FixBatch:

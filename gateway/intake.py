@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from gateway import topics, wire
 from gateway.admission import Memory, admit
 from gateway.batch import FixBatch, build
+from gateway.clocks import LATELY_S, Clocks
 from gateway.config import GatewaySettings
 from gateway.hfp import decode_hfp
 from gateway.letters import Letters
@@ -97,6 +98,7 @@ class FixIntake:
         clock: Callable[[], float],
     ) -> None:
         self.memory = Memory(settings.vehicles_max)
+        self.clocks = Clocks()
         self.limits = settings.limits
         self._settings = settings
         self._heard = heard
@@ -156,7 +158,21 @@ class FixIntake:
         self._counts["messages_received"] += number
         self._counts["positions_received"] += len(fixes)
         if fixes:
-            self._judge(build(keys, fixes, now_s), now_s)
+            self._judge(self._put_right(build(keys, fixes, now_s), now_s), now_s)
+
+    def _put_right(self, batch: FixBatch, now_s: float) -> FixBatch:
+        """The batch with times by our clock where a device's is known to be wrong; who is concerned is told."""
+
+        def heard() -> int:
+            return self.memory.heard(now_s - LATELY_S, now_s + self.limits.future_s)
+
+        righted = self.clocks.put_right(batch.vehicle_key, batch.ts_s, now_s, self.limits, heard)
+        for key, off_s in righted.news:
+            self._heard.vehicle_event(wire.VehicleEvent(key, now_s, now_s, "clock", clock_off_s=off_s))
+        if not righted.changed.any():
+            return batch
+        self._counts["positions_put_right"] += int(righted.changed.sum())
+        return batch.at_times(righted.ts_s)
 
     def _judge(self, batch: FixBatch, now_s: float) -> None:
         admission = admit(batch, self.memory, now_s, self.limits)

@@ -127,7 +127,8 @@ class Gateway:
     def stats(self) -> dict[str, float]:
         """Counters and gauges by name; `name.label` is one label's share of `name`.
 
-        Gauges: vehicles_known, positions_queued, taps_held, receipts_due, sessions_connected; all else only rises.
+        Gauges: vehicles_known, vehicles_clock_wrong, positions_queued, taps_held, receipts_due, sessions_connected; all
+        else only rises.
         """
         sessions = (self._positions, self._answers, *self._sources)
         connections: Counter[str] = Counter()
@@ -138,6 +139,8 @@ class Gateway:
             **connections,
             "vehicles_evicted": self._fixes.memory.evicted,
             "vehicles_known": len(self._fixes.memory),
+            "vehicles_clock_wrong": self._fixes.clocks.wrong(self._clock()),
+            "clocks_forgotten": self._fixes.clocks.forgotten,
             "positions_queued": len(self._fixes),
             "taps_held": len(self._taps),
             "receipts_due": len(self._taps.receipts),

@@ -86,12 +86,16 @@ class EventBody(msgspec.Struct):
 
 
 class VehicleEvent(msgspec.Struct, frozen=True):
-    """Something that happened on a vehicle; `online` and `offline` come from its status and its last will."""
+    """Something that happened on a vehicle; `online` and `offline` come from its status and its last will.
+
+    `clock` is our own finding: its clock is `clock_off_s` ahead of ours (below 0: behind), or right again (None). It is
+    told every half minute that the vehicle is heard.
+    """
 
     vehicle_key: str
     ts_s: float
     received_s: float
-    event: VehicleEventKind | Literal["online", "offline"]
+    event: VehicleEventKind | Literal["online", "offline", "clock"]
     trip_id: str | None = None
     route_id: str | None = None
     direction_id: int | None = None
@@ -100,6 +104,7 @@ class VehicleEvent(msgspec.Struct, frozen=True):
     start_time: str | None = None
     instruction_id: str | None = None
     text: str | None = None
+    clock_off_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, for a seam that carries JSON."""

@@ -178,6 +178,12 @@ def test_the_memory_forgets_those_heard_longest_ago() -> None:
     assert outcomes(fixes(("v39", 39, 0), ("v0", 0, 0)), memory) == ["duplicate", "admitted"]
 
 
+def test_the_memory_says_how_many_were_heard_lately() -> None:
+    memory = Memory()
+    outcomes(fixes(("a", 0, 0), ("b", 50, 0), ("c", 90, 0), ("b", 95, 0)), memory)
+    assert memory.heard(NOW_S - 60, NOW_S) == 2
+
+
 def test_an_empty_batch_is_no_trouble() -> None:
     empty = Fixes([], np.zeros(0), np.zeros(0))
     assert admit(empty, Memory(), NOW_S, LIMITS).counts() == {}

@@ -40,3 +40,10 @@ def test_where_takes_the_marked_rows() -> None:
     some = batch.where(np.array([True, False, True]))
     assert (some.vehicle_key, some.ts_s.tolist()) == (["op/1", "op/3"], [0, 2])
     assert batch.where(np.ones(3, bool)) is batch
+
+
+def test_a_service_date_from_a_clock_that_is_days_off_is_left_out_of_the_claim() -> None:
+    said = [Position(ts, 50.0, 30.0, trip_id="t", start_date="20260710") for ts in (5.0, 600.0, 90_000.0)]
+    batch = build(["op/1", "op/2", "op/3"], said, 7.0).at_times(np.full(3, 5.0))
+    assert batch.ts_s.tolist() == [5, 5, 5]
+    assert [claim and claim[3] for claim in batch.descriptor] == ["20260710", "20260710", None]
