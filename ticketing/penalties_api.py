@@ -78,14 +78,16 @@ class PenaltiesApi:
         """List the newest penalties of the controller who asks; an admin sees all."""
         return PenaltyList(await self._penalties.list_newest(None if role == "admin" else subject))
 
-    async def show(self, reference: str) -> Penalty:
-        """Show a penalty as it stands."""
-        return await self._penalties.find(reference)
+    async def show(self, reference: str, *, subject: str, role: str) -> Penalty:
+        """Show a penalty as it stands; an operator's controller sees that operator's alone."""
+        penalty = await self._penalties.find(reference)
+        _check_own(penalty.operator, subject, role)
+        return penalty
 
     async def pay(self, reference: str, *, subject: str, role: str, idempotency_key: str | None) -> Penalty:
         """Take the cash for a penalty; asked again by the same person, it answers the same."""
         if role == "inspector":
-            _check_own((await self._penalties.find(reference)).operator, subject, role)
+            await self.show(reference, subject=subject, role=role)  # refuses another operator's
         return await self._penalties.pay(reference, subject=subject, idempotency_key=idempotency_key)
 
     async def cancel(

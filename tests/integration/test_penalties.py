@@ -57,7 +57,7 @@ async def test_a_penalty_that_is_taken_back_is_reversed(city: City, api: Penalti
     )
     assert (done.state, done.note, done.closed_by) == ("cancelled", "had a pass", "desk1")
     assert set((await balances(city)).values()) == {0}
-    assert (await api.show(penalty.reference)).state == "cancelled"
+    assert (await api.show(penalty.reference, subject="desk1", role="cashier")).state == "cancelled"
 
 
 async def test_a_retry_issues_no_second_one(city: City, api: PenaltiesApi) -> None:  # noqa: F811
@@ -83,7 +83,7 @@ async def test_what_is_no_reason_is_refused(city: City, api: PenaltiesApi, reaso
 async def test_nothing_is_known_of_an_unknown_reference(api: PenaltiesApi) -> None:
     for reference in ("", "ABCDEFGH", "'; DROP", "Й" * 8):
         with pytest.raises(Problem) as refused:
-            await api.show(reference)
+            await api.show(reference, subject="inspector1", role="inspector")
         assert refused.value.status == 404
 
 
@@ -130,12 +130,15 @@ async def test_a_controller_of_one_operator_acts_for_no_other(city: City, api: P
     for refused in (
         api.issue(body=body, **theirs, idempotency_key=None),
         api.pay(penalty.reference, **theirs, idempotency_key=None),
+        api.show(penalty.reference, **theirs),
         api.taps_here("kpt", "4582", **theirs),
     ):
         with pytest.raises(Problem) as problem:
             await refused
         assert problem.value.status == 403
     assert (await api.taps_here("kpt", "4582", **mine)).taps == []
+    for reader in (mine, {"subject": "city1", "role": "inspector"}, {"subject": "kmda:desk", "role": "cashier"}):
+        assert await api.show(penalty.reference, **reader) == penalty
     assert (await pay(api, penalty.reference, "kpt:7", "inspector")).state == "paid"
     assert await city.value("SELECT count(*) FROM penalty") == 1
 
