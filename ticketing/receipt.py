@@ -54,6 +54,7 @@ _TEXT: dict[Language, dict[str, str]] = {
         "companion": "Супутник {rider}: {text}",
         "holder": "{text}",
         "total": "Разом",
+        "no_rides": "Поїздок цього дня немає",
         "free": "безкоштовно",
         "pair": "{amount} списано після другої поїздки о {since}",
         "odd": "{amount} за непарну поїздку: списання після {since}",
@@ -92,6 +93,7 @@ _TEXT: dict[Language, dict[str, str]] = {
         "companion": "Companion {rider}: {text}",
         "holder": "{text}",
         "total": "Total",
+        "no_rides": "No rides on this day",
         "free": "free",
         "pair": "{amount} debited after the second trip at {since}",
         "odd": "{amount} for the odd trip: debited after {since}",
@@ -122,16 +124,19 @@ class ReceiptLine:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A day's receipt in one language."""
+    """A day's receipt in one language; no_rides: what stands in the place of lines where there are none."""
 
     title: str
     lines: tuple[ReceiptLine, ...]
     total: str
     debits: tuple[str, ...] = ()
+    no_rides: str = ""
 
     def text(self) -> str:
         """The receipt as plain lines, for a page, a letter or a terminal."""
         rows = [self.title, ""]
+        if not self.lines:
+            rows.append(self.no_rides)
         for line in self.lines:
             rows.append("  ".join(part for part in (line.time, line.place, line.amount) if part))
             rows.extend(
@@ -151,6 +156,7 @@ def receipt(rating: DayRating, tariff: CityTariff, language: Language, debits: S
         tuple(_line(line, rating, tariff, language) for line in rating.lines),
         total,
         tuple(_debit(debit, tariff, rating.currency, language) for debit in debits),
+        _TEXT[language]["no_rides"],
     )
 
 

@@ -99,3 +99,11 @@ def test_a_trip_bought_ahead_says_how_many_are_left():
 
 def test_a_name_that_the_tariff_no_longer_has_is_its_id():
     assert explain_step(Step("fare", 100, "gone"), city("kyiv"), "en") == "Fare “gone”"
+
+
+def test_a_day_without_rides_says_so():
+    kyiv = city("kyiv")
+    rating = rate_day([], kyiv, Account("card"))
+    in_english, in_ukrainian = (receipt(rating, kyiv, language).text().splitlines() for language in ("en", "uk"))
+    assert in_english[1:-1] == ["", "No rides on this day", ""]
+    assert in_ukrainian[1:-1] == ["", "Поїздок цього дня немає", ""]
