@@ -9,6 +9,7 @@ import numpy as np
 from dispatch.alerts import Alert, AlertDesk
 from dispatch.arrivals import leave_out, predict
 from dispatch.claims import Timetable
+from dispatch.clocks import WrongClocks
 from dispatch.config import DispatchSettings
 from dispatch.eta_watch import EtaWatch
 from dispatch.fleet import Fleet
@@ -40,6 +41,7 @@ class Engine:
         self.eta = eta or EtaWatch()
         self.folding = Folding(prepare(network), self.settings, self.orders, self.eta)
         self.inbox = Inbox(self.settings.inbox_fixes_max, self.folding.counts.refused)
+        self.clocks = WrongClocks()
         self.desk = AlertDesk(self.settings.alerts)
         self.watch = Watch(self.settings.alerts, self.settings.headway)
 
@@ -122,7 +124,7 @@ class Engine:
         self.inbox.put(fixes)
 
     def event(self, event: dict[str, Any]) -> None:
-        """Take a vehicle's event: `sign_on` claims a trip, block or route, `sign_off` ends it, `alarm`."""
+        """Take a vehicle's event: `sign_on` claims a trip, block or route, `sign_off` ends it, `alarm`, `clock`."""
         self.inbox.tell(event)
 
     # -- from dispatchers ------------------------------------------------------------------------------------------
@@ -230,10 +232,11 @@ class Engine:
         )
         barred = set(self.orders.cancelled)
         self.desk.watch(self.watch.look(fleet, timetable, roads.lines, headways, foreseen, barred, now_s), now_s)
+        view = view_fleet(fleet, timetable, roads.lines, listed, state, foreseen.late_s)
         return Snapshot(
             now_s,
             network,
-            view_fleet(fleet, timetable, roads.lines, listed, state, foreseen.late_s),
+            view,
             headways,
             predictions,
             timetable.start_dates(predictions.trip, predictions.zero_s),
@@ -241,6 +244,7 @@ class Engine:
             self.desk.alerts(),
             list(fleet.key),
             list(self.orders.cancelled.values()),
+            self.clocks.off_s(view.key, now_s),
         )
 
     def foresee(self, now_s: float) -> Foreseen:
@@ -267,5 +271,7 @@ class Engine:
                 self.folding.claiming.sign(key, event, self.settings.vehicles_max)
             case "alarm":
                 self.desk.alarm(sight_alarm(self.fleet, self.network, key), now_s)
+            case "clock":
+                self.clocks.note(event, now_s)
             case _:
                 pass

@@ -22,7 +22,10 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 class Vehicle(msgspec.Struct, gc=False, frozen=True):
-    """A vehicle as it last said where it is; `deviation_s` above 0 is late."""
+    """A vehicle as it last said where it is; `deviation_s` above 0 is late.
+
+    `clock_off_s`: its clock is wrong and so much ahead (below 0: behind); the times shown here are put right.
+    """
 
     vehicle_id: str
     operator_id: str
@@ -47,6 +50,7 @@ class Vehicle(msgspec.Struct, gc=False, frozen=True):
     occupancy: str | None
     assigned: str | None
     start_time: str | None = None  # of trips of frequencies.txt, "HH:MM:SS"
+    clock_off_s: float | None = None
 
 
 class Headway(msgspec.Struct, gc=False, frozen=True):
@@ -165,6 +169,7 @@ class Snapshot:
     alerts: list[Alert]
     key_by_vehicle: list[str]
     cancelled: list[Cancellation] = field(default_factory=list)
+    clock_off_s: list[float | None] = field(default_factory=list)  # of each vehicle of the fleet; empty: of none
     _made: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -247,6 +252,7 @@ def list_vehicles(snapshot: Snapshot) -> list[Vehicle]:
         fleet.occupancy,
         _names(ASSIGNED, fleet.assigned),
         fleet.start_time,
+        [None if off_s is None else round(off_s, 1) for off_s in snapshot.clock_off_s or [None] * len(vehicles)],
     )
     return [Vehicle(*row) for row in zip(*columns, strict=True)]
 

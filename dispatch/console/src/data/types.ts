@@ -39,6 +39,7 @@ export interface Vehicle {
   next_stop_sequence: number | null
   occupancy: string | null
   assigned: 'given' | 'inferred' | null
+  clock_off_s?: number | null
 }
 
 export interface VehiclesMessage {

@@ -128,7 +128,11 @@ export const en = {
     speed: 'Speed',
     occupancy: 'Occupancy',
     age: 'Position',
+    clock: 'Device clock',
   },
+  clockOff: (much: string, ahead: boolean) => `${much} ${ahead ? 'ahead' : 'behind'}; times are put right`,
+  hours: (n: string) => `${n} h`,
+  days: (n: string) => `${n} days`,
   kmh: (n: string) => `${n} km/h`,
   inferred: 'inferred',
   occupancy: {

@@ -130,7 +130,11 @@ export const uk: Messages = {
     speed: 'Швидкість',
     occupancy: 'Заповненість',
     age: 'Позиція',
+    clock: 'Годинник',
   },
+  clockOff: (much, ahead) => `${ahead ? 'поспішає на' : 'відстає на'} ${much}; час виправлено`,
+  hours: (n) => `${n} год`,
+  days: (n) => `${n} дн.`,
   kmh: (n) => `${n} км/год`,
   inferred: 'визначено',
   occupancy: {

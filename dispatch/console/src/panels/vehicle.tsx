@@ -5,10 +5,20 @@ import { punctuality } from '../data/derive'
 import { setState, useStore } from '../data/store'
 import type { Vehicle } from '../data/types'
 import { duration, plan, signed, useFormat, useMessages } from '../i18n'
+import type { Messages } from '../i18n/en'
 import { LineBadge, StateMark } from '../ui/badges'
 import { shownNow, useSecond } from '../ui/clock'
 import { Driver } from './driver'
 import { TripTools } from './tripTools'
+
+/** How wrong a device's clock is, in the largest unit that says enough. */
+function clockOff(offS: number, text: Messages, integer: (n: number) => string) {
+  const s = Math.abs(offS)
+  const much = s < 7200 ? text.minutes(integer(Math.round(s / 60)))
+    : s < 172800 ? text.hours(integer(Math.round(s / 3600)))
+    : text.days(integer(Math.round(s / 86400)))
+  return text.clockOff(much, offS > 0)
+}
 
 function Fields({ vehicle, routeKey }: { vehicle: Vehicle; routeKey: string }) {
   useSecond()
@@ -37,6 +47,7 @@ function Fields({ vehicle, routeKey }: { vehicle: Vehicle; routeKey: string }) {
     ...(vehicle.speed_mps !== null ? [[text.fields.speed, text.kmh(integer(vehicle.speed_mps * 3.6))] as [string, string]] : []),
     ...(vehicle.occupancy ? [[text.fields.occupancy, text.occupancy[vehicle.occupancy] ?? vehicle.occupancy] as [string, string]] : []),
     [text.fields.age, text.ago(integer(Math.floor(age)))],
+    ...(vehicle.clock_off_s != null ? [[text.fields.clock, clockOff(vehicle.clock_off_s, text, integer)] as [string, string]] : []),
   ]
   return (
     <dl class="fields">
