@@ -66,6 +66,7 @@ HELP: Final[Mapping[str, str]] = {
     "rating_failures": "Batches of accounts that the database did not take; they are tried again.",
     "rating_retried": "Batches of accounts that met another process; they are tried again.",
     "rating_set_aside": "Accounts that could not be rated; each is tried again, later and later.",
+    "rating_faults": "Rounds of rating that failed for a reason nobody foresaw.",
     "rating_due_taps": "Taps that wait for their day's rating.",
     "rating_oldest_due_s": "How long the oldest of them has waited.",
     "rating_accounts_set_aside": "Accounts that could not be rated when they were last tried.",

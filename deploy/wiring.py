@@ -173,7 +173,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)
     try:
-        async with rating.accounts, service, charging(grounds, service):
+        async with rating.accounts.rounds, service, charging(grounds, service):
             yield service
     finally:
         sender.cancel()

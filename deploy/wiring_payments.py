@@ -123,10 +123,10 @@ async def charging(grounds: Grounds, service: Ticketing) -> AsyncIterator[None]:
             return
         till = _till(grounds.settings, service, acquirer)
         worker = Charging(till.operations, till.collecting, rating.editions)
-        metrics.expose(grounds.registry, "charging", lambda: worker.counters, worker.gauges)
+        metrics.expose(grounds.registry, "charging", lambda: worker.counters, worker.rounds.gauges)
         top_ups = ToppingUp(till.operations, service.tariff)
-        metrics.expose(grounds.registry, "auto_top_up", lambda: top_ups.counters, top_ups.gauges)
-        async with worker, top_ups:
+        metrics.expose(grounds.registry, "auto_top_up", lambda: top_ups.counters, top_ups.rounds.gauges)
+        async with worker.rounds, top_ups.rounds:
             yield
 
 

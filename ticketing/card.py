@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
@@ -96,8 +97,7 @@ class CardKeys:
         return self._diversifier.keys(uids) if self.diversified else [self.file_read] * len(uids)
 
 
-@dataclass(frozen=True, slots=True)
-class CardTap:
+class CardTap(msgspec.Struct, frozen=True, gc=False):
     """A genuine message: the card's 7-byte UID, its read counter, and the key version under which it is true."""
 
     uid: bytes

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from ticketing.card import CardKeys, CardTap, read_cards
 from ticketing.credential import ProofLimits, read_credential, stale
 from ticketing.errors import CredentialError
@@ -48,8 +50,7 @@ class Quote(NamedTuple):
     ticket_id: UUID | None = None
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct, gc=False):
     """A tap and what its token turned out to be; preset is a verdict that needs no database.
 
     rating_due: what is booked now is rated again with the account's whole day. lat, lon and stop_id are the vehicle's

@@ -99,7 +99,7 @@ class Offline(msgspec.Struct, frozen=True):
     rules_version: int | None = None
 
 
-class Tap(msgspec.Struct, frozen=True):
+class Tap(msgspec.Struct, frozen=True, gc=False):
     """One medium at one validator, as gateway or web hand it in.
 
     ts is the device's clock, received_s ours (both Unix seconds); (operator, device, id) names the tap for good.
@@ -123,7 +123,7 @@ class Tap(msgspec.Struct, frozen=True):
     raw: bytes = b""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a tap is told; seq_through is the cumulative receipt of its boot, None where none can be given."""
 
     id: str

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from sql import query
 from sql.pool import open_pool
@@ -117,8 +118,8 @@ class World:
             if self.past and rng.random() < 0.15:
                 reading = rng.choice(self.past)
                 if rng.random() < 0.3:
-                    tap = replace_tap(reading.tap, token="another")
-                    reading = replace(reading, tap=tap, content_hash=content_hash(tap), quote=None)
+                    tap = structs.replace(reading.tap, token="another")
+                    reading = structs.replace(reading, tap=tap, content_hash=content_hash(tap), quote=None)
             else:
                 reading = self._reading()
             if (reading.tap.device, reading.tap.id) not in ids:
@@ -154,10 +155,6 @@ class World:
         else:
             reading.ticket_id = rng.choice([*[*self.reference.tickets] * 6, uuid.UUID(int=rng.getrandbits(128))])
         return reading
-
-
-def replace_tap(tap: Tap, **fields: Any) -> Tap:
-    return Tap(**{name: getattr(tap, name) for name in Tap.__struct_fields__} | fields)
 
 
 class Everything(set[bytes]):
