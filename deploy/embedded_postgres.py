@@ -61,7 +61,7 @@ SETTINGS = {
     "maintenance_work_mem": "32MB",
     "effective_cache_size": "512MB",
     "min_wal_size": "80MB",
-    "max_wal_size": "1GB",  # a day's backlog is not to begin a checkpoint every few seconds; else one comes by the clock
+    "max_wal_size": "1GB",  # a backlog of taps is not to begin a checkpoint every few seconds; else the clock does
     "wal_buffers": "8MB",  # four batches of taps at once write more than the usual two
     "wal_compression": "off",  # of this build's methods only the slowest: a twelfth of what a tap costs
     "autovacuum_max_workers": "2",
