@@ -13,11 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
-
-import asyncpg
 
 from sql import query
 from ticketing.account_rows import by_account, day_of_row, due_of_row, encode, ticket_of_row, uid_of
@@ -26,21 +23,19 @@ from ticketing.editions import Editions
 from ticketing.ledger import Transfer
 from ticketing.purse import PurseBook, in_posting_order
 from ticketing.rerating import DueTap, Holder, Rerated, apart, owed, rerate, ticket_uses
+from ticketing.rounds import IDLE_S, Rounds
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import media_of
 
 BATCH_MAX = 32
 """Accounts of one transaction: their cards are locked while they are rated, and taps of these wait for it."""
 DUE_TAPS_MAX = 5_000
-IDLE_S = 1.0
-BACK_OFF_S_MAX = 30.0
 SET_ASIDE_S, SET_ASIDE_S_MAX, SET_ASIDE_MAX = 5.0, 600.0, 10_000
 LOOP_S_MAX = 0.005
-GAUGE_S = 5.0
 
 
 class Accounts:
-    """The worker: `async with Accounts(store, editions): ...` keeps every account rated.
+    """The worker: `async with accounts.rounds` keeps every account rated.
 
     counters: accounts, days and differences that were rated and posted, failures of the database, accounts set aside
     because they could not be rated (tried again later and later, others go on meanwhile).
@@ -59,29 +54,17 @@ class Accounts:
         self._editions = editions
         self._clock = clock
         self._batch_max = batch_max
-        self._idle_s = idle_s
         self._media = {kind: media_of(editions.current.tariff, kind) for kind in ("card", "bank")}
         self.counters: Counter[str] = Counter()
         self._cursor = ""
         self._aside: dict[str, tuple[float, float]] = {}  # account: not before, and the next pause
-        self._due_gauges = {"due_taps": 0.0, "oldest_due_s": 0.0}
-        self._gauges_at = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._work(), name="ticketing-accounts")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        self.rounds = Rounds(
+            "ticketing-accounts", self.rate_due, self._figures, self.counters, full=batch_max, idle_s=idle_s
+        )
 
     def gauges(self) -> dict[str, float]:
         """Taps that wait for their rating, the age of the oldest, and accounts that could not be rated."""
-        return {**self._due_gauges, "accounts_set_aside": float(len(self._aside))}
+        return {**self.rounds.gauges(), "accounts_set_aside": float(len(self._aside))}
 
     async def rate_due(self) -> int:
         """One batch of accounts with something due; how many were looked at, 0 when all has been done.
@@ -97,22 +80,6 @@ class Accounts:
         """This account now; False where another process is at it."""
         async with self._store.transaction() as connection:
             return bool(await self._rate_in(connection, [account]))
-
-    async def _work(self) -> None:
-        failures = 0
-        while True:
-            try:
-                count = await self.rate_due()
-                await self._measure()
-            except (asyncpg.PostgresError, *AWAY):
-                self.counters["failures"] += 1
-                failures += 1
-            else:
-                failures = 0
-                if count >= self._batch_max:
-                    await asyncio.sleep(0)
-                    continue
-            await asyncio.sleep(min(BACK_OFF_S_MAX, self._idle_s * 2 ** min(failures, 8)))
 
     async def _find_due(self) -> list[str]:
         """Accounts in the order of their names, round and round, so that one with many taps does not hold up others."""
@@ -155,14 +122,11 @@ class Accounts:
             self._aside.clear()
         self._aside[account] = (time.monotonic() + pause_s, min(SET_ASIDE_S_MAX, pause_s * 2))
 
-    async def _measure(self) -> None:
-        if time.monotonic() < self._gauges_at:
-            return
-        self._gauges_at = time.monotonic() + GAUGE_S
+    async def _figures(self) -> dict[str, float]:
         async with self._store.connection() as connection:
             row = await connection.fetchrow(query("rating.oldest_due"))
         age_s = max(0.0, self._clock() - row["received_s"]) if row["received_s"] is not None else 0.0
-        self._due_gauges = {"due_taps": float(row["taps"]), "oldest_due_s": age_s}
+        return {"due_taps": float(row["taps"]), "oldest_due_s": age_s}
 
     async def _rate_in(self, connection: Any, accounts: Sequence[str]) -> list[str]:
         """Rate those of the accounts that nobody else holds, within a transaction; which those are."""

@@ -7,13 +7,10 @@ the answer (ticketing.operations): killed at any point, the next one goes on whe
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -26,13 +23,11 @@ from ticketing.money import Money
 from ticketing.operations import Drain, Operations, write_down
 from ticketing.payment import operation_key
 from ticketing.rated import Carried, DayRating
-from ticketing.store import AWAY, RETRIED
+from ticketing.rounds import IDLE_S, Rounds
+from ticketing.store import AWAY
 from ticketing.tariff_file import media_of
 
 BATCH_MAX = 64
-IDLE_S = 1.0
-BACK_OFF_S_MAX = 30.0
-GAUGE_S = 5.0
 SET_ASIDE_S = 600.0
 BUSY_AGAIN_S = 30.0
 """A correction waits so long for the answer to the charge that it corrects."""
@@ -41,7 +36,7 @@ _TRIPS = msgspec.json.Decoder(tuple[Trip, ...])
 
 
 class Charging:
-    """The worker: `async with Charging(...)` keeps every card charged. counters, and gauges read every GAUGE_S."""
+    """The worker: `async with charging.rounds` keeps every card charged."""
 
     def __init__(
         self,
@@ -54,51 +49,13 @@ class Charging:
         self._operations = operations
         self._collecting = collecting
         self._editions = editions
-        self._idle_s = idle_s
         self._store = operations.store
         self._clock: Callable[[], float] = operations.clock
         self._drain = Drain(operations)
         self.counters: Counter[str] = operations.counters
-        self._gauges: dict[str, float] = {}
-        self._gauges_at = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._work(), name="ticketing-charging")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def gauges(self) -> dict[str, float]:
-        """Open and unclear payments, the age of the oldest charge not answered, debts."""
-        return dict(self._gauges)
-
-    async def _work(self) -> None:
-        failures = 0
-        while True:
-            try:
-                busy = await self.once()
-                await self._measure()
-            except RETRIED:
-                self.counters["retried"] += 1
-                busy = 0
-            except (asyncpg.PostgresError, *AWAY):
-                self.counters["failures"] += 1
-                failures += 1
-                busy = 0
-            except Exception:  # a fault of ours: cards must be charged after it all the same
-                self.counters["faults"] += 1
-                failures += 1
-                busy = 0
-            else:
-                failures = 0
-            if busy < BATCH_MAX:
-                await asyncio.sleep(min(BACK_OFF_S_MAX, self._idle_s * 2 ** min(failures, 8)))
+        self.rounds = Rounds(
+            "ticketing-charging", self.once, self._figures, self.counters, full=BATCH_MAX, idle_s=idle_s
+        )
 
     async def once(self) -> int:
         """One round: what is due is written down, debts are asked for again, and the acquirer is asked."""
@@ -137,13 +94,11 @@ class Charging:
         self.counters["days"] += 1
         self._operations.fail_point("written")
 
-    async def _measure(self) -> None:
-        if time.monotonic() < self._gauges_at:
-            return
-        self._gauges_at = time.monotonic() + GAUGE_S
+    async def _figures(self) -> dict[str, float]:
+        """Open and unclear payments, the age of the oldest charge not answered, debts."""
         async with self._store.connection() as connection:
             row = await connection.fetchrow(query("bank.figures"), self._clock())
-        self._gauges = {name: float(value) for name, value in row.items()}
+        return {name: float(value) for name, value in row.items()}
 
 
 class _Look:

@@ -7,13 +7,8 @@ pay nothing for this: with n of them a purse is seen to be low within n / SWEPT_
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
-
-import asyncpg
+from typing import Any
 
 from sql import query
 from ticketing import ledger
@@ -23,16 +18,13 @@ from ticketing.cards import settle_debt
 from ticketing.money import Money
 from ticketing.operations import Drain, Operation, Operations, write_down
 from ticketing.payment import Approved, Declined, operation_key
-from ticketing.store import AWAY, RETRIED
+from ticketing.rounds import IDLE_S, Rounds
 from ticketing.tariff import Tariff
 
 SWEPT_MAX = 1000
 """Agreements compared with their purses in one round."""
 ORDERS_MAX = 64
 """Top-ups written down in one round."""
-IDLE_S = 1.0
-BACK_OFF_S_MAX = 30.0
-GAUGE_S = 5.0
 LATER_S = 600.0
 """A card that cannot be topped up now (blocked, or often enough today) is looked at again so much later."""
 ANSWER_S = 60.0
@@ -42,57 +34,19 @@ OUT_OF_BOUNDS = "out_of_bounds"
 
 
 class ToppingUp:
-    """The worker: `async with ToppingUp(...)` keeps purses filled. It books the answers to its orders, too."""
+    """The worker: `async with topping_up.rounds` keeps purses filled. It books the answers to its orders, too."""
 
     def __init__(self, operations: Operations, tariff: Tariff, *, idle_s: float = IDLE_S) -> None:
         self._operations = operations
         self._tariff = tariff
-        self._idle_s = idle_s
         self._store = operations.store
         self._drain = Drain(operations)
         self._after = b""
         self.counters: Counter[str] = Counter()
-        self._gauges: dict[str, float] = {}
-        self._gauges_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self.rounds = Rounds(
+            "ticketing-topping-up", self.once, self._figures, self.counters, full=ORDERS_MAX, idle_s=idle_s
+        )
         operations.of_top_ups = self
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._work(), name="ticketing-topping-up")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def gauges(self) -> dict[str, float]:
-        """Agreements that are on and paused, and orders without an answer; read every GAUGE_S."""
-        return dict(self._gauges)
-
-    async def _work(self) -> None:
-        failures = 0
-        while True:
-            try:
-                busy = await self.once()
-                await self._measure()
-            except RETRIED:
-                self.counters["retried"] += 1
-                busy = 0
-            except (asyncpg.PostgresError, *AWAY):
-                self.counters["failures"] += 1
-                failures += 1
-                busy = 0
-            except Exception:  # a fault of ours: purses must be filled after it all the same
-                self.counters["faults"] += 1
-                failures += 1
-                busy = 0
-            else:
-                failures = 0
-            if busy < ORDERS_MAX:
-                await asyncio.sleep(min(BACK_OFF_S_MAX, self._idle_s * 2 ** min(failures, 8)))
 
     async def once(self) -> int:
         """One round: the next part of the agreements is looked at, and the acquirer is asked; how much there was."""
@@ -173,10 +127,8 @@ class ToppingUp:
         await audit(connection, MADE_BY, "pause_auto_top_up", f"card:{uid.hex()}", reason=reason)
         self.counters["pauses"] += 1
 
-    async def _measure(self) -> None:
-        if time.monotonic() < self._gauges_at:
-            return
-        self._gauges_at = time.monotonic() + GAUGE_S
+    async def _figures(self) -> dict[str, float]:
+        """Agreements that are on and paused, and orders without an answer."""
         async with self._store.connection() as connection:
             row = await connection.fetchrow(query("top_ups.figures"))
-        self._gauges = {name: float(value) for name, value in row.items()}
+        return {name: float(value) for name, value in row.items()}
