@@ -55,6 +55,7 @@ class Advice(msgspec.Struct):
     decided_at: float | None = None
     instruction_id: str | None = None
     decline_reason: str | None = None
+    switched_by: str | None = None  # who had set the line to automatic that sent this by itself
 
     @property
     def key(self) -> str:

@@ -299,6 +299,7 @@ class Controller:
         timezone = "UTC" if self._place is None else self._place.network.timezone
         instruction = instruct(advice, chosen_s, leaves_s, by, (self.new_id(), now_s, timezone))
         advice.instruction_id, advice.depart_at = instruction.id, float(leaves_s)
+        advice.switched_by = self.table.lines[advice.route_id].by if instruction.automatic else None
         state = AUTOMATIC if instruction.automatic else "applied" if chosen_s == advice.hold_s else "changed"
         self.desk.close(case.visit, "applied", by, now_s)
         self.desk.counts[f"by_{state}"] += 1

@@ -42,6 +42,8 @@ class Decisions:
         }
         if advice.decline_reason is not None:
             known["decline_reason"] = advice.decline_reason
+        if advice.switched_by is not None:
+            known["switched_by"] = advice.switched_by
         line = (advice.route_id, advice.direction_id)
         decision = Decision(advice.id, advice.kind, state, advice.key, now_s, by or "", known, *line)
         self.keep(decision, instruction)

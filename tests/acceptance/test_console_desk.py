@@ -158,7 +158,7 @@ def test_one_sees_the_excess_wait_fall_and_the_decisions(page, city):
     dialog = page.get_by_role("dialog")
     rows = dialog.locator("tr[data-decision]")
     expect(rows.first).to_be_visible()
-    expect(dialog).to_contain_text("automatic")
+    expect(dialog).to_contain_text("automatic, switched on by desk2")
     rows.filter(has=page.get_by_role("button")).first.get_by_role("button").click()
     expect(dialog.locator(".decisions__known")).to_contain_text("scheduled_headway_s")
     expect(dialog.locator(".decisions__known")).to_contain_text("5:00")

@@ -196,6 +196,8 @@ def test_an_automatic_line_sends_by_itself(line) -> None:
     (order,) = line.controller.orders
     assert (order.automatic, order.by, order.vehicle_id) == (True, "automatic", "1")
     assert [d.state for d in line.decisions if d.kind == "hold"] == ["automatic"]
+    assert [d.known["switched_by"] for d in line.decisions if d.kind == "hold"] == ["desk1"]
+    assert [(one.decided_by, one.switched_by) for one in line.advice()] == [("automatic", "desk1")]
     (row,) = msgspec.json.decode(line.controller.published.control)
     assert (row["mode"], row["law"], row["by"], row["advised"], row["applied"]) == (
         "automatic",

@@ -35,6 +35,8 @@ export interface Advice {
     riders_held_s?: number | null
   } | null
   decided_by: string | null
+  /** Who had set the line to automatic that sent this by itself. */
+  switched_by?: string | null
   decided_at: number | null
   instruction_id: string | null
 }

@@ -24,7 +24,7 @@ export const desk = {
     decline: 'Decline',
     states: { open: 'Open', applied: 'Applied', declined: 'Declined', expired: 'Ran out', withdrawn: 'No longer needed' },
     by: (who: string, when: string) => `${who}, ${when}`,
-    automatic: 'automatic',
+    automatic: (who: string | null) => (who ? `automatic, switched on by ${who}` : 'automatic'),
     show: 'Show on the ladder and the map',
     applied: (vehicle: string) => `Sent to ${vehicle}`,
   },

@@ -29,7 +29,7 @@ export const desk: DeskMessages = {
     decline: 'Відхилити',
     states: { open: 'Відкрита', applied: 'Застосовано', declined: 'Відхилено', expired: 'Минув час', withdrawn: 'Більше не потрібна' },
     by: (who, when) => `${who}, ${when}`,
-    automatic: 'автоматично',
+    automatic: (who) => (who ? `автоматично, увімкнено: ${who}` : 'автоматично'),
     show: 'Показати на стрічці та мапі',
     applied: (vehicle) => `Надіслано: ${vehicle}`,
   },

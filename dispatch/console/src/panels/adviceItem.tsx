@@ -69,7 +69,7 @@ function Buttons({ advice, gone, holdS, onHold }: { advice: Advice; gone: boolea
 function Outcome({ advice, instruction }: { advice: Advice; instruction: Instruction | undefined }) {
   const text = useMessages().desk.advice
   const { clock } = useFormat()
-  const who = advice.decided_by === 'automatic' ? text.automatic : advice.decided_by ?? ''
+  const who = advice.decided_by === 'automatic' ? text.automatic(advice.switched_by ?? null) : advice.decided_by ?? ''
   return (
     <span class="advice__act advice__outcome">
       <b>{text.states[advice.state]}</b>

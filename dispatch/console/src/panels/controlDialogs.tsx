@@ -9,6 +9,7 @@ import { useAttempt } from '../ui/attempt'
 import { LineBadge } from '../ui/badges'
 import { serverNow } from '../ui/clock'
 import { closeDialog, Modal } from '../ui/modal'
+import { decidedBy } from '../ui/words'
 import { Figures } from './controlBar'
 import { TrendChart } from './trendChart'
 
@@ -48,7 +49,7 @@ export function AutomaticDialog({ routeId, law: first }: { routeId: string; law:
 
 const FIGURES_SHOWN = 32
 // Said in words beside the figures, or of no use to a person.
-const NOT_FIGURES = new Set(['reason', 'instruction', 'id'])
+const NOT_FIGURES = new Set(['reason', 'instruction', 'id', 'switched_by'])
 
 const rounded = (value: unknown): string => (typeof value === 'number' ? String(Number(value.toPrecision(4))) : typeof value === 'string' ? value : JSON.stringify(value))
 
@@ -95,7 +96,7 @@ function Row({ decision }: { decision: Decision }) {
         <td><b>{shortId(decision.vehicle_id?.split('/').at(-1) ?? '', prefix)}</b></td>
         <td>{typeof decision.hold_s === 'number' ? messages.desk.steps.hold(integer(decision.hold_s)) : text.kinds[decision.kind] ?? decision.kind}</td>
         <td>{decision.law ? text.laws[decision.law] ?? decision.law : '–'}</td>
-        <td>{decision.by === 'automatic' ? messages.desk.advice.automatic : decision.by ?? '–'}</td>
+        <td>{decidedBy(decision, messages)}</td>
         <td>{text.outcomes[decision.state] ?? decision.state}</td>
         <td>{figures.length > 0 && (
           <button type="button" class="button button--icon button--bare" aria-expanded={open} aria-label={text.known} title={text.known} onClick={() => setOpen(!open)}>{open ? '▴' : '▾'}</button>

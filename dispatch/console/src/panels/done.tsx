@@ -6,6 +6,7 @@ import { getState, setState, useStore } from '../data/store'
 import { useFormat, useMessages } from '../i18n'
 import { LineBadge } from '../ui/badges'
 import { Freshness, Panel } from '../ui/freshness'
+import { decidedBy } from '../ui/words'
 import { OtherDesk } from './advice'
 import { Steps } from './steps'
 
@@ -66,7 +67,7 @@ function Item({ decision }: { decision: Decision }) {
       </button>
       <span class="advice__act advice__outcome">
         {outcome && <b>{outcome}</b>}
-        <span>{text.desk.advice.by(decision.by === 'automatic' ? text.desk.advice.automatic : decision.by ?? '–', clock(decision.at))}</span>
+        <span>{text.desk.advice.by(decidedBy(decision, text), clock(decision.at))}</span>
         {instruction && <Steps instruction={instruction} named />}
       </span>
     </li>

@@ -8,6 +8,8 @@ import { useSize } from '../ui/size'
 
 const SPAN_S = 3600
 const AXIS = { left: 38, bottom: 18 }
+/** Nearer to its right end a label stands to the left of what it names. */
+const LABEL_ROOM = 90
 
 /** What the server measured before the page came, then what it has said since. */
 export function useSamples(routeId: string): Sample[] {
@@ -31,6 +33,8 @@ interface ChartProps {
   /** With times and minutes at its sides, where there is room to read them. */
   axes?: boolean
 }
+
+const beside = (at: number, right: number) => (at + LABEL_ROOM > right ? { x: at - 4, 'text-anchor': 'end' as const } : { x: at + 4 })
 
 /** The chart, as wide as its place. */
 export function TrendChart(props: ChartProps) {
@@ -70,7 +74,7 @@ function Chart({ line, width, height, axes = false }: ChartProps & { width: numb
       {since !== null && <rect class="trend__on" x={x(since)} y={box.top} width={Math.max(0, box.right - x(since))} height={box.bottom - box.top} />}
       {before !== null && <path class="trend__before" d={`M${box.left} ${y(before)}H${box.right}`} />}
       {since !== null && <path class="trend__since" d={`M${x(since)} ${box.top}V${box.bottom}`} />}
-      {axes && since !== null && <text class="trend__text" x={x(since) + 4} y={box.top + 10}>{text.switchedOn}</text>}
+      {axes && since !== null && <text class="trend__text" y={box.top + 10} {...beside(x(since), box.right)}>{text.switchedOn}</text>}
       {first && last && points.length > 1 && <path class="trend__area" d={`${path}L${x(last.at)} ${y(0)}L${x(first.at)} ${y(0)}Z`} />}
       {points.length > 1 && <path class="trend__line" d={path} />}
       {last && <circle class="trend__now" cx={x(last.at)} cy={y(last.ewt_s)} r={axes ? 3.5 : 2.5} />}
