@@ -2,13 +2,14 @@
 
 Control rooms look at it most: two lines that run into each other are a bunch, the white between them is a gap. Places
 are metres along the main pattern of the direction, the strip that the ladder draws; a stop that the main pattern does
-not have is left out, and a line is drawn over one missing stop and not over more.
+not have is left out, and a line is drawn over one missing stop and not over more. Where the timetable of now has none
+of the runs that were driven, it had other times then (a demo's day begins anew each time): the plan is that of these.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from dispatch.views import Atlas, MainPattern
 STOPS_MISSED_MAX = 1
 
 Point = tuple[float, float]  # Unix seconds, metres along the strip
+Run = tuple[int, float]  # a trip, and when its times count zero
 Driven = tuple[float, float, str | None]  # and the state of the headway with which the vehicle left the stop
 
 
@@ -94,11 +96,12 @@ class StringlineDrawer:
         self._places = Places(atlas)
 
     def draw(
-        self, route: int, span: tuple[float, float], rows: Iterable[Mapping[str, Any]]
+        self, route: int, span: tuple[float, float], rows: Sequence[Mapping[str, Any]]
     ) -> list[StringlineDirection]:
         """Both directions of a route between two instants; `rows` are those of the query playback.stringline."""
         mains = {main.direction_id: main for main in self.atlas.main_patterns.get(route, [])}
-        planned, driven = self._planned(route, span, mains), self._driven(rows, mains)
+        planned = self._planned(self._runs_then(route, span, rows), mains)
+        driven = self._driven(rows, mains)
         return [
             StringlineDirection(
                 direction,
@@ -111,22 +114,31 @@ class StringlineDrawer:
             for direction, main in sorted(mains.items())
         ]
 
-    def _planned(
-        self, route: int, span: tuple[float, float], mains: Mapping[int, MainPattern]
-    ) -> dict[int, list[PlannedRun]]:
+    def _runs_then(self, route: int, span: tuple[float, float], rows: Sequence[Mapping[str, Any]]) -> list[Run]:
+        """The runs of a span by the timetable of then: that of now, unless it has none of those that were driven."""
         network = self.atlas.network
-        found: dict[int, list[PlannedRun]] = {}
+        planned: list[Run] = []
         for date in _dates(network, *span):
             runs = runs_on(network, date)
             mine = network.pattern_route[network.trip_pattern[runs.trip]] == route
             runs = runs.take(mine & (runs.start_s < span[1]) & (runs.end_s > span[0]))
             zeros = (runs.day_start_s[runs.day] + runs.offset_s).tolist()
-            for trip, zero_s in zip(runs.trip.tolist(), zeros, strict=True):
-                pattern = int(network.trip_pattern[trip])
-                direction = int(network.pattern_direction[pattern])
-                points = self._plan_of(trip, zero_s, self._places.of(pattern, mains[direction].pattern))
-                if len(points) > 1:
-                    found.setdefault(direction, []).append(PlannedRun(network.trip_id[trip], points))
+            planned += zip(runs.trip.tolist(), zeros, strict=True)
+        trips = ((self.atlas.trip_by_id.get(row["trip_id"]), row["zero_s"]) for row in rows)
+        driven = sorted({(trip, zero_s) for trip, zero_s in trips if trip is not None})
+        known = {(trip, round(zero_s)) for trip, zero_s in planned}
+        is_known = not driven or any((trip, round(zero_s)) in known for trip, zero_s in driven)
+        return planned if is_known else driven
+
+    def _planned(self, runs: Iterable[Run], mains: Mapping[int, MainPattern]) -> dict[int, list[PlannedRun]]:
+        network = self.atlas.network
+        found: dict[int, list[PlannedRun]] = {}
+        for trip, zero_s in runs:
+            pattern = int(network.trip_pattern[trip])
+            direction = int(network.pattern_direction[pattern])
+            points = self._plan_of(trip, zero_s, self._places.of(pattern, mains[direction].pattern))
+            if len(points) > 1:
+                found.setdefault(direction, []).append(PlannedRun(network.trip_id[trip], points))
         return found
 
     def _plan_of(self, trip: int, zero_s: float, places: list[float | None]) -> list[Point]:

@@ -62,3 +62,13 @@ def test_what_another_feed_drove_is_left_out(network: Network) -> None:
 
 def test_outside_the_service_there_is_no_plan(network: Network) -> None:
     assert draw(network, [], (NOW_S + 7200, NOW_S + 9000)).planned == []
+
+
+def test_a_day_of_another_timetable_has_the_plan_of_what_was_driven(network: Network) -> None:
+    """Yesterday's demo began an hour later: its runs are none of those that today's puts there."""
+    yesterday = [passage("t2", 1, 300), passage("t2", 2, 590)]
+    for row in yesterday:
+        row |= {name: row[name] - 82_800 for name in ("zero_s", "arrival_s", "departure_s")}
+    drawn = draw(network, yesterday, (NOW_S - 90_000, NOW_S - 80_000))
+    assert [(run.trip_id, run.points[0][0]) for run in drawn.planned] == [("t2", ZERO_S - 82_800 + EIGHT_S + 300)]
+    assert drawn.driven[0].pieces[0][0][0] == ZERO_S - 82_800 + EIGHT_S + 300
