@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ticketing.activity import Activity
 from ticketing.books import Books
 from ticketing.cards import Card, CardDesk, EnrolledCard
-from ticketing.city_schema import EVERYWHERE, Name, Refund
+from ticketing.city_schema import EVERYWHERE, Name, Refund, Valid
 from ticketing.desk import Change, Desk, Refunding, SoldTicket, Ticket
 from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
@@ -35,8 +35,9 @@ Uid = Annotated[str, Meta(min_length=14, max_length=20)]
 class ProductOffer(Struct, frozen=True):
     """A product as it is offered; rides null for a pass, proof true where it is shown with a device's proof.
 
-    riders: how many travel on it together, by one use. refund: what it brings when it is given back. categories: the
-    concessions that it is for, empty for everybody; online: whether the passenger's page may sell it.
+    riders: how many travel on it together, by one use. valid: for how long from its start, one of the five. refund:
+    what it brings when it is given back. categories: the concessions that it is for, empty for everybody; online:
+    whether the passenger's page may sell it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class ProductOffer(Struct, frozen=True):
     passback_minutes: int
     proof: bool
     riders: int
+    valid: Valid
     refund: Refund
     categories: list[str]
     online: bool
@@ -235,6 +237,7 @@ class TicketingApi:
                     product.passback_minutes,
                     product.proof,
                     product.riders,
+                    product.valid,
                     product.refund,
                     list(product.categories),
                     tariff.may_hold(product, None),

@@ -192,6 +192,8 @@ def test_a_ticket_is_bought_scanned_and_ridden_and_its_screenshot_grows_old(town
     assert single["proof"]
     # Of two tickets that cost and give the same, the one bound to the telephone is offered.
     expect(mine.page.locator('[data-product="mobile"]')).to_contain_text("Bound to this phone")
+    expect(mine.page.locator('[data-product="mobile"]')).to_contain_text("15 days from the purchase")
+    expect(mine.page.locator('[data-product="group"]')).to_contain_text("1 ride for 10 people together")
     expect(mine.page.locator('[data-product="single"]')).to_have_count(0)
     mine.page.locator('[data-product="mobile"]').click()
     expect(mine.page.get_by_role("heading", name=single["name"]["en"])).to_be_visible()
@@ -205,6 +207,7 @@ def test_a_ticket_is_bought_scanned_and_ridden_and_its_screenshot_grows_old(town
         assert verdict["verdict"] == "accepted", verdict
         expect(mine.page.locator(".code__accepted")).to_contain_text("Accepted")
         expect(mine.page.locator(".ticket .state")).to_have_text("Used")
+        expect(mine.page.locator(".ticket__facts")).to_contain_text("Last used")
         town.wait(
             "the screenshot to grow old",
             lambda: validator.tap(read(picture))["verdict"] == "stale_proof",

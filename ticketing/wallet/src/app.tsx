@@ -40,7 +40,7 @@ function Head({ view }: { view: View }) {
           <BackIcon /> {text.back}
         </a>
       )}
-      {demo && online && <span class="head__demo">Demo</span>}
+      {demo && online && <span class="head__demo">{text.demo}</span>}
       {!online && (
         <span class="offline" role="status">
           <CloudOffIcon /> {text.offline}

@@ -30,7 +30,7 @@ export function rememberInstance(): void {
 export function offers(all: Product[]): Product[] {
   const products = all.filter((product) => product.online !== false)
   const worth = (product: Product) =>
-    JSON.stringify([product.price_minor, product.currency, product.rides, product.networks, product.passback_minutes])
+    JSON.stringify([product.price_minor, product.currency, product.rides, product.networks, product.passback_minutes, product.riders, product.valid])
   const bound = new Set(products.filter((product) => product.proof).map(worth))
   const shown = products.filter((product) => product.proof || !bound.has(worth(product)))
   return shown.sort((a, b) => Number(b.proof) - Number(a.proof) || a.price_minor - b.price_minor)

@@ -17,6 +17,10 @@ export interface Product {
   /** What the networks are called, in their order; tickets bought long ago have none. */
   network_names?: { uk: string; en: string }[]
   passback_minutes: number
+  /** How many travel on it together, by one use; tickets bought long ago do not say. */
+  riders?: number
+  /** For how long from its start: one of the five. */
+  valid?: Partial<Record<'hours' | 'days' | 'service_days' | 'months' | 'calendar_months', number | null>>
   proof: boolean
   /** What it brings that is given back: all of it unused, for some days; of a used one nothing or the rest. */
   refund?: { days: number; used: 'none' | 'rest' }

@@ -8,7 +8,7 @@ import { useFormat, useMessages } from '../i18n'
 import { paymentForm, useSells } from '../payment/form'
 import { EyeIcon, NextIcon, PhoneIcon } from '../ui/icons'
 import { Sheet } from '../ui/sheet'
-import { returns, where } from '../ui/words'
+import { returns, rides, validity, where } from '../ui/words'
 import { Outcome, Waiting } from './purchase'
 
 export function Shop() {
@@ -50,7 +50,8 @@ function Offer({ product, sold }: { product: Product; sold: boolean }) {
     <>
         <span class="offer__what">
           <b>{product.name[language]}</b>
-          <small>{product.rides === null ? text.anyRides : text.rides(product.rides)}</small>
+          <small>{rides(product, text)}</small>
+          {validity(product, text) && <small>{validity(product, text)}</small>}
           {sold && product.proof && (
             <small class="tag">
               <PhoneIcon /> {text.bound}
@@ -113,8 +114,14 @@ function Checkout({ product }: { product: Product }) {
       <dl class="facts facts--boxed">
         <div>
           <dt>{text.left}</dt>
-          <dd>{product.rides === null ? text.anyRides : text.rides(product.rides)}</dd>
+          <dd>{rides(product, text)}</dd>
         </div>
+        {validity(product, text) && (
+          <div>
+            <dt>{text.valid}</dt>
+            <dd>{validity(product, text)}</dd>
+          </div>
+        )}
         <div>
           <dt>{text.zones}</dt>
           <dd>{where(product, language, text)}</dd>

@@ -108,6 +108,8 @@ function Facts({ ticket, now }: { ticket: Ticket; now: number }) {
   const format = useFormat()
   const language = useStore((state) => state.language)
   const left = ridesLeft(ticket)
+  const { riders = 1 } = ticket.product
+  const usedAt = ticket.standing?.last_used_at ?? null
   return (
     <dl class="facts ticket__facts">
       {now < ticket.validFrom && (
@@ -124,6 +126,18 @@ function Facts({ ticket, now }: { ticket: Ticket; now: number }) {
         <dt>{text.left}</dt>
         <dd>{left === null ? text.anyRides : text.ridesLeft(left)}</dd>
       </div>
+      {riders > 1 && (
+        <div>
+          <dt>{text.people}</dt>
+          <dd>{text.peopleTogether(riders)}</dd>
+        </div>
+      )}
+      {usedAt !== null && (
+        <div>
+          <dt>{text.lastUsed}</dt>
+          <dd>{text.acceptedAt(format.moment(usedAt, now), placeOf(ticket))}</dd>
+        </div>
+      )}
       <div>
         <dt>{text.zones}</dt>
         <dd>{where(ticket.product, language, text)}</dd>
@@ -195,5 +209,8 @@ function useAccepted(ticket: Ticket, now: number): string | null {
     }
   }
   if (at === null || seenAt.current === null || now - seenAt.current > ACCEPTED_SHOWN_S) return null
-  return text.acceptedAt(format.time(at), ticket.standing?.last_place?.split('/').pop() ?? '')
+  return text.acceptedAt(format.time(at), placeOf(ticket))
 }
+
+/** The vehicle on which the ticket was used last, without its operator. */
+const placeOf = (ticket: Ticket): string => ticket.standing?.last_place?.split('/').pop() ?? ''
