@@ -10,15 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UserError
 
 ANSWER_S_MAX = 60.0
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +38,7 @@ def list_rows(
     for row in rows:
         row["details"] = json.loads(row["details"])
     if as_json:
-        typer.echo(json.dumps({"rows": rows}, ensure_ascii=False))
+        print_json({"rows": rows})
         return
     for row in rows:
         details = " ".join(f"{name}={value}" for name, value in row["details"].items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from deploy.commands.options import AsJson, BlockPattern, print_json
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,16 +49,13 @@ def backtest(
         bool,
         typer.Option("--ignore-trips", help="Hide what the file says of trips and routes, and compare at the end."),
     ] = False,
-    block_pattern: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help="Its first group in a trip_id names the block where block_id is empty."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    block_pattern: BlockPattern = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send recorded positions through the engine, and say how well it followed them."""
     report = run(gtfs, positions, ignore_trips=ignore_trips, block_pattern=block_pattern)
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False))
+        print_json(report)
     else:
         _print(report)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UserError
 
 PASSPHRASE_VARIABLE = "TAKT_PASSPHRASE"  # noqa: S105
@@ -22,11 +22,6 @@ PassphraseFile = Annotated[
         metavar="FILE", help=f"Its first line is the passphrase; else {PASSPHRASE_VARIABLE}, else you are asked."
     ),
 ]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +69,7 @@ def backup(
     size = out.stat().st_size
     if as_json:
         document = {"file": str(out), "bytes": size, "instance": result.manifest.instance_id, "files": result.files}
-        typer.echo(json.dumps({**document, "passphrase": passphrase} if made else document, ensure_ascii=False))
+        print_json({**document, "passphrase": passphrase} if made else document)
         return
     typer.echo(f"{out}: {size:,} bytes, the database and {result.files} files of {instance.folder}")
     if made:

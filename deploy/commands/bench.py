@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson
 from deploy.errors import UsageError
 
 NAMES = ("feed", "ingest", "dispatch", "ticketing", "rating", "latency", "hostile")
@@ -24,7 +25,7 @@ def bench(
     name: Annotated[str, typer.Argument(help="feed, ingest, dispatch, ticketing, rating, latency, hostile or all.")],
     gtfs: Annotated[Path | None, typer.Option(help="A feed to measure with; default: the made-up city.")] = None,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long each figure is measured.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure ourselves. Machines differ and are shared, so read the ratios first.
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UsageError, UserError
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The card's UID: 14 hex digits.")]
 
 
@@ -66,7 +61,7 @@ def enrol(
     for card in answer["cards"] if top_up else ():
         client.post(f"/api/v1/cards/{card['uid']}/top-up", {"amount_minor": top_up})
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     for card in answer["cards"]:
         typer.echo(f"card {card['uid']}, key version {card['key_version']}")
@@ -105,7 +100,7 @@ def trips(
 
     sold = Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/trips", {"trips": number})
     if as_json:
-        _print_json(sold)
+        print_json(sold)
     else:
         typer.echo(f"{number} trips on card {uid.lower()}: {Money(sold['price_minor'], sold['currency'])}")
 
@@ -123,7 +118,7 @@ def category(
     body = {"category": None if name == "none" else name}
     answer = Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/category", body)
     if as_json:
-        _print_json(answer)
+        print_json(answer)
     else:
         typer.echo(f"card {answer['uid']}: {answer['category'] or 'no category'}")
 
@@ -184,7 +179,7 @@ def import_key(
     if running:
         Client(data_dir).post("/api/v1/card-keys/reload", {})
     if as_json:
-        _print_json({"versions": [key.version for key in keys], "reloaded": running})
+        print_json({"versions": [key.version for key in keys], "reloaded": running})
         return
     versions = ", ".join(str(key.version) for key in keys)
     typer.echo(f"Card key versions: {versions}." + (" The running instance uses them." if running else ""))
@@ -203,7 +198,7 @@ def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     except KeyFileError as error:
         raise UserError(str(error)) from None
     if as_json:
-        _print_json({"versions": [{"version": key.version, "diversified": key.diversified} for key in keys]})
+        print_json({"versions": [{"version": key.version, "diversified": key.diversified} for key in keys]})
         return
     for key in keys:
         typer.echo(f"version {key.version}, {'diversified by UID' if key.diversified else 'one key for all cards'}")
@@ -219,7 +214,7 @@ def _post(
 
 def _show(card: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(card)
+        print_json(card)
         return
     from ticketing.money import Money
 
@@ -241,7 +236,3 @@ def _key(option: str, text: str | None) -> bytes:
     if len(key) != 16:
         raise UsageError(f"{option}: an AES-128 key has 32 hex digits")
     return key
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import socket
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
 KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="vehicle or validator.")]
 OperatorArgument = Annotated[str, typer.Argument(metavar="OPERATOR", help="Who runs it, as in its topics.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Its id, as in its topics.")]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +71,7 @@ def add(
     credentials = _add(Registry(instance), devices, replace)
     if as_json:
         shown = [_as_json(credential, door) for credential in credentials]
-        _print_json({"devices": shown} if many else shown[0])
+        print_json({"devices": shown} if many else shown[0])
     elif many:
         _print_csv(credentials)
     else:
@@ -93,7 +88,7 @@ def list_devices(data_dir: DataDir = None, config: Config = None, as_json: AsJso
             {"kind": d.kind, "operator": d.operator, "id": d.id, "username": d.device.username, "created": d.created}
             for d in devices
         ]
-        _print_json({"devices": shown})
+        print_json({"devices": shown})
         return
     for device in devices:
         typer.echo(f"{device.kind:<10} {device.operator:<20} {device.id:<20} since {device.created}")
@@ -115,7 +110,7 @@ def revoke(
     device = _named(kind, operator, id)
     Registry(_open(data_dir, config)[0]).revoke(device.kind, operator, id)
     if as_json:
-        _print_json({"revoked": device.username})
+        print_json({"revoked": device.username})
     else:
         typer.echo(f"{device.username} has no credentials any more.")
 
@@ -143,7 +138,7 @@ def export(
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror})") from None
     if as_json:
-        _print_json({"files": [str(out / name) for name in files], "devices": len(devices)})
+        print_json({"files": [str(out / name) for name in files], "devices": len(devices)})
         return
     typer.echo(f"{len(devices)} devices in {out / 'takt.passwd'} and {out / 'takt.acl'}.")
     typer.echo("Add Takt's own user (mosquitto_passwd takt.passwd takt) and name both files in mosquitto.conf.")
@@ -248,10 +243,6 @@ def _as_json(credential: Credential, door: _Door) -> dict[str, Any]:
         "port": door.port,
         "tls": door.tls,
     }
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False))
 
 
 def _print_csv(credentials: list[Credential]) -> None:

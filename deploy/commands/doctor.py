@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from deploy.commands.options import AsJson, Config, DataDir, print_json
 
 if TYPE_CHECKING:
     from deploy.doctor import Finding
@@ -21,13 +21,9 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     *,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Examine the machine, the data folder and the running instance; exit status 1 if anything fails."""
     from deploy.config import read_settings
@@ -37,7 +33,7 @@ def doctor(
     failed = sum(finding.state == "fail" for finding in findings)
     if as_json:
         shown = [{"check": f.check, "state": f.state, "detail": f.detail, "next_step": f.next_step} for f in findings]
-        typer.echo(json.dumps({"ok": not failed, "findings": shown}, ensure_ascii=False))
+        print_json({"ok": not failed, "findings": shown})
     else:
         _print(findings, failed)
     if failed:

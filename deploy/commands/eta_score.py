@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def eta_score(
             metavar="FILE", help="Predictions (csv): predicted_at, predicted_arrival, actual_arrival as Unix seconds."
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score arrival predictions by the time that was left when each was made."""
     report = score_file(file)

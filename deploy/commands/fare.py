@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from deploy.commands.options import AsJson
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def fare(
     city: Annotated[str | None, typer.Option("--city", help="Only the cases under this name in CASES.")] = None,
     gtfs: Annotated[Path | None, typer.Option("--gtfs", metavar="FEED", help="A feed whose fares count too.")] = None,
     lang: Annotated[Literal["uk", "en"], typer.Option("--lang", help="The language of receipts.")] = "uk",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Rate rides by a tariff and print the receipt, or check a file of cases and say which of them differ."""
     from ticketing.errors import TariffError

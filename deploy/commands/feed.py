@@ -12,13 +12,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir
 from deploy.errors import UsageError
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson, DataDir
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
     from deploy.instance import Instance
     from ticketing.rotation import KeyInfo
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key's kid, as `takt key list` shows it.")]
 
 

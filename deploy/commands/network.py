@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson, BlockPattern, print_json
 from deploy.commands.run import refuse_pattern
 from deploy.errors import UserError
 
@@ -27,17 +27,14 @@ def register(app: typer.Typer) -> None:
 
 def network(
     feed: Annotated[str, typer.Argument(metavar="FEED", help="A GTFS zip, a folder of its tables, or a URL.")],
-    block_pattern: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help="Its first group in a trip_id names the block where block_id is empty."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    block_pattern: BlockPattern = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read a feed, say what is in it and what is wrong with it."""
     refuse_pattern(block_pattern)
     report = describe(*_read(feed, block_pattern), today=dt.datetime.now(dt.UTC).date())
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False))
+        print_json(report)
     else:
         _print(feed, report)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 import typer
+
+from deploy.commands.options import AsJson, Config, DataDir
 
 _RECEIPT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -25,13 +26,9 @@ def receipt(
     ],
     day: Annotated[str, typer.Argument(metavar="[DAY]", help="The service day, such as 2026-03-04.")] = "today",
     lang: Annotated[Literal["uk", "en"], typer.Option("--lang", help="The language of the words.")] = "uk",
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the receipt of a day: every tap, which rules made its amount, and what is debited when."""
     from deploy.client import Client

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from deploy.commands.options import BlockPattern, Config, DataDir
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,12 +33,8 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")
-    ] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
     gtfs: Annotated[
         str | None, typer.Option(metavar="FEED", help="The feed that was driven; from history, the instance's own.")
     ] = None,
@@ -49,10 +46,7 @@ def report(
     route: Annotated[str | None, typer.Option(metavar="ROUTE", help="One route, by its id or short name.")] = None,
     language: Annotated[Literal["uk", "en"], typer.Option(help="The language of the page.")] = "en",
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = Path("report.html"),
-    block_pattern: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help="Its first group in a trip_id names the block where block_id is empty."),
-    ] = None,
+    block_pattern: BlockPattern = None,
 ) -> None:
     """Write a page with stringlines, headways, worst stops and hours, and the measures of every route.
 

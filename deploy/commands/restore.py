@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.backup import AsJson, Config, PassphraseFile, Progress, read_passphrase
+from deploy.commands.backup import PassphraseFile, Progress, read_passphrase
+from deploy.commands.options import AsJson, Config
 from deploy.errors import UserError
 
 

@@ -9,12 +9,9 @@ from urllib.parse import quote
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir
 from deploy.errors import UserError
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
 Account = Annotated[str, typer.Argument(help="card:UID (14 hex digits), its UID alone, or bank:ID.")]
 ANSWER_S_MAX = 330.0
 
@@ -61,7 +58,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what is forgotten cannot be brought back.")] = False,
     data_dir: DataDir = None,
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Forget the trips of one account; those of days that are not settled yet follow by themselves when they are."""
     from deploy.client import Client

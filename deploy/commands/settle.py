@@ -10,12 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir
 from deploy.errors import UserError
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
 ANSWER_S_MAX = 330.0
 _CSV = ("kind", "operator", "route_id", "product", "currency", "rides", "minor")
 
@@ -32,7 +29,7 @@ def settle(
     ] = None,
     data_dir: DataDir = None,
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Settle a business day that is over, or list those that have been; settling again changes nothing that stands.
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+from deploy.commands.options import AsJson, Config, DataDir, print_json
+
 Number = Annotated[int | None, typer.Argument(metavar="[SHIFT]", help="The shift's number [default: the newest].")]
 
 
@@ -78,7 +73,7 @@ def _newest(client: Any) -> Any:
 
 def _show(shift: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(shift, ensure_ascii=False))
+        print_json(shift)
         return
     from ticketing.money import Money
 

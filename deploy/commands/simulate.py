@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def simulate(
     seeds: Annotated[
         int, typer.Option(metavar="N", min=1, max=SEEDS_MAX, help="Runs of each law; the same seeds, the same result.")
     ] = SEEDS,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run one line under several holding laws, and compare waits, holds and regularity."""
     import msgspec

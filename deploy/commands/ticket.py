@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from ticketing.keyset import KeySet
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
-]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings [default: takt.toml].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +64,7 @@ def issue(
     if qr is not None:
         _write_qr(qr, sold["token"])
     if as_json:
-        _print_json(sold)
+        print_json(sold)
         return
     typer.echo(f"ticket   {sold['id']}")
     typer.echo(f"product  {sold['product_id']}, {_money(sold)}")
@@ -102,7 +97,7 @@ def show(
             raise UserError(f"ticket {ticket_id} is on city card {found['card_uid']}: it has no code to show")
         _write_qr(qr, found["token"])
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     typer.echo(f"ticket   {found['id']}, {found['status']}" + (f" ({found['reason']})" if found["reason"] else ""))
     typer.echo(f"product  {found['product_id']}, {_money(found)}, sold by {found['sold_by']}")
@@ -131,7 +126,7 @@ def refund(
     body: dict[str, Any] = {"reason": reason} | ({"override": True} if override else {})
     found = Client(data_dir, config).post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", body)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     typer.echo(f"ticket   {found['id']}, {found['status']} ({found['reason']})")
     back = Money(found["refunded_minor"], found["currency"])
@@ -188,7 +183,7 @@ def verify(
     if verdict != "accepted":
         _refuse(document, as_json)
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
     typer.echo(f"genuine and valid now, signed by key {document['kid']} of {claims.issuer}")
     typer.echo(f"ticket   {claims.ticket_id}")
@@ -216,7 +211,7 @@ def _instant(option: str, at_s: float) -> float:
 
 def _refuse(document: dict[str, Any], as_json: bool) -> Any:
     if as_json:
-        _print_json(document)
+        print_json(document)
         raise typer.Exit(1)
     reason = f" ({document['reason']})" if document.get("reason") else ""
     raise UserError(f"the ticket is refused: {document['verdict']}{reason}")
@@ -288,7 +283,3 @@ def _money(fields: dict[str, Any]) -> str:
 
 def _local(at_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at_s))
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False))

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.options import AsJson
 from deploy.errors import UsageError, UserError
 
 
@@ -29,7 +30,7 @@ def token(
     data_dir: Annotated[
         Path, typer.Option("--data-dir", envvar="TAKT_DATA_DIR", help="The instance's data folder.")
     ] = Path("takt-data"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a bearer token for this instance's API; that of a validator counts until `takt device revoke`.
 

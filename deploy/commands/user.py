@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.options import AsJson
 from deploy.errors import UsageError, UserError
 
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="TAKT_DATA_DIR", help="The instance's data folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DEFAULT_DIR = Path("takt-data")
 
 
