@@ -9,7 +9,7 @@ import numpy as np
 
 from dispatch.claims import Timetable
 from dispatch.lines import Lines
-from dispatch.measures import Pairs, headway_adherence, mean_wait, pair_departures
+from dispatch.measures import Pairs, figure, headway_adherence, mean_wait, pair_departures
 from dispatch.network import Flags, Network
 from dispatch.passages import PassageLog, Passages
 
@@ -80,9 +80,5 @@ def measure_routes(pairs: Pairs, lines: Lines, route_id: Sequence[str]) -> dict[
             continue
         h, scheduled = pairs.headway_s[rows], pairs.scheduled_s[rows]
         ewt_s = mean_wait(h) - mean_wait(scheduled)
-        found[route_id[one]] = Measured(_figure(ewt_s, 1), _figure(headway_adherence(h, scheduled, group[rows]), 3))
+        found[route_id[one]] = Measured(figure(ewt_s, 1), figure(headway_adherence(h, scheduled, group[rows]), 3))
     return found
-
-
-def _figure(value: float, digits: int) -> float | None:
-    return None if np.isnan(value) else round(value, digits)

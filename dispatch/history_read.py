@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import asyncpg
 
-from dispatch.measures import HeadwayMeasure, MeasureLimits, PunctualityMeasure, level_of_service
+from dispatch.measures import HeadwayMeasure, MeasureLimits, headway_figures, punctuality_figures
 from dispatch.schemas import Measure
 from dispatch.snapshot import Vehicle
 from sql import query
@@ -136,20 +136,8 @@ def headway_measure(row: Mapping[str, Any]) -> HeadwayMeasure:
     c_vh = math.sqrt(row["squares"] / pairs) / mean_s if mean_s else math.nan
     awt_s = row["hh"] / (2 * h) if h > 0 else math.nan
     swt_s = row["ss"] / (2 * scheduled) if scheduled > 0 else math.nan
-    return HeadwayMeasure(
-        row["route_id"],
-        row["direction_id"],
-        pairs,
-        _figure(mean_s, 1),
-        _figure(c_vh, 4),
-        level_of_service(c_vh, mean_s),
-        _figure(awt_s, 1),
-        _figure(swt_s, 1),
-        _figure(awt_s - swt_s, 1),
-        _figure(row["bunched"] / pairs, 4),
-        _figure(row["gapped"] / pairs, 4),
-        _figure(row["waited"] / pairs, 4),
-    )
+    shares = (row["bunched"] / pairs, row["gapped"] / pairs, row["waited"] / pairs)
+    return headway_figures((row["route_id"], row["direction_id"]), pairs, mean_s, c_vh, (awt_s, swt_s), shares)
 
 
 def _join(headways: list[Any], punctuality: list[Any]) -> list[Measure]:
@@ -160,7 +148,7 @@ def _join(headways: list[Any], punctuality: list[Any]) -> list[Measure]:
 def _measure(key: _Key, headway: HeadwayMeasure | None, row: Mapping[str, Any]) -> Measure:
     count, early, late = row["passages"], row["early"], row["late"]
     shares = ((count - early - late) / count, early / count, late / count)
-    punctuality = PunctualityMeasure(key[0], key[1], count, *(_figure(share, 4) for share in shares))
+    punctuality = punctuality_figures((key[0], key[1]), count, shares)
     day = key[4].isoformat() if key[4] is not None else None
     return Measure(key[0], key[1], headway, punctuality, stop_id=key[2], hour=key[3], day=day)
 
@@ -209,7 +197,3 @@ def _headway_of(row: Mapping[str, Any]) -> StoredHeadway | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
-
-
-def _figure(value: float, digits: int) -> float | None:
-    return None if math.isnan(value) else round(value, digits)

@@ -6,6 +6,8 @@ numerators and the denominators of their formulas. Sources are named at each mea
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -168,22 +170,19 @@ def measure_headways(pairs: Pairs, network: Network, lines: Lines, limits: Measu
         h, scheduled = pairs.headway_s[rows], pairs.scheduled_s[rows]
         mean_s = float(scheduled.mean())
         c_vh = headway_adherence(h, scheduled, pairs.stop[rows])
-        awt_s, swt_s = mean_wait(h), mean_wait(scheduled)
         size_s = np.abs(scheduled)
         measures.append(
-            HeadwayMeasure(
-                network.route_id[lines.line_route[line]],
-                int(lines.line_direction[line]),
+            headway_figures(
+                _name(network, lines, line),
                 int(rows.sum()),
-                _figure(mean_s, 1),
-                _figure(c_vh, 4),
-                level_of_service(c_vh, mean_s),
-                _figure(awt_s, 1),
-                _figure(swt_s, 1),
-                _figure(awt_s - swt_s, 1),
-                _figure(float(np.mean(h < limits.bunched_ratio * size_s)), 4),
-                _figure(float(np.mean(h > limits.gapped_ratio * size_s)), 4),
-                _figure(wait_assessment(h, scheduled, pairs.is_peak[rows]), 4),
+                mean_s,
+                c_vh,
+                (mean_wait(h), mean_wait(scheduled)),
+                (
+                    float(np.mean(h < limits.bunched_ratio * size_s)),
+                    float(np.mean(h > limits.gapped_ratio * size_s)),
+                    wait_assessment(h, scheduled, pairs.is_peak[rows]),
+                ),
             )
         )
     return measures
@@ -200,18 +199,45 @@ def measure_punctuality(
     line = lines.pattern_line[network.trip_pattern[trip]]
     measures = []
     for i in np.unique(line).tolist():
-        good, early, late = on_time(late_s[line == i], limits.early_s, limits.late_s)
-        measures.append(
-            PunctualityMeasure(
-                network.route_id[lines.line_route[i]],
-                int(lines.line_direction[i]),
-                int(np.count_nonzero(line == i)),
-                _figure(good, 4),
-                _figure(early, 4),
-                _figure(late, 4),
-            )
-        )
+        shares = on_time(late_s[line == i], limits.early_s, limits.late_s)
+        measures.append(punctuality_figures(_name(network, lines, i), int(np.count_nonzero(line == i)), shares))
     return measures
+
+
+def headway_figures(
+    line: tuple[str, int],
+    pairs: int,
+    mean_s: float,
+    c_vh: float,
+    waits_s: tuple[float, float],
+    shares: tuple[float, float, float],
+) -> HeadwayMeasure:
+    """Regularity as it is told of a route and direction: rounded, and null where it cannot be worked out.
+
+    waits_s: actual and scheduled; shares: of the pairs those that are bunched and gapped, and the wait assessment.
+    """
+    awt_s, swt_s = waits_s
+    return HeadwayMeasure(
+        *line,
+        pairs,
+        figure(mean_s, 1),
+        figure(c_vh, 4),
+        level_of_service(c_vh, mean_s),
+        figure(awt_s, 1),
+        figure(swt_s, 1),
+        figure(awt_s - swt_s, 1),
+        *(figure(share, 4) for share in shares),
+    )
+
+
+def punctuality_figures(line: tuple[str, int], passages: int, shares: Iterable[float]) -> PunctualityMeasure:
+    """Punctuality as it is told of a route and direction; shares: on time, early and late."""
+    return PunctualityMeasure(*line, passages, *(figure(share, 4) for share in shares))
+
+
+def figure(value: float, digits: int) -> float | None:
+    """A number for readers: rounded, null where it is not one."""
+    return None if math.isnan(value) else round(value, digits)
 
 
 def stop_visits(network: Network) -> Ints:
@@ -226,5 +252,5 @@ def stop_visits(network: Network) -> Ints:
     return visits
 
 
-def _figure(value: float, digits: int) -> float | None:
-    return None if np.isnan(value) else round(value, digits)
+def _name(network: Network, lines: Lines, line: int) -> tuple[str, int]:
+    return network.route_id[lines.line_route[line]], int(lines.line_direction[line])
