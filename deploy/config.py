@@ -233,9 +233,16 @@ def _sentence(error: ValidationError, file: Path, values: dict[str, Any]) -> str
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     at = f"{file}{_line_of(file, first['loc'])}" if _is_in(values, first["loc"]) else "settings"
+    at = _variable_of(first["loc"]) or at  # it wins over the file
     if first["type"] == "extra_forbidden":
         return f"{at}: {field}: there is no such setting; see docs/settings.md for those there are"
-    return f"{at}: {field}: {first['msg']} (it is {first['input']!r})"
+    return f"{at}: {field}: {first['msg'].removeprefix('Value error, ')} (it is {first['input']!r})"
+
+
+def _variable_of(place: tuple[int | str, ...]) -> str | None:
+    """The environment's variable that sets this place, where there is one."""
+    wanted = "TAKT_" + "__".join(str(part) for part in place)
+    return next((name for name in os.environ if name.lower() == wanted.lower()), None)
 
 
 def _is_in(values: dict[str, Any], place: tuple[int | str, ...]) -> bool:

@@ -52,6 +52,23 @@ def test_an_unknown_variable_is_named(monkeypatch):
         read_settings()
 
 
+def test_what_a_variable_sets_wrongly_is_not_looked_for_in_the_file(tmp_path, monkeypatch):
+    path = written(tmp_path, "[http]\nport = 80\n")
+    monkeypatch.setenv("TAKT_HTTP__PRT", "81")
+    with pytest.raises(UserError, match=r"^TAKT_HTTP__PRT: http\.prt: there is no such setting"):
+        read_settings(path)
+    monkeypatch.delenv("TAKT_HTTP__PRT")
+    monkeypatch.setenv("TAKT_HTTP__PORT", "81000")
+    with pytest.raises(UserError, match=r"^TAKT_HTTP__PORT: http\.port: .* \(it is '81000'\)"):
+        read_settings(path)
+
+
+def test_what_a_validator_says_stands_by_itself(tmp_path):
+    path = written(tmp_path, '[payments]\nurl = "ftp://x"\n')
+    with pytest.raises(UserError, match=r"takt\.toml:2: payments\.url: is not an address such as"):
+        read_settings(path)
+
+
 def test_a_wrong_value_is_shown(tmp_path):
     path = written(tmp_path, "[http]\nport = 99999\n")
     with pytest.raises(UserError, match=r"takt\.toml:2: http\.port: .* \(it is 99999\)"):
