@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 import msgspec
 import structlog
 
+from deploy.desk import ask_dispatch
 from deploy.instance import write_private
 from deploy.links import INSTRUCTIONS, LinkError, Links, Outgoing
 from deploy.retold import Lately, Remembered
@@ -26,7 +27,6 @@ from dispatch.control_board import ControlBoard
 from dispatch.control_state import ControlState
 from dispatch.control_stops import StopList
 from dispatch.controller import Controller
-from dispatch.errors import Problem
 from dispatch.history_rows import Decision
 from dispatch.instructions import Instruction, Kind
 from dispatch.ridership import Tap
@@ -155,12 +155,7 @@ class RemoteControl:
             await self._links.ask(CONTROL, _ENCODE(_Note(followed)), timeout_s=2.0)
 
     async def _ask(self, question: _Question) -> bytes:
-        try:
-            return await self._links.ask(CONTROL, _ENCODE(question))
-        except LinkError:
-            raise Problem(
-                503, "Not ready", "Dispatch does not answer; /readyz says why.", {"Retry-After": "1"}
-            ) from None
+        return await ask_dispatch(self._links, CONTROL, _ENCODE(question))
 
 
 # --- where the gateway is --------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import msgspec
 
 from deploy.links import DESK, LinkError, Links
 from dispatch.alerts import Alert
-from dispatch.errors import Problem
+from dispatch.errors import Problem, not_ready
 from dispatch.orders import Assignment, Cancellation
 from dispatch.schemas import CancelRequest, Instruction, MeasuresReply
 from dispatch.service import DispatchService
@@ -126,12 +126,19 @@ class RemoteDesk:
             raise Problem(503, "Not sent", "The way to the vehicles is blocked; try again in a moment.")
 
     async def _ask(self, question: _Question) -> bytes:
-        try:
-            return await self._links.ask(DESK, _ENCODE(question))
-        except LinkError:
-            raise Problem(
-                503, "Not ready", "Dispatch does not answer; /readyz says why.", {"Retry-After": "1"}
-            ) from None
+        return await ask_dispatch(self._links, DESK, _ENCODE(question))
+
+
+async def ask_dispatch(links: Links, subject: str, question: bytes) -> bytes:
+    """What the process that has the engine answers.
+
+    Raises:
+        Problem: 503 where it does not.
+    """
+    try:
+        return await links.ask(subject, question)
+    except LinkError:
+        raise not_ready("Dispatch does not answer; /readyz says why.", 1) from None
 
 
 async def serve_desk(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from dispatch.errors import Problem
+from dispatch.errors import not_ready
 from dispatch.eta_score import AccuracyReply
 
 
@@ -23,6 +23,5 @@ class AccuracyApi:
         """Score the arrival predictions of the last 24 hours, by time left and route, beside the timetable's."""
         latest = self._latest()
         if latest is None:
-            detail = "Dispatch has not told of its predictions yet; /readyz says when it works."
-            raise Problem(503, "Not ready", detail, {"Retry-After": "10"})
+            raise not_ready("Dispatch has not told of its predictions yet; /readyz says when it works.", 10)
         return latest

@@ -18,7 +18,7 @@ from dispatch import realtime
 from dispatch.alerts import Alert
 from dispatch.board import Board, Publication
 from dispatch.control_api import YEAR_10000_S
-from dispatch.errors import Problem
+from dispatch.errors import Problem, no_such_route, not_ready
 from dispatch.history_read import By, HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.orders import Assignment, Cancellation
@@ -283,8 +283,7 @@ class DispatchApi:
     def _latest(self) -> Publication:
         latest = self._board.latest
         if latest is None:
-            detail = "Dispatch has not told of the fleet yet; /readyz says when it has."
-            raise Problem(503, "Not ready", detail, {"Retry-After": "1"})
+            raise not_ready("Dispatch has not told of the fleet yet; /readyz says when it has.", 1)
         return latest
 
     def _look(self) -> View:
@@ -296,7 +295,7 @@ class DispatchApi:
     def _route(self, route_id: str) -> int:
         route = self._atlas.route_by_id.get(route_id)
         if route is None:
-            raise Problem(404, "No such route", f"The feed has no route {route_id}; /api/v1/routes lists them.")
+            raise no_such_route(route_id)
         return route
 
     def _check_instruction(self, body: InstructionRequest, now_s: float) -> None:

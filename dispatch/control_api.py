@@ -11,7 +11,7 @@ from dispatch.advice import Advice
 from dispatch.control import OFFERED, LineControl, Mode
 from dispatch.control_board import ControlBoard
 from dispatch.controller import HOLD_S_MAX, HOLD_S_MIN
-from dispatch.errors import Problem
+from dispatch.errors import Problem, history_away, not_ready
 from dispatch.history_read import HistoryAwayError, HistoryReader
 from dispatch.instructions import Instruction
 from dispatch.schemas import FreeText
@@ -178,14 +178,13 @@ class ControlApi:
         try:
             rows = await self._history.decisions(since_s, until_s, route_id, DECISIONS_MAX)
         except HistoryAwayError:
-            raise Problem(503, "Not ready", "The database of history does not answer.", {"Retry-After": "5"}) from None
+            raise history_away() from None
         return DecisionsReply([decision_row(row) for row in rows])
 
     def _document(self, part: str) -> bytes:
         document = self._board.document(part)
         if document is None:
-            detail = "Dispatch has not told of its lines yet; /readyz says when it works."
-            raise Problem(503, "Not ready", detail, {"Retry-After": "1"})
+            raise not_ready("Dispatch has not told of its lines yet; /readyz says when it works.", 1)
         return document
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from dispatch.control_stops import StopList
-from dispatch.errors import Problem
+from dispatch.errors import Problem, no_such_route
 
 STOPS_MAX = 200
 _StopId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -60,4 +60,4 @@ def _listed(found: StopList | str, route_id: str) -> StopList:
     if reason == "unknown_stop":
         detail = f"stop_ids: route {route_id} does not call at {stop_id}, or ends there; /api/v1/routes/{route_id}/line"
         raise Problem(422, "Invalid request", f"{detail} lists its stops.")
-    raise Problem(404, "No such route", f"The feed has no route {route_id}; /api/v1/routes lists them.")
+    raise no_such_route(route_id)

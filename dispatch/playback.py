@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from aiohttp import web
 
-from dispatch.errors import Problem
+from dispatch.errors import Problem, history_away
 from dispatch.history_read import ALERTS_MAX, HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.playback_player import PAGE_S_MAX, Moment, Player
@@ -119,7 +119,7 @@ class PlaybackApi:
             span = await self._reader.fixes_span(from_, to)
             alerts, decisions = await self._reader.past_counts(from_, to)
         except HistoryAwayError:
-            raise _away() from None
+            raise history_away() from None
         found = (span.fixes, span.vehicles, span.from_s, span.to_s, alerts, decisions)
         return PlaybackReply(from_, to, *found, self._fixes_from_s(), SPEED_MAX)
 
@@ -132,7 +132,7 @@ class PlaybackApi:
             try:
                 await player.open(at)
             except HistoryAwayError:
-                raise _away() from None
+                raise history_away() from None
             return await asyncio.to_thread(player.moment, at)
 
     async def marks(self, *, from_: float, to: float) -> Annotated[MarksReply, _NEVER_KEPT]:
@@ -141,7 +141,7 @@ class PlaybackApi:
         try:
             rows = await self._reader.past_alerts(from_, to)
         except HistoryAwayError:
-            raise _away() from None
+            raise history_away() from None
         alerts = [
             Mark(row["id"], row["kind"], row["opened_s"], row["closed_s"], row["route_id"], row["vehicle_id"])
             for row in reversed(rows)
@@ -182,7 +182,7 @@ class PlaybackApi:
         try:  # an answer in words while that is still possible
             await player.open(from_s)
         except HistoryAwayError:
-            raise _away() from None
+            raise history_away() from None
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
@@ -230,8 +230,3 @@ class PlaybackApi:
 def _check_span(from_s: float, to_s: float) -> None:
     if not 0 <= from_s < to_s <= YEAR_10000_S or to_s - from_s > SPAN_S_MAX:
         raise Problem(422, "Invalid request", "`from` must be before `to`, by a week at the most (Unix seconds).")
-
-
-def _away() -> Problem:
-    detail = "The database of history does not answer; /readyz says why."
-    return Problem(503, "Not ready", detail, {"Retry-After": "2"})

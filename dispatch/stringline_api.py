@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from dispatch.errors import Problem
+from dispatch.errors import Problem, history_away, no_such_route
 from dispatch.history_read import HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.stringline import StringlineDirection, StringlineDrawer
@@ -56,7 +56,7 @@ class StringlineApi:
         drawer = self._drawer
         route = drawer.atlas.route_by_id.get(route_id)
         if route is None:
-            raise Problem(404, "No such route", f"The feed has no route {route_id}; /api/v1/routes lists them.")
+            raise no_such_route(route_id)
         since_s = self._clock() - SPAN_S if from_ is None else from_
         until_s = since_s + SPAN_S + AHEAD_S if to is None else to
         if not 0 <= since_s < until_s <= self._clock() + AHEAD_S_MAX or until_s - since_s > SPAN_S_MAX:
@@ -66,7 +66,6 @@ class StringlineApi:
         try:
             rows = await self._reader.stringline(since_s, until_s, route_id, ROWS_MAX)
         except HistoryAwayError:
-            detail = "The database of history does not answer; /readyz says why."
-            raise Problem(503, "Not ready", detail, {"Retry-After": "2"}) from None
+            raise history_away() from None
         drawn = await asyncio.to_thread(drawer.draw, route, (since_s, until_s), rows)
         return StringlineReply(route_id, since_s, until_s, drawer.atlas.network.feed_version, drawn)
