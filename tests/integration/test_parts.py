@@ -90,6 +90,7 @@ async def test_four_processes_do_the_work_of_one(tmp_path):
             try:
                 await until(lambda: ask(port, "/readyz")["ready"])
                 await _position_and_tap(instance, broker, port)
+                await _wrong_clock(instance, broker, port)
             finally:
                 for process in processes:
                     process.terminate()
@@ -131,6 +132,27 @@ async def _position_and_tap(instance: Instance, broker: Any, port: int) -> None:
     for client in (moving, door):
         client.disconnect()
         client.loop_stop()
+
+
+async def _wrong_clock(instance: Instance, broker: Any, port: int) -> None:
+    """A vehicle whose GPS weeks have begun again is put right, and whoever looks at vehicles can see it."""
+    vehicle = Registry(instance).add("vehicle", "town", "v2")
+    await broker.reload()
+    moving = _client(vehicle, broker.mqtt_port)
+    behind_s = 1024 * 7 * 86_400.0
+
+    def seen() -> Any:
+        position = {"ts": time.time() - behind_s, "lat": 50.45, "lon": 30.52}
+        moving.publish("fleet/v1/town/v2/position", json.dumps(position), qos=0)
+        shown = {row["vehicle_id"]: row for row in ask(port, "/api/v1/vehicles")["vehicles"]}
+        return shown["v2"]["clock_off_s"] and (shown["v1"], shown["v2"])
+
+    right, wrong = await until(seen)
+    assert right["clock_off_s"] is None
+    assert wrong["clock_off_s"] == pytest.approx(-behind_s, abs=30.0)
+    assert abs(wrong["ts"] - time.time()) < 30
+    moving.disconnect()
+    moving.loop_stop()
 
 
 def _client(credential: Any, port: int) -> mqtt.Client:
