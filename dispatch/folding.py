@@ -87,6 +87,7 @@ class Folding:
 
     def _fold(self, fixes: Observations, now_s: float) -> list[Folded]:
         fleet, refused = self.fleet, self.counts.refused
+        self.late.recent.begin(fleet, now_s)
         good = sane(fixes, now_s)
         if not good.all():
             refused["implausible"] += int(np.count_nonzero(~good))
@@ -163,7 +164,9 @@ class Folding:
         self._end_tracks(rows[changed])
         for i in changed:
             row = int(rows[i])
-            held[row] = said[i]
+            if said[i] != held[row]:
+                held[row] = said[i]
+                self.late.recent.note_claim(row, float(fixes.ts_s[i]), said[i])
             self.claiming.claim(row, held[row])
 
     def _tell_anew(self, now_s: float) -> None:
@@ -190,6 +193,7 @@ class Folding:
         is_late = len(self.late) > 0
         if is_late and len(passages):
             passages = passages.take(self.late.news(passages))
+        self.late.recent.note_passages(passages)
         self.passage_log.add(passages, may_correct=is_late)
         self.counts.passages += len(passages)
         if len(passages):

@@ -1,10 +1,10 @@
 """Late fixes: what a vehicle did is told anew when a fix comes that is older than one already known.
 
 A vehicle's place is that of its newest fix, always. But the moments at which it passed stops and marks are interpolated
-between fixes, and those are right only once all fixes are there. So a vehicle whose fixes have come late is followed
-with a memory from then on: its fixes of the last minutes, and its state as it was before them. When another one comes
-late, the state is put back and the fixes are folded again in the order of time, ending where the vehicle was before.
-The memory costs nothing for the fleet that reports in order, which is most of it.
+between fixes, and those are right only once all fixes are there. So a vehicle whose fixes come late is followed with a
+memory of its own: its fixes of the last minutes, and its state as it was before them, both taken from what is kept of
+the whole fleet (recent) when its first late fix comes. Whenever one has come late, the state is put back and the fixes
+are folded again in the order of time, ending where the vehicle was before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from math import hypot, inf, isnan
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,18 +20,16 @@ from dispatch.fleet import COLUMNS, Fleet
 from dispatch.network import Flags, Floats
 from dispatch.observations import Descriptor, Observations, Rows
 from dispatch.passages import Passages
+from dispatch.recent import KEPT_S, Fix, Passage, Past, Recent, State
 
-KEPT_S = 150.0  # as late as the gateway admits
 FORGOTTEN_S = 600.0  # in order for so long: followed without a memory again
 STRAGGLERS_MAX = 20_000
-FIXES_MAX = 200  # of one vehicle: more than one a second for KEPT_S
+FIXES_MAX = 400  # of one vehicle: more than one a second for twice KEPT_S, from where its memory may begin
 TOLD_EVERY_S = 5.0  # several late fixes of a vehicle cost one telling
 FOLDED_AGAIN_MAX = 100_000  # fixes at once; vehicles beyond it wait for the next time
 SPEED_MPS_MAX = 45.0  # as at the gateway, where only the newest fix is known
 JUMP_M_FREE = 150.0
 
-Passage: TypeAlias = tuple[int, float, int]  # trip, zero, stop
-State: TypeAlias = tuple[Floats, tuple[Descriptor | None, str | None]]
 _NAMES = tuple(COLUMNS)
 _TS = _NAMES.index("ts_s")
 
@@ -46,7 +43,7 @@ class _Straggler:
     occupancy: str | None
     late_s: float  # when the last late fix came, by the vehicle's newest fix
     ts_s: list[float] = field(default_factory=list)
-    fixes: list[tuple[Any, ...]] = field(default_factory=list)
+    fixes: list[Fix] = field(default_factory=list)
     passed: dict[Passage, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -54,7 +51,7 @@ class _Straggler:
         """The time of the newest fix that the remembered state includes."""
         return float(self.state[_TS])
 
-    def append(self, fix: tuple[Any, ...]) -> bool:
+    def append(self, fix: Fix) -> bool:
         """Put the newest fix behind the others; False when there is no room."""
         if len(self.ts_s) >= FIXES_MAX:
             return False
@@ -62,7 +59,7 @@ class _Straggler:
         self.fixes.append(fix)
         return True
 
-    def insert(self, fix: tuple[Any, ...]) -> str | None:
+    def insert(self, fix: Fix) -> str | None:
         """Put a late fix in its place; the reason why not, where it cannot be believed."""
         ts_s = fix[0]
         at = bisect_left(self.ts_s, ts_s)
@@ -89,6 +86,7 @@ class LateFixes:
 
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
+        self.recent = Recent()
         self._by_row: dict[int, _Straggler] = {}
         self._told_s = -inf
         self._waiting: dict[int, None] = {}  # rows to be told anew, in the order in which they asked for it
@@ -98,16 +96,22 @@ class LateFixes:
 
     def clear(self) -> None:
         """Forget every vehicle: the network has changed."""
+        self.recent.clear()
         self._by_row.clear()
         self._waiting.clear()
 
     def forget(self, row: int) -> None:
         """Forget one vehicle: what it drives has been decided by other means than its fixes."""
+        self.recent.bar(row)
+        self._drop(row)
+
+    def _drop(self, row: int) -> None:
         self._by_row.pop(row, None)
         self._waiting.pop(row, None)
 
     def note(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> None:
-        """Remember fixes that are about to be folded in order, of the vehicles among `rows` that have a memory."""
+        """Remember fixes that are about to be folded in order."""
+        self.recent.note(rows, fixes, x_m, y_m)
         if not self._by_row:
             return
         for i, row in enumerate(rows.tolist()):
@@ -115,24 +119,23 @@ class LateFixes:
             if straggler is None:
                 continue
             ts_s = float(fixes.ts_s[i])
-            if not straggler.append(_fix(fixes, i, x_m, y_m)) or ts_s - straggler.late_s > FORGOTTEN_S:
+            if not straggler.append(_fix(fixes, i, x_m, y_m)):
                 self.forget(row)
+            elif ts_s - straggler.late_s > FORGOTTEN_S:
+                self._drop(row)
             elif len(straggler.ts_s) > FIXES_MAX // 2 or ts_s - straggler.ts_s[0] > 2 * KEPT_S:
                 self._waiting[row] = None  # told anew so that its state moves on
 
     def take(self, fleet: Fleet, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> None:
         """Take fixes that are not newer than what `rows` have; those that say something new are folded in later."""
+        self._remember(fleet, rows[fixes.ts_s != fleet.ts_s[rows]])
         for i, row in enumerate(rows.tolist()):
             newest_s = float(fleet.ts_s[row])
             if fixes.ts_s[i] == newest_s:
                 self.refused["duplicate"] += 1
                 continue
             straggler = self._by_row.get(row)
-            if straggler is None:
-                self.refused["out_of_order"] += 1  # from the next one on it has a memory
-                self._remember(fleet, row)
-                continue
-            if fixes.ts_s[i] < max(newest_s - KEPT_S, straggler.since_s):
+            if straggler is None or fixes.ts_s[i] < max(newest_s - KEPT_S, straggler.since_s):
                 self.refused["out_of_order"] += 1
                 continue
             reason = straggler.insert(_fix(fixes, i, x_m, y_m))
@@ -144,6 +147,8 @@ class LateFixes:
 
     def news(self, passages: Passages) -> Flags:
         """bool[n]: passages that were not known, or known to be at another moment; they are known from here on."""
+        if not self._by_row:
+            return np.ones(len(passages), np.bool_)
         return np.array([self._is_news(row, passages, i) for i, row in enumerate(passages.vehicle.tolist())], np.bool_)
 
     def due(self, now_s: float) -> Rows:
@@ -206,12 +211,23 @@ class LateFixes:
         )
         return np.array(rows, dtype=np.intp), again, numbers[8], numbers[9]
 
-    def _remember(self, fleet: Fleet, row: int) -> None:
-        if len(self._by_row) >= STRAGGLERS_MAX:
-            self.forget(next(iter(self._by_row)))
-            self.refused["late_memory_full"] += 1
-        state, said = state_of(fleet, row)
-        self._by_row[row] = _Straggler(state, *said, float(fleet.ts_s[row]))
+    def _remember(self, fleet: Fleet, rows: Rows) -> None:
+        """Give vehicles a memory that have none: of what they have shown, or where that is not known, from here on."""
+        fresh = [row for row in rows.tolist() if row not in self._by_row]
+        if not fresh:
+            return
+        known = self.recent.of(fleet, fresh, FIXES_MAX)
+        for row in fresh:
+            if len(self._by_row) >= STRAGGLERS_MAX:
+                self.forget(next(iter(self._by_row)))
+                self.refused["late_memory_full"] += 1
+            columns, (descriptor, occupancy) = state_of(fleet, row)
+            past = known.get(row) or Past(columns, descriptor)
+            ts_s = [fix[0] for fix in past.fixes]
+            newest_s = float(fleet.ts_s[row])
+            self._by_row[row] = _Straggler(
+                past.state, past.descriptor, occupancy, newest_s, ts_s, past.fixes, past.passed
+            )
 
     def _is_news(self, row: int, passages: Passages, i: int) -> bool:
         straggler = self._by_row.get(row)
@@ -241,7 +257,7 @@ def put_state(fleet: Fleet, row: int, columns: Floats, said: tuple[Descriptor | 
     fleet.descriptor[row], fleet.occupancy[row] = said
 
 
-def _fix(fixes: Observations, i: int, x_m: Floats, y_m: Floats) -> tuple[Any, ...]:
+def _fix(fixes: Observations, i: int, x_m: Floats, y_m: Floats) -> Fix:
     return (
         float(fixes.ts_s[i]),
         float(fixes.received_s[i]),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dispatch.engine import Engine
-from dispatch.late import FIXES_MAX, TOLD_EVERY_S
+from dispatch.late import FIXES_MAX, FORGOTTEN_S, TOLD_EVERY_S
 
 STRAIGHT = ((0, 0), (2000, 0))
 STOPS = (0, 500, 1000, 1500, 2000)
@@ -31,7 +31,7 @@ def departure_s(engine, line, stop):
 def stood_at(engine, line, second):
     """A vehicle that stood at 400 m from 3640 to 3660, of which the fix at `second` comes late."""
     tell(engine, line, 3641, ("1", "a", 3640, 400, 0))
-    tell(engine, line, 3642, ("1", "a", 3635, 350, 0))  # from now on it has a memory
+    tell(engine, line, 3642, ("1", "a", 3635, 350, 0))
     tell(engine, line, 3672, ("1", "a", 3671, 600, 0))
     before_s = departure_s(engine, line, 1)
     snapshot = tell(engine, line, 3672 + TOLD_EVERY_S, ("1", "a", second, 400, 0))
@@ -45,9 +45,9 @@ def test_a_late_fix_corrects_the_passages_on_both_sides_of_it(line):
     assert (vehicle.ts, vehicle.distance_m) == (line.zero_s + 3671, 600)
     assert before_s == pytest.approx(3640 + 31 / 2, abs=2)
     assert departure_s(engine, line, 1) == pytest.approx(3660 + 11 / 2, abs=2)
-    assert engine.counters["tracks_told_anew"] == 1
+    assert engine.counters["tracks_told_anew"] == 2
     assert engine.counters["fixes"] == 2
-    assert engine.counters["fix_refused.out_of_order"] == 1
+    assert not any(name.startswith("fix_refused") for name in engine.counters)
 
 
 def test_a_correction_is_told_once(line):
@@ -59,15 +59,65 @@ def test_a_correction_is_told_once(line):
     assert engine.counters["fix_refused.duplicate"] == 2
 
 
-@pytest.mark.parametrize(("at_s", "x_m"), [(3660, 5400), (3639, 400), (3400, 0)])
-def test_what_cannot_be_or_is_too_old_is_refused_with_its_reason(line, at_s, x_m):
+@pytest.mark.parametrize(("at_s", "x_m", "reason"), [(3660, 5400, "late_teleport"), (3400, 0, "out_of_order")])
+def test_what_cannot_be_or_is_too_old_is_refused_with_its_reason(line, at_s, x_m, reason):
     engine = Engine(line.network)
     stood_at(engine, line, 3660)
     wanted = departure_s(engine, line, 1)
     tell(engine, line, 3690, ("1", "a", at_s + 0.5, x_m, 0))
     assert departure_s(engine, line, 1) == wanted
-    refused = engine.counters["fix_refused.out_of_order"] - 1, engine.counters.get("fix_refused.late_teleport", 0)
-    assert sum(refused) == 1
+    assert {name: n for name, n in engine.counters.items() if name.startswith("fix_refused")} == {
+        f"fix_refused.{reason}": 1
+    }
+
+
+def drive(engine, line, *, until_s):
+    """A vehicle a on its way at 5 m/s from 3600 on, a fix every ten seconds, but none from 3800 to 3840."""
+    for second in range(3600, until_s, 10):
+        if not 3800 < second < 3840:
+            tell(engine, line, second + 1, ("1", "a", second, 5 * (second - 3600), 0))
+
+
+def test_the_first_late_fix_of_a_vehicle_is_told_however_long_it_has_come_in_order(line):
+    engine = Engine(line.network)
+    drive(engine, line, until_s=3860)
+    before_s, written = departure_s(engine, line, 2), engine.passage_log.written
+    tell(engine, line, 3860, ("1", "a", 3820, 1005, 0))
+    assert before_s == pytest.approx(3800, abs=3)
+    assert departure_s(engine, line, 2) == pytest.approx(3819, abs=3)
+    assert "fix_refused.out_of_order" not in engine.counters
+    assert engine.passage_log.written == written + 1  # what had been told before and stands is not told again
+
+
+def test_what_a_new_vehicle_did_before_its_first_fix_came_is_told(line):
+    engine = Engine(line.network)
+    tell(engine, line, 3661, ("1", "a", 3660, 600, 0))
+    tell(engine, line, 3663, ("1", "a", 3640, 400, 0), ("1", "a", 3630, 300, 0))
+    assert departure_s(engine, line, 1) == pytest.approx(3650, abs=1)
+
+
+def test_a_vehicle_that_came_late_long_ago_loses_none_of_its_fixes(line):
+    engine = Engine(line.network)
+    tell(engine, line, 3601, ("1", "a", 3600, 0, 0))
+    tell(engine, line, 3602, ("1", "a", 3599, 0, 0))
+    began_s = int(3600 + FORGOTTEN_S + 100)
+    for second in range(3610, began_s + 1, 10):
+        tell(engine, line, second + 1, ("1", "a", second, 450, 0))
+    assert len(engine.folding.late) == 0
+    tell(engine, line, began_s + 41, ("1", "a", began_s + 40, 600, 0))
+    tell(engine, line, began_s + 42, ("1", "a", began_s + 30, 460, 0))
+    assert departure_s(engine, line, 1) == pytest.approx(began_s + 33, abs=2)
+
+
+def test_a_vehicle_whose_trip_was_guessed_meanwhile_keeps_it_and_its_passages(line):
+    engine = Engine(line.network)
+    for second in range(3600, 3700, 5):
+        tell(engine, line, second + 1, ("1", None, second, 10 * (second - 3600), 0))
+    (vehicle,) = engine.look(line.zero_s + 3700).vehicles
+    written = engine.passage_log.written
+    (after,) = tell(engine, line, 3701, ("1", None, 3692, 920, 0)).vehicles
+    assert (vehicle.trip_id, after.trip_id) == ("a", "a")
+    assert engine.passage_log.written == written
 
 
 def test_a_follower_keeps_its_true_leader_when_the_leader_is_told_late(line):

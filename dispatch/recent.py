@@ -1,0 +1,171 @@
+"""The recent past of the whole fleet, from which a vehicle gets its memory when its first late fix comes.
+
+Kept in two spans of time, one behind the other: the fleet's columns as they were at the beginning of each, and the
+fixes and passages since. A span holds the very arrays that were folded, so that keeping them costs no work; the older
+one goes when a third begins. So at any time the past reaches back over one whole span at least, and a vehicle that was
+not there at the beginning is told from its first fix on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.fleet import COLUMNS, INFERRED, Fleet
+from dispatch.network import Floats
+from dispatch.observations import Descriptor, Observations, Rows
+from dispatch.passages import Passages
+
+KEPT_S = 150.0  # as late as the gateway admits
+FIXES_MAX = 600_000  # 72 bytes each: 10,000 vehicles that report every five seconds; of more the spans are shorter
+
+State: TypeAlias = tuple[Floats, tuple[Descriptor | None, str | None]]
+Fix: TypeAlias = tuple[Any, ...]  # the columns of Observations but for the key, then x_m and y_m
+Passage: TypeAlias = tuple[int, float, int]  # trip, zero, stop
+BLANK = np.array([float(value) for _, value in COLUMNS.values()])
+
+
+@dataclass(slots=True)
+class Past:
+    """One vehicle: its state, and in order of time what it has shown since."""
+
+    state: Floats
+    descriptor: Descriptor | None
+    fixes: list[Fix] = field(default_factory=list)
+    passed: dict[Passage, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Span:
+    """The fleet at a moment, and what was folded after it."""
+
+    began_s: float
+    columns: dict[str, NDArray[Any]]
+    descriptor: list[Descriptor | None]
+    rounds: list[tuple[Rows, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats]] = field(
+        default_factory=list
+    )
+    passages: list[Passages] = field(default_factory=list)
+    claimed: dict[int, dict[float, Descriptor | None]] = field(default_factory=dict)  # by row and time, where new
+    barred: set[int] = field(default_factory=set)
+    size: int = 0
+
+    def state(self, row: int) -> tuple[Floats, Descriptor | None]:
+        """What the fleet's columns said of a vehicle, and what it claimed; blank where it was not there."""
+        if row >= len(self.descriptor):
+            return BLANK.copy(), None
+        return np.array([float(column[row]) for column in self.columns.values()]), self.descriptor[row]
+
+    def fits(self, fleet: Fleet, row: int) -> bool:
+        """Whether fixes alone lead from here to what a vehicle does now: its trip was not guessed in between."""
+        if row in self.barred:
+            return False
+        if fleet.assigned[row] != INFERRED:
+            return True
+        if row >= len(self.descriptor):
+            return False
+        same = self.columns["trip"][row] == fleet.trip[row] and self.columns["zero_s"][row] == fleet.zero_s[row]
+        return bool(same)
+
+
+class Recent:
+    """What the fleet has shown in the last one or two spans."""
+
+    def __init__(self) -> None:
+        self._spans: list[_Span] = []
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._spans.clear()
+
+    def begin(self, fleet: Fleet, now_s: float) -> None:
+        """Begin another span where it is time for it, or the one under way is full; before anything is folded."""
+        if self._spans:
+            last = self._spans[-1]
+            if 0 <= now_s - last.began_s < KEPT_S and last.size < FIXES_MAX // 2:
+                return
+        n = len(fleet)
+        columns = {name: getattr(fleet, name)[:n].copy() for name in COLUMNS}
+        self._spans = [*self._spans[-1:], _Span(now_s, columns, fleet.descriptor.copy())]
+
+    def note(self, rows: Rows, fixes: Observations, x_m: Floats, y_m: Floats) -> None:
+        """Keep the fixes of a round, which are in order of time for each vehicle; the arrays must not change."""
+        if not self._spans:
+            return
+        span = self._spans[-1]
+        span.size += len(rows)
+        span.rounds.append(
+            (
+                rows,
+                fixes.ts_s,
+                fixes.received_s,
+                fixes.lat_deg,
+                fixes.lon_deg,
+                fixes.speed_mps,
+                fixes.bearing_deg,
+                x_m,
+                y_m,
+            )
+        )
+
+    def note_claim(self, row: int, ts_s: float, descriptor: Descriptor | None) -> None:
+        """Keep that a vehicle claims something else from its fix of `ts_s` on."""
+        if self._spans:
+            self._spans[-1].claimed.setdefault(row, {})[ts_s] = descriptor
+
+    def note_passages(self, passages: Passages) -> None:
+        """Keep passages as they were told."""
+        if self._spans and len(passages):
+            self._spans[-1].size += len(passages)
+            self._spans[-1].passages.append(passages)
+
+    def bar(self, row: int) -> None:
+        """Say that a vehicle's way until now is not to be told from here."""
+        for span in self._spans:
+            span.barred.add(row)
+
+    def of(self, fleet: Fleet, rows: list[int], fixes_max: int) -> dict[int, Past]:
+        """The past of vehicles, as far back as it is known; none for those that cannot be told from fixes alone.
+
+        Of a vehicle with more than `fixes_max` fixes only the younger span, if that.
+        """
+        found: dict[int, Past] = {}
+        for nth in range(len(self._spans)):
+            fitting = [row for row in rows if row not in found and self._spans[nth].fits(fleet, row)]
+            if fitting:
+                found |= self._from(nth, fleet, fitting, fixes_max)
+        return found
+
+    def _from(self, nth: int, fleet: Fleet, rows: list[int], fixes_max: int) -> dict[int, Past]:
+        spans = self._spans[nth:]
+        wanted = np.zeros(len(fleet), np.bool_)
+        wanted[rows] = True
+        found = {row: Past(*spans[0].state(row)) for row in rows}
+        claims = {row: sorted(_claims(spans, row).items(), reverse=True) for row in rows}
+        for span in spans:
+            for held in span.rounds:
+                for i in np.flatnonzero(wanted[held[0]]).tolist():
+                    row, *numbers = (column[i].item() for column in held)
+                    past, ts_s = found[row], numbers[0]
+                    said = next((said for at_s, said in claims[row] if at_s <= ts_s), past.descriptor)
+                    past.fixes.append((*numbers[:6], nan, nan, said, fleet.occupancy[row], *numbers[6:]))
+            for passages in span.passages:
+                _note_passed(found, passages, np.flatnonzero(wanted[passages.vehicle]).tolist())
+        return {row: past for row, past in found.items() if len(past.fixes) <= fixes_max}
+
+
+def _claims(spans: list[_Span], row: int) -> dict[float, Descriptor | None]:
+    claims: dict[float, Descriptor | None] = {}
+    for span in spans:
+        claims |= span.claimed.get(row, {})
+    return claims
+
+
+def _note_passed(found: dict[int, Past], passages: Passages, at: list[int]) -> None:
+    for i in at:
+        run = int(passages.trip[i]), float(passages.zero_s[i]), int(passages.stop[i])
+        found[int(passages.vehicle[i])].passed[run] = float(passages.arrival_s[i]), float(passages.departure_s[i])
