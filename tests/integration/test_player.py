@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from simulators.checker import compare
 from simulators.faults import FaultSettings
 from simulators.journal import read_journal
 from simulators.outing import Pace
-from simulators.player import Cast, DeviceConfig, Doors, PlayerConfig, PlayerSettings, play
+from simulators.player import Cast, DeviceConfig, Doors, PlayerConfig, PlayerSettings, main, play
 from simulators.provision import DeviceCredential, needed_devices
 from simulators.riders import CityCard, RiderSettings
 from simulators.validators import Limits
@@ -98,23 +98,39 @@ class Office:
 
 @dataclass
 class Stage:
-    """A broker, devices with credentials, and a network whose line has been running for half an hour."""
+    """A broker, devices with credentials, and a network whose line has been running for an hour."""
 
     broker: Broker
     network: Network
     devices: list[DeviceCredential]
+    seeds: Iterator[int] = field(default_factory=itertools.count)  # of plays: no two have the same taps
+
+
+def running_line(headway_s: int) -> Network:
+    """A line of twenty minutes whose last vehicle of the day leaves now: nobody joins those on the road.
+
+    Its stops are as far apart as riders of their own need them to be.
+    """
+    line = make_line(stops=121, spacing_m=210.0, leg_s=10, trips=3600 // headway_s + 1, headway_s=headway_s)
+    return move_to(line, DAY, 8 * 3600 + 3600, time.time())
 
 
 @pytest.fixture
 def network() -> Network:
-    line = make_line(stops=150, spacing_m=60.0, leg_s=8, trips=40, headway_s=300)
-    return move_to(line, DAY, 8 * 3600 + 3600, time.time())
+    """Four vehicles."""
+    return running_line(300)
+
+
+@pytest.fixture
+def busy() -> Network:
+    """Twelve vehicles, so that riders get in somewhere every second."""
+    return running_line(100)
 
 
 @contextlib.asynccontextmanager
 async def on_stage(folder: Path, network: Network, *, share: float = 0.5) -> AsyncIterator[Stage]:
     instance = Instance.open(folder / "data")
-    needed = needed_devices(network, time.time(), 600.0, 4, validator_share=share)
+    needed = needed_devices(network, time.time(), 600.0, 12, validator_share=share)
     with instance.locked():
         made = Registry(instance).add_many([Registered(d.kind, d.operator, d.id) for d in needed])
         devices = [
@@ -127,18 +143,24 @@ async def on_stage(folder: Path, network: Network, *, share: float = 0.5) -> Asy
 
 @contextlib.asynccontextmanager
 async def office(broker: Broker, answer: Callable[[dict[str, Any], int], str | None]) -> AsyncIterator[Office]:
-    async with aiomqtt.Client(
+    client = aiomqtt.Client(
         broker.mqtt_host, broker.mqtt_port, username=broker.user, password=broker.password, identifier="office"
-    ) as client:
+    )
+    desk = Office(client, answer)
+    async with contextlib.AsyncExitStack() as after:
+        await after.enter_async_context(client)
         for topic, qos in (("fleet/v1/+/+/+", 0), ("validator/v1/+/+/tap", 1), ("validator/v1/+/+/event", 1)):
             await client.subscribe(topic, qos)
-        desk = Office(client, answer)
+        # Not cancelled: up to Python 3.11 a publication that is just confirmed would swallow that, and the desk go on
+        # to listen for ever. It ends when its connection does.
         task = asyncio.create_task(desk.listen())
         try:
             yield desk
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await after.aclose()
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with asyncio.timeout(WAIT_S):
+                    await task
 
 
 @contextlib.asynccontextmanager
@@ -148,23 +170,36 @@ async def playing(
     plan_s: float = 3_600.0,
     fallback_s: float | None = None,
     disks: Path | None = None,
+    speed: float = 1.0,
     **changed: Any,
 ) -> AsyncIterator[dict[str, Any]]:
-    """A play at the side; its statistics are in the dict when it is over."""
+    """A play at the side; its statistics are in the dict: what the player last told, and the last when it is over.
+
+    `speed` is that of the city's clock: what riders do in a minute takes so much less of ours.
+    """
     settings = PlayerSettings(
         journal=journal,
         plan_s=plan_s,
+        report_s=0.1,
         vehicles=VehicleSettings(hold_compliance=1.0, dwell_fixed_s=1.0, boarding_s=0.1),
         pace=Pace(position_interval_s=0.5, alarms_per_hour=0.0, faults=FaultSettings().none_at_all()),
-        riders=RiderSettings(taps_per_s=8.0, to_reader_s_mean=0.3),
-        limits=Limits(first_pause_s=0.5, pause_s_max=2.0, **changed),
+        # A replay is refused by whoever decides alone.
+        riders=RiderSettings(taps_per_s=8.0 / speed, replayed=0.0, to_reader_s_mean=0.3),
+        limits=Limits(first_pause_s=0.25 * speed, pause_s_max=1.0 * speed, **changed),
         fallback_s=fallback_s,
         disks=disks,
     )
-    stop, statistics = asyncio.Event(), {}
-    rng = np.random.default_rng()
+    stop = asyncio.Event()
+    statistics: dict[str, Any] = {}
+    rng = np.random.default_rng(next(stage.seeds))
     broker = stage.broker
-    doors = Doors("http://127.0.0.1:9", broker.mqtt_host, broker.mqtt_port)  # nobody sells tickets: riders have cards
+    began_s, began = time.time(), time.monotonic()
+
+    def clock() -> float:
+        return began_s + speed * (time.monotonic() - began)
+
+    # Nobody sells tickets: riders have cards.
+    doors = Doors("http://127.0.0.1:9", broker.mqtt_host, broker.mqtt_port, report=statistics.update, clock=clock)
     cards = [CityCard(b"\x04" + rng.bytes(6), bytes(16), rng.bytes(16)) for _ in range(20)]
 
     async def run() -> None:
@@ -183,13 +218,13 @@ def accept(_tap: dict[str, Any], _tries: int) -> str:
     return "accepted"
 
 
-async def test_every_vehicle_says_who_and_where_it_is(tmp_path: Path, network: Network) -> None:
-    async with on_stage(tmp_path, network) as stage, office(stage.broker, accept) as desk:
+async def test_every_vehicle_says_who_and_where_it_is(tmp_path: Path, busy: Network) -> None:
+    async with on_stage(tmp_path, busy) as stage, office(stage.broker, accept) as desk:
         vehicles = {device.id for device in stage.devices if device.kind == "vehicle"}
-        async with playing(stage) as statistics:
-            await desk.until(lambda: len(desk.senders("position")) == 4 and len(desk.senders("event")) == 4)
+        async with playing(stage, speed=5.0) as statistics:
+            await desk.until(lambda: len(desk.senders("position")) == 12 and len(desk.senders("event")) == 12)
             await desk.until(lambda: len(desk.heard["position"]) > 20 and bool(desk.stored))
-        await desk.until(lambda: sum(b"false" in payload for _, payload in desk.heard["status"]) == 4)
+        await desk.until(lambda: sum(b"false" in payload for _, payload in desk.heard["status"]) == 12)
 
     assert desk.senders("position") <= vehicles
     fixes = [decode_position(payload) for _, payload in desk.heard["position"]]
@@ -197,11 +232,11 @@ async def test_every_vehicle_says_who_and_where_it_is(tmp_path: Path, network: N
     assert {fix.route_id for fix in fixes if not isinstance(fix, Refusal)} == {"R"}
     events = [decode_vehicle_event(payload, "", 0.0) for topic, payload in desk.heard["event"]]
     assert {event.event for event in events if not isinstance(event, Refusal)} == {"sign_on"}
-    assert statistics["connects"] == 6  # four vehicles and two validators, once each
+    assert statistics["connects"] == 18  # twelve vehicles and six validators, once each
     assert statistics["refused"] == statistics["failed"] == statistics["online"] == 0
 
 
-async def test_taps_are_sent_until_somebody_has_them(tmp_path: Path, network: Network) -> None:
+async def test_taps_are_sent_until_somebody_has_them(tmp_path: Path, busy: Network) -> None:
     def grudgingly(tap: dict[str, Any], tries: int) -> str | None:
         """Lost the first time, unavailable the second, then a receipt by verdict or by range, and to that a verdict."""
         by_verdict = tap["seq"] % 2 or tap["offline"]
@@ -209,11 +244,12 @@ async def test_taps_are_sent_until_somebody_has_them(tmp_path: Path, network: Ne
 
     journal = tmp_path / "journal.jsonl"
     async with (
-        on_stage(tmp_path, network, share=1.0) as stage,
+        on_stage(tmp_path, busy, share=1.0) as stage,
         office(stage.broker, grudgingly) as desk,
-        playing(stage, journal) as statistics,
+        playing(stage, journal, speed=5.0) as statistics,
     ):
         await desk.until(lambda: len(desk.stored) >= 20 and desk.ranges >= 4)
+        await desk.until(lambda: statistics["receipted"] >= 15 and statistics["put_back"] > 0)
 
     read = [decode_tap(payload, "city", topic.split("/")[3], 0.0) for topic, payload in desk.heard["tap"]]
     assert not [one for one in read if isinstance(one, Refusal)]
@@ -229,19 +265,19 @@ async def test_taps_are_sent_until_somebody_has_them(tmp_path: Path, network: Ne
     assert comparison.receipted >= 15
 
 
-async def test_a_restart_sends_what_the_last_start_left(tmp_path: Path, network: Network) -> None:
+async def test_a_restart_sends_what_the_last_start_left(tmp_path: Path, busy: Network) -> None:
     journal = tmp_path / "journal.jsonl"
-    async with on_stage(tmp_path, network, share=1.0) as stage:
-        async with office(stage.broker, lambda _tap, _tries: None) as deaf, playing(stage, journal):
+    async with on_stage(tmp_path, busy, share=1.0) as stage:
+        async with office(stage.broker, lambda _tap, _tries: None) as deaf, playing(stage, journal, speed=5.0):
             await deaf.until(lambda: len(deaf.tries) >= 5)
-        async with office(stage.broker, accept) as desk, playing(stage, journal):
+        async with office(stage.broker, accept) as desk, playing(stage, journal, speed=5.0):
             await desk.until(lambda: deaf.tries.keys() <= desk.stored.keys())
 
     with journal.open("rb") as file:
         assert compare(read_journal(file), desk.stored.values()).findings == []
 
 
-async def test_validators_decide_alone_and_upload_from_their_own_disks(tmp_path: Path, network: Network) -> None:
+async def test_validators_decide_alone_and_upload_from_their_own_disks(tmp_path: Path, busy: Network) -> None:
     journal, disks = tmp_path / "journal.jsonl", tmp_path / "disks"
     nobody = True
 
@@ -253,16 +289,17 @@ async def test_validators_decide_alone_and_upload_from_their_own_disks(tmp_path:
     def heard(desk: Office) -> list[dict[str, Any]]:
         return [json.loads(payload) for _, payload in desk.heard.get("tap", [])]
 
-    async with on_stage(tmp_path, network, share=1.0) as stage, office(stage.broker, answer) as desk:
-        async with playing(stage, journal, fallback_s=0.2, disks=disks) as alone:
+    async with on_stage(tmp_path, busy, share=1.0) as stage, office(stage.broker, answer) as desk:
+        async with playing(stage, journal, fallback_s=1.0, disks=disks, speed=5.0) as alone:
             await desk.until(lambda: len({tap["id"] for tap in heard(desk) if tap["offline"]}) >= 5)
         left = set(desk.tries)
         files = {path.name for path in disks.iterdir() if path.stat().st_size}
         assert {f"city.{name}" for name in desk.senders("tap")} <= files
         journal.rename(tmp_path / "first.jsonl")  # it has no part in what follows
         nobody = False
-        async with playing(stage, journal, fallback_s=5.0, disks=disks):
+        async with playing(stage, journal, fallback_s=60.0, disks=disks, speed=5.0) as back:
             await desk.until(lambda: left <= desk.stored.keys())
+            await desk.until(lambda: back["receipted"] >= len(left))  # the last verdicts have come
             await desk.until(lambda: any(tap["offline"] is None and tap["id"] not in left for tap in heard(desk)))
 
     assert alone["by_own_verdict"] == {"accepted": alone["offline"]}  # cards on trust: it had no lists
@@ -277,11 +314,11 @@ async def test_validators_decide_alone_and_upload_from_their_own_disks(tmp_path:
     assert comparison.receipted >= len(left)
 
 
-async def test_a_tap_that_nobody_answers_is_set_aside_and_reported(tmp_path: Path, network: Network) -> None:
+async def test_a_tap_that_nobody_answers_is_set_aside_and_reported(tmp_path: Path, busy: Network) -> None:
     async with (
-        on_stage(tmp_path, network, share=1.0) as stage,
+        on_stage(tmp_path, busy, share=1.0) as stage,
         office(stage.broker, lambda _tap, _tries: None) as desk,
-        playing(stage, tries_max=2) as statistics,
+        playing(stage, speed=5.0, tries_max=2) as statistics,
     ):
         await desk.until(lambda: any(b"tap_set_aside" in payload for _, payload in desk.heard.get("event", [])))
 
@@ -293,11 +330,11 @@ async def test_a_driver_holds_and_answers(tmp_path: Path, network: Network) -> N
     async with (
         on_stage(tmp_path, network, share=0.0) as stage,
         office(stage.broker, accept) as desk,
-        playing(stage),
+        playing(stage, speed=5.0),
     ):
         await desk.until(lambda: len(desk.senders("event")) == 4)
         vehicle = stage.devices[0]
-        order = {"id": "i-1", "ts": time.time(), "kind": "hold", "until_ts": time.time() + 1.0, "text": "wait"}
+        order = {"id": "i-1", "ts": time.time(), "kind": "hold", "until_ts": time.time() + 60.0, "text": "wait"}
         await desk.client.publish(f"fleet/v1/city/{vehicle.id}/instruction", json.dumps(order), 1)
         await desk.until(lambda: any(b"instruction_read" in payload for _, payload in desk.heard["event"]))
 
@@ -310,7 +347,7 @@ async def test_a_plan_that_runs_out_is_followed_by_another(tmp_path: Path, netwo
     async with (
         on_stage(tmp_path, network, share=0.0) as stage,
         office(stage.broker, accept) as desk,
-        playing(stage, plan_s=2.0),
+        playing(stage, plan_s=5.0, speed=5.0),
     ):
 
         def starts() -> set[tuple[str, str]]:
@@ -381,9 +418,20 @@ async def test_a_process_plays_as_its_file_says_and_stops_when_asked(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"network": "x"}', '{"network": 3}'])
-async def test_a_bad_configuration_gets_one_sentence(tmp_path: Path, text: str) -> None:
+def test_a_bad_configuration_gets_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "player.json"
     path.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(path)
+
+    sentence = str(ended.value)
+    assert sentence.startswith(f"{path}: ")
+    assert "\n" not in sentence
+
+
+async def test_a_process_ends_with_that_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "player.json"
+    path.write_text("{")
     process, _ = await run_main(path)
     _, errors = await process.communicate()
 
