@@ -1,8 +1,9 @@
 """Arrivals: when each vehicle will be at the stops ahead of it.
 
 The delay that a vehicle has now is carried from stop to stop through the timetable, and grows or shrinks by what roads
-and stops take beyond it (see running). It does not go past a layover that is long enough to absorb it: the next trip of
-a block leaves on time, or as soon as the vehicle has come and turned round. Nothing is predicted for what is over.
+and stops take beyond it (see running); the more time is left, the more of it is drawn back (see pull). It does not go
+past a layover that is long enough to absorb it: the next trip of a block leaves on time, or as soon as the vehicle has
+come and turned round. Nothing is predicted for what is over.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.fleet import Fleet
 from dispatch.network import Flags, Floats, Ints, Network
@@ -19,6 +21,8 @@ from dispatch.scatter import DRIVEN, FOLLOWS
 
 TURN_S = 60.0  # the least time between the last stop of a trip and the first of the next
 BY_TRIP = ("vehicle", "trip", "zero_s", "ts_s", "delay_s", "follows")  # the columns of Predictions with one row a trip
+AT_ONCE = 8192  # vehicles: the columns of their stops stay in the cache
+APART_S = 1e6  # longer than any trip is ahead: it keeps trips apart that stand in one column
 NEXT_TRIP_WITHIN_S = 3600.0  # trips that start later are the timetable's business
 
 
@@ -40,6 +44,7 @@ class Predictions:
     scheduled_s: Floats  # arrival in the timetable (the first stop's departure)
     arrival_s: Floats
     departure_s: Floats
+    drawn_s: Floats  # how much later than the delay and the roads alone say (see pull); below 0 earlier
     uncertainty_s: Floats  # half width of the band in which two of three such arrivals fall (see scatter)
 
     def __len__(self) -> int:
@@ -64,6 +69,17 @@ def predict(
     fleet: Fleet, network: Network, outlook: Outlook, rows: Rows, deviation_s: Floats, now_s: float
 ) -> Predictions:
     """Predictions for vehicles on a trip, whose deviation from the timetable is known (seconds, late above 0)."""
+    parts = [
+        _predict(fleet, network, outlook, rows[first : first + AT_ONCE], deviation_s[first : first + AT_ONCE], now_s)
+        for first in range(0, max(len(rows), 1), AT_ONCE)
+    ]
+    return _join([own for own, _ in parts] + [after for _, after in parts])
+
+
+def _predict(
+    fleet: Fleet, network: Network, outlook: Outlook, rows: Rows, deviation_s: Floats, now_s: float
+) -> tuple[Predictions, Predictions]:
+    """Of some vehicles: of the trips that they drive, and of the next of their blocks."""
     trip, zero_s, ts_s = fleet.trip[rows], fleet.zero_s[rows], fleet.ts_s[rows]
     next_stop = fleet.next_stop[rows]
     left = _left_of_leg(network, network.trip_pattern[trip], next_stop, fleet.along_m[rows])
@@ -87,7 +103,7 @@ def predict(
         np.ones(size),
         True,
     )
-    return _join(own, _spread(network, outlook, after, now_s))
+    return own, _spread(network, outlook, after, now_s)
 
 
 def _left_of_leg(network: Network, pattern: Ints, stop: Ints, along_m: Floats) -> Floats:
@@ -107,9 +123,9 @@ def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Pr
     count = np.maximum(network.pattern_stop_start[pattern + 1] - first - ways.from_stop, 0)
     start = np.concatenate(([0], np.cumsum(count))).astype(np.int32)
     of = np.repeat(np.arange(len(count)), count)
-    stop = (np.arange(len(of)) - (start[:-1] - ways.from_stop)[of]).astype(np.int32)
-    row = network.trip_time_start[ways.trip][of] + stop
-    known = first[of] + stop
+    stop = np.arange(len(of)) - np.repeat(start[:-1] - ways.from_stop, count)
+    row = np.repeat(network.trip_time_start[ways.trip], count) + stop
+    known = np.repeat(first, count) + stop
     due_s, leaves_s = network.arrival_s[row], network.departure_s[row]
     leg_s = due_s - network.departure_s[np.maximum(row - 1, 0)]  # at first stops nonsense, taken times 0
     run_s = outlook.rate[known] * leg_s + outlook.run_s[known]
@@ -119,10 +135,20 @@ def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Pr
     gained_s = np.cumsum(run_s + dwell_s)
     before_s = np.zeros(len(count))
     before_s[count > 0] = gained_s[begins] - run_s[begins] - dwell_s[begins]
-    departs_s = gained_s + (ways.delay_s + ways.zero_s - before_s)[of]
+    departs_s = gained_s + np.repeat(ways.delay_s + ways.zero_s - before_s, count)
     arrival_s = np.maximum(due_s + departs_s - dwell_s, now_s)
+    line = outlook.line[known]
+    drawn_s = np.zeros(len(of))
+    if not ways.follows:
+        added_s = gained_s - dwell_s - np.repeat(before_s, count)
+        late_s = added_s + np.repeat(ways.delay_s, count)
+        moved_s = outlook.pull.drawn_s(line, arrival_s - now_s, late_s, added_s)
+        moved_s += arrival_s
+        _put_in_order(moved_s, of, now_s)
+        drawn_s, arrival_s = moved_s - arrival_s, moved_s
+        departs_s += drawn_s
     departure_s = np.maximum(leaves_s + departs_s, arrival_s)
-    scheduled_s = np.where(stop == 0, leaves_s, due_s) + ways.zero_s[of]
+    scheduled_s = np.where(stop == 0, leaves_s, due_s) + np.repeat(ways.zero_s, count)
     return Predictions(
         ways.vehicle.astype(np.int32),
         ways.trip,
@@ -131,22 +157,36 @@ def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Pr
         ways.delay_s,
         np.full(len(count), ways.follows),
         start,
-        stop,
+        stop.astype(np.int32),
         scheduled_s,
         arrival_s,
         departure_s,
-        outlook.scatter.uncertainty_s(FOLLOWS if ways.follows else DRIVEN, outlook.line[known], arrival_s - now_s),
+        drawn_s,
+        outlook.scatter.uncertainty_s(FOLLOWS if ways.follows else DRIVEN, line, arrival_s - now_s),
     )
 
 
-def _join(own: Predictions, after: Predictions) -> Predictions:
-    """Both, one behind the other."""
+def _put_in_order(arrival_s: Floats, of: NDArray[np.intp], now_s: float) -> None:
+    """Let no arrival be before now, and none before one that comes earlier on its trip."""
+    np.maximum(arrival_s, now_s, out=arrival_s)
+    back = np.flatnonzero(arrival_s[1:] < arrival_s[:-1])
+    wrong = of[back][of[back] == of[back + 1]]
+    if not len(wrong):
+        return
+    rows = np.flatnonzero(np.bincount(wrong, minlength=of[-1] + 1)[of])
+    apart_s = of[rows] * APART_S
+    arrival_s[rows] = np.maximum.accumulate(arrival_s[rows] - now_s + apart_s) - apart_s + now_s
+
+
+def _join(parts: list[Predictions]) -> Predictions:
+    """All, one behind the other."""
     columns = {
-        field.name: np.concatenate((getattr(own, field.name), getattr(after, field.name)))
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
         for field in fields(Predictions)
         if field.name != "start"
     }
-    start = np.concatenate((own.start, own.start[-1] + after.start[1:])).astype(np.int32)
+    count = np.concatenate([np.diff(part.start) for part in parts])
+    start = np.concatenate(([0], np.cumsum(count))).astype(np.int32)
     return Predictions(start=start, **columns)
 
 

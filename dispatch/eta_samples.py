@@ -26,7 +26,12 @@ class Samples:
     made_s: Floats
     predicted_s: Floats
     baseline_s: Floats  # nan: not to be scored
-    uncertainty_s: Floats
+    uncertainty_s: NDArray[np.float32]
+    # As it would have been without pull, and what pull made of it; the last nan: not to be learnt from.
+    delay_s: NDArray[np.float32]  # against the timetable
+    gain_s: NDArray[np.float32]  # how much of that was added to the delay that the vehicle had
+    drawn_s: NDArray[np.float32]
+    full_s: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.vehicle)
@@ -36,7 +41,7 @@ class Samples:
         return Samples(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-DTYPES = (np.int32, np.uint64, np.int32, np.int32, np.float64, np.float64, np.float64, np.float64)
+DTYPES = (np.int32, np.uint64, np.int32, np.int32, *[np.float64] * 3, *[np.float32] * 5)
 
 
 def key_of(vehicle: Ints, trip: Ints, zero_s: Floats, stop: Ints) -> NDArray[np.uint64]:
@@ -54,7 +59,7 @@ class Waiting:
     def __init__(self, room: int) -> None:
         self.room = room
         self.overwritten = 0
-        self._held = Samples(*(np.zeros(0, dtype=dtype) for dtype in DTYPES))  # type: ignore[arg-type]
+        self._held = Samples(*(np.zeros(0, dtype=dtype) for dtype in DTYPES))
         self._next = 0
 
     def __len__(self) -> int:

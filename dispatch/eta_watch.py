@@ -3,7 +3,8 @@
 Each vehicle has its own second of the half minute, so that the work is spread over the ticks. What is scored is pinned
 (definitions.md, section 2): trips that vehicles drive, from their first passage on, arrivals at most 15 minutes ahead,
 with the timetable plus the delay at the last passage as the baseline. The scatter also learns from what is further
-ahead and from the trips that follow, by a tenth of the samples. Where the fleet makes more samples than can wait, some
+ahead and from the trips that follow, by a tenth of the samples; the pull from one stop of each vehicle in every span of
+time left. Where the fleet makes more samples than can wait, some
 vehicles are left out of each round, in turn.
 """
 
@@ -13,16 +14,18 @@ import math
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.arrivals import Predictions
 from dispatch.eta_samples import Samples, Waiting, key_of
 from dispatch.eta_score import AccuracyReply, Counted, LiveScore
 from dispatch.fleet import Fleet
-from dispatch.network import Flags, Ints, Network
+from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
 from dispatch.passages import Passages, join_passages
+from dispatch.pull import Outcomes
 from dispatch.running import RunningTimes
-from dispatch.scatter import DRIVEN, FOLLOWS, LEFT_S, Scatter
+from dispatch.scatter import DRIVEN, FOLLOWS, LEFT_S, Scatter, bin_of
 
 EVERY_S = 30
 SCORED_S = 900.0
@@ -31,7 +34,7 @@ FAR_S = 3600.0
 FAR_SHARE = 10  # of what is far, or on a trip that follows, every tenth
 WAIT_NEAR_S = SCORED_S + 600.0  # an arrival is known when the stop has been left and the next fix has come
 WAIT_FAR_S = FAR_S + 1800.0
-NEAR_MAX, FAR_MAX = 400_000, 200_000  # samples that wait: 56 bytes each
+NEAR_MAX, FAR_MAX = 400_000, 200_000  # samples that wait: 68 bytes each
 PASSAGES_MAX = 2_000  # batches between two looks
 
 
@@ -56,7 +59,7 @@ class EtaWatch:
         """Settle what has arrived since the last look, and sample the vehicles whose turn it is."""
         if running.network is not self._network:
             self._go_over(running)
-        self._settle(running.scatter, now_s)
+        self._settle(running, now_s)
         # More than can wait, were every vehicle sampled each time: one of so many is.
         turns = math.ceil(len(made.stop) * WAIT_NEAR_S / EVERY_S / self.near.room)
         rows: Rows = np.flatnonzero(self._due(made.vehicle, max(turns, 1), now_s))
@@ -123,12 +126,13 @@ class EtaWatch:
                 np.full(len(i), now_s),
                 made.arrival_s[j],
                 np.where(scored[which], made.scheduled_s[j] + delay_s[which], np.nan),
-                made.uncertainty_s[j],
+                made.uncertainty_s[j].astype(np.float32),
+                *_unmoved(made, i, j, running, now_s),
             )
             self.sampled += len(samples)
             waiting.add(samples, now_s - wait_s)
 
-    def _settle(self, scatter: Scatter, now_s: float) -> None:
+    def _settle(self, running: RunningTimes, now_s: float) -> None:
         if not self._passages:
             return
         passages = join_passages(self._passages)
@@ -142,13 +146,43 @@ class EtaWatch:
                 continue
             self.arrived += len(ended)
             error_s = arrival_s - ended.predicted_s
-            scatter.add(ended.kind, ended.line, ended.predicted_s - ended.made_s, error_s, now_s)
+            running.scatter.add(ended.kind, ended.line, ended.predicted_s - ended.made_s, error_s, now_s)
+            running.pull.add(_outcomes(ended, error_s), now_s)
             known = ~np.isnan(ended.baseline_s)
             self.score.add(
                 self._route_row[ended.line[known]],
                 left_s[known],
                 error_s[known],
                 (arrival_s - ended.baseline_s)[known],
-                ended.uncertainty_s[known],
+                ended.uncertainty_s[known].astype(np.float64),
                 now_s,
             )
+
+
+def _unmoved(
+    made: Predictions, trip: NDArray[np.intp], at: NDArray[np.intp], running: RunningTimes, now_s: float
+) -> list[NDArray[np.float32]]:
+    """The last columns of Samples, of the stops `at` of the `trip`s: what is to be learnt of the pull on driven ones.
+
+    Stops of one vehicle with about as much time left tell the same: the first of them is taken.
+    """
+    drawn_s = made.drawn_s[at]
+    arrival_s = made.arrival_s[at] - drawn_s
+    delay_s = arrival_s - made.scheduled_s[at]
+    gain_s = delay_s - made.delay_s[trip]
+    left_s = np.maximum(arrival_s - now_s, 0.0)
+    span = bin_of(left_s)
+    told = made.follows[trip] | ((np.diff(trip, prepend=-1) == 0) & (np.diff(span, prepend=-1) == 0))
+    line = running.pattern_line[running.network.trip_pattern[made.trip[trip]]]
+    full_s = np.where(told, np.nan, running.pull.full_s(line, left_s, delay_s, gain_s))
+    return [column.astype(np.float32) for column in (delay_s, gain_s, drawn_s, full_s)]
+
+
+def _outcomes(ended: Samples, error_s: Floats) -> Outcomes:
+    """What predictions that have come true, `error_s` off, tell of the pull; those before a first passage nothing."""
+    told = ~np.isnan(ended.full_s) & ~np.isnan(ended.baseline_s)
+    ended, error_s = ended.take(told), error_s[told]
+    columns = (ended.delay_s, ended.gain_s, ended.full_s, ended.drawn_s, ended.uncertainty_s)
+    delay_s, gain_s, full_s, drawn_s, scale_s = (column.astype(np.float64) for column in columns)
+    left_s = np.maximum(ended.predicted_s - drawn_s - ended.made_s, 0.0)
+    return Outcomes(ended.line, left_s, delay_s, gain_s, full_s, error_s + drawn_s, scale_s)

@@ -20,6 +20,7 @@ import numpy as np
 
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.passages import Passages
+from dispatch.pull import Pull
 from dispatch.scatter import Scatter
 
 HOURS = 24
@@ -120,6 +121,7 @@ class Outlook:
     run_s: Floats  # of this leg, on top of the rate
     dwell_s: Floats  # between arrival and departure
     line: Ints  # whose it is
+    pull: Pull
     scatter: Scatter
 
 
@@ -136,7 +138,7 @@ class RunningTimes:
         self.zero_s = network.day_start_s(network.first_date)
         self.surprise_s = np.array(FIRST_SURPRISE_S)
         self.surprises = np.full(2, FIRST_SURPRISES)  # observations behind them
-        self.scatter = Scatter(lines)
+        self.pull, self.scatter = Pull(lines), Scatter(lines)
         self._last = np.zeros((4, 0))  # of each vehicle: trip, zero, stop, departure
         self.legs_learnt = 0
 
@@ -158,6 +160,7 @@ class RunningTimes:
             np.where(self.roads.is_first, 0.0, run_s[into]),
             np.where(self.roads.is_first, 0.0, by_line.estimate(everywhere, now_s)[self.line] + dwell_s[into]),
             self.line,
+            self.pull,
             self.scatter,
         )
 

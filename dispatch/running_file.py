@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.pull import Sums
 from dispatch.running import RunningTimes, Step
 
-FORMAT = "takt-running-2"
-BEFORE = "takt-running-1"  # knew nothing of the scatter of predictions
+FORMAT = "takt-running-3"
+BEFORE = ("takt-running-1", "takt-running-2")  # without the scatter of predictions and the pull; without the pull
 EVERY_LINE = ""  # stands for all lines together
 COLUMNS = ("total", "weight", "at_s")
 MOMENTS = 5
@@ -30,6 +31,8 @@ def to_bytes(running: RunningTimes) -> bytes:
         columns |= {f"{name}.{column}": getattr(step, column) for column in (*COLUMNS, "moments")}
     columns["surprises"], columns["scatter"] = running.surprises, running.scatter.counts
     columns["scatter_at_s"] = np.array(running.scatter.at_s)
+    columns |= {f"pull.{name}": sums for name, sums in running.pull.sums._asdict().items()}
+    columns["pull_at_s"] = np.array(running.pull.at_s)
     file = io.BytesIO()
     np.savez_compressed(file, **columns)  # type: ignore[arg-type]
     return file.getvalue()
@@ -55,7 +58,9 @@ def restore(running: RunningTimes, data: bytes) -> int:
                 found.append((held, mine, values[:, theirs]))
             found.append((step.moments.reshape(1, -1), np.arange(MOMENTS), columns[f"{name}.moments"].reshape(1, -1)))
         found.append((running.surprise_s.reshape(1, -1), np.arange(2), columns["surprise_s"].reshape(1, -1)))
-        counts = None if str(columns["format"]) == BEFORE else _scatter(running, columns)
+        known = (*BEFORE, FORMAT).index(str(columns["format"]))
+        counts = _scatter(running, columns) if known > 0 else None
+        pull = _pull(running, columns) if known > 1 else None
         if counts is not None:
             found.append((running.surprises.reshape(1, -1), np.arange(2), columns["surprises"].reshape(1, -1)))
     except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -66,6 +71,8 @@ def restore(running: RunningTimes, data: bytes) -> int:
         held[:, mine] = values
     if counts is not None:
         running.scatter.recall(counts, float(columns["scatter_at_s"]))
+    if pull is not None:
+        running.pull.recall(pull, float(columns["pull_at_s"]))
     return len(common["roads"][0])
 
 
@@ -88,6 +95,29 @@ def _scatter(running: RunningTimes, columns: dict[str, NDArray[Any]]) -> NDArray
     return counts
 
 
+def _pull(running: RunningTimes, columns: dict[str, NDArray[Any]]) -> Sums:
+    """The sums behind the pull, of the lines that this network has.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    mine, at = _common(_with_all(_line_names(running)), _with_all(columns["lines"]))
+    if columns["pull_at_s"].shape or not np.isfinite(columns["pull_at_s"]):
+        raise ValueError("pull: a time that is none")
+    found = []
+    for name, held in running.pull.sums._asdict().items():
+        theirs = columns[f"pull.{name}"].astype(np.float64)
+        if theirs.shape != (len(columns["lines"]) + 1, *held.shape[1:]) or not np.isfinite(theirs).all():
+            raise ValueError(f"pull: {name} of another shape, or a number that is none")
+        sums = np.zeros_like(held)
+        sums[mine] = theirs[at]
+        found.append(sums)
+    squares, products, checked = found
+    if squares.diagonal(axis1=1, axis2=2).min() < 0 or checked[:, 1].min() < 0:
+        raise ValueError("pull: a square below 0")
+    return Sums(squares, products, checked)
+
+
 def _with_all(lines: NDArray[Any]) -> NDArray[Any]:
     return np.append(lines, EVERY_LINE)
 
@@ -98,7 +128,7 @@ def _read(data: bytes) -> dict[str, NDArray[Any]]:
             columns = {name: file[name] for name in file.files}
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"running times: not to be read: {error}") from error
-    if str(columns.get("format")) not in (FORMAT, BEFORE):
+    if str(columns.get("format")) not in (*BEFORE, FORMAT):
         raise ValueError(f"running times: the format is {columns.get('format')}, not {FORMAT}")
     return columns
 

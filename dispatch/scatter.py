@@ -9,6 +9,7 @@ has been seen is taken to be like all lines together, and those like the first g
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.network import Floats, Ints
 
@@ -17,7 +18,7 @@ DRIVEN, FOLLOWS = 0, 1  # of the trip under way; of the next of the block, with 
 KINDS = 2
 LEFT_S = np.array([30.0, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700])  # bins of the time left, the last open
 _STEP_S = 30.0  # of which all of them are multiples, so that a bin is found by looking it up
-_BIN = np.searchsorted(LEFT_S, np.arange(LEFT_S[-1] // _STEP_S + 1) * _STEP_S, side="right").astype(np.int32)
+_BIN = np.searchsorted(LEFT_S, np.arange(LEFT_S[-1] // _STEP_S + 1) * _STEP_S, side="right").astype(np.intp)
 RATIOS = 2.0 ** np.arange(-3.0, 3.25, 0.25)  # bins of the error's ratio to the guess, open at both ends
 GUESS_S, GUESS_RATE = 15.0, 0.12
 HALF_LIFE_S = 7 * 86_400.0
@@ -32,9 +33,9 @@ def guess_s(left_s: Floats) -> Floats:
     return guessed
 
 
-def _bin_of(left_s: Floats) -> Ints:
+def bin_of(left_s: Floats) -> NDArray[np.intp]:
     """Which bin of LEFT_S each time left falls into."""
-    bins: Ints = _BIN[np.clip(left_s / _STEP_S, 0, len(_BIN) - 1).astype(np.int32)]
+    bins: NDArray[np.intp] = _BIN[np.clip(left_s / _STEP_S, 0, len(_BIN) - 1).astype(np.intp)]
     return bins
 
 
@@ -61,7 +62,7 @@ class Scatter:
         self.counts *= 0.5 ** (max(now_s - self.at_s, 0.0) / HALF_LIFE_S) if self.at_s else 1.0
         self.at_s = max(self.at_s, now_s)
         ratio = np.searchsorted(RATIOS, np.abs(error_s) / guess_s(left_s), side="right")
-        left = _bin_of(left_s)
+        left = bin_of(left_s)
         np.add.at(self.counts, (kind, line, left, ratio), 1.0)
         np.add.at(self.counts, (kind, np.full(len(line), self.lines), left, ratio), 1.0)
         self._factor = None
@@ -74,8 +75,10 @@ class Scatter:
         """Half width of the band that holds SHARE of the arrivals predicted `left_s` ahead."""
         if self._factor is None:
             self._factor = self._factors()
-        left = _bin_of(left_s)
-        uncertainty: Floats = self._factor[kind, line, left] * guess_s(left_s)
+        left = bin_of(left_s)
+        left += line * np.intp(len(LEFT_S) + 1)
+        uncertainty = guess_s(left_s)
+        uncertainty *= self._factor[kind].ravel()[left]
         return uncertainty
 
     def _factors(self) -> Floats:

@@ -7,6 +7,7 @@ import pytest
 
 from dispatch.lines import draw_lines
 from dispatch.passages import Passages
+from dispatch.pull import Outcomes
 from dispatch.running import RunningTimes, Step
 from dispatch.running_file import restore, to_bytes
 
@@ -145,12 +146,45 @@ def test_the_scatter_of_predictions_survives_by_line_and_older_files_are_read_wi
     assert np.array_equal(old.run[1].total, running.run[1].total)
 
 
-def as_before(data):
-    """The same file as the version before would have written it."""
+def test_the_pull_survives_by_line_and_older_files_are_read_without_it(line, road, pattern):
+    running = times_of(line)
+    teach_pull(running, line.zero_s + 4000.0)
+    other, again, old = times_of(road(pattern(STRAIGHT, STOPS, {"x": 3600}, route="S"))), times_of(line), times_of(line)
+    at = (np.zeros(1, dtype=np.int32), np.full(1, 600.0), np.full(1, 100.0), np.full(1, 20.0))
+    restore(again, to_bytes(running))
+    assert again.pull.drawn_s(*at) == running.pull.drawn_s(*at) < -15.0
+    restore(other, to_bytes(running))
+    assert np.array_equal(other.pull.shares[0], running.pull.shares[-1])  # a new line is like all others
+    restore(old, as_before(to_bytes(running), "takt-running-2", ("pull",)))
+    assert not old.pull.sums.squares.any()
+    assert np.array_equal(old.scatter.counts, running.scatter.counts)
+
+
+@pytest.mark.parametrize("damage", [lambda sums: sums.squares.__imul__(-1), lambda sums: sums.products.fill(np.nan)])
+def test_a_pull_that_cannot_be_is_refused_with_all_the_rest(line, damage):
+    running, again = times_of(line), times_of(line)
+    teach_pull(running, line.zero_s + 4000.0)
+    damage(running.pull.sums)
+    before = to_bytes(again)
+    with pytest.raises(ValueError, match="pull"):
+        restore(again, to_bytes(running))
+    assert to_bytes(again) == before
+
+
+def teach_pull(running, now_s):
+    """Predictions ten minutes ahead of vehicles that made up a quarter of their delay."""
+    delay_s = np.linspace(-200.0, 200.0, 400)
+    line, each, none = np.zeros(400, dtype=np.int32), np.ones(400), np.zeros(400)
+    running.pull.add(Outcomes(line, 600.0 * each, delay_s, none, none, -0.25 * delay_s, 20.0 * each), now_s)
+    running.scatter.add(line, line, 600.0 * each, none, now_s)
+
+
+def as_before(data, version="takt-running-1", without=("scatter", "surprises", "pull")):
+    """The same file as a version before would have written it."""
     with np.load(io.BytesIO(data)) as file:
-        columns = {name: file[name] for name in file.files if not name.startswith(("scatter", "surprises"))}
+        columns = {name: file[name] for name in file.files if not name.startswith(without)}
     out = io.BytesIO()
-    np.savez_compressed(out, **columns | {"format": np.array("takt-running-1")})
+    np.savez_compressed(out, **columns | {"format": np.array(version)})
     return out.getvalue()
 
 
