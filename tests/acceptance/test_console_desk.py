@@ -431,6 +431,12 @@ def test_a_telephone_has_it_all_without_sideways_scrolling(visit, city, locale):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     cut = "() => [...document.querySelectorAll('.tabs__tab')].some((tab) => tab.scrollWidth > tab.clientWidth + 1)"
     assert not page.evaluate(cut)
+    tabs.nth(3).click()
+    expect(page.locator(".alert__where").first).to_be_visible()
+    wide = """() => [...document.querySelectorAll(".alert__what, .alert__where")]
+        .some((one) => one.scrollWidth > one.clientWidth + 1)"""
+    assert not page.evaluate(wide), "what an alert says is cut off, or runs under its buttons"
+    tabs.nth(4).click()
     expect(page.locator("#advice .advice--open").first).to_be_visible()
     tabs.nth(0).click()
     open_line(page, city)

@@ -63,6 +63,6 @@ export const inForce = (notices: PassengerNotice[], nowS: number): PassengerNoti
     .filter((one) => one.closed_at === null && (one.until === null || one.until > nowS))
     .sort((a, b) => b.created_at - a.created_at)
 
-/** A template's text with the values put in, and an ellipsis where one is still missing. */
+/** A template's text with the values put in, and a gap that is seen to be one where a value is still missing. */
 export const filled = (text: string, values: Record<string, string>): string =>
-  text.replace(/\{(\w+)\}/g, (_, name: string) => values[name]?.trim() || '…')
+  text.replace(/\{(\w+)\}/g, (_, name: string) => values[name]?.trim() || '[…]')
