@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,12 @@ class Client:
         """The JSON that a path answers to a body."""
         return self._ask("POST", path, json.dumps(body).encode(), idempotency_key)
 
+    def put(self, path: str, body: object) -> Any:
+        """The JSON that a path answers when it is set to a body."""
+        return self._ask("PUT", path, json.dumps(body).encode(), None)
+
     def delete(self, path: str) -> Any:
-        """The JSON that is answered when a path is deleted."""
+        """The JSON that is answered when a path is deleted, None where nothing is left to say."""
         return self._ask("DELETE", path, None, None)
 
     def _ask(self, method: str, path: str, body: bytes | None, idempotency_key: str | None) -> Any:
@@ -56,7 +61,7 @@ class Client:
         request = urllib.request.Request(self._url + path, data=body, method=method, headers=headers)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=self._answer_s_max, context=self._tls) as answer:  # noqa: S310
-                return json.load(answer)
+                return None if answer.status == HTTPStatus.NO_CONTENT else json.load(answer)
         except urllib.error.HTTPError as error:
             raise UserError(_detail(error)) from None
         except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import typer
 
+from deploy.commands import card_auto_top_up
 from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UsageError, UserError
 
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `takt`."""
     card = typer.Typer(
         name="card",
-        help="City cards: enrol, show, top up, block; and their keys.",
+        help="City cards: enrol, show, top up (also by themselves), block; and their keys.",
         epilog="Example: takt card enrol 04DE5F1EACC040 --product month",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
     key.command("import", epilog="Example: takt card key import --version 7 --undiversified")(import_key)
     key.command("list", epilog="Example: takt card key list")(list_keys)
     card.add_typer(key)
+    card_auto_top_up.register(card)
     app.add_typer(card)
 
 
@@ -221,6 +223,8 @@ def _show(card: dict[str, Any], as_json: bool) -> None:
     counter = f"counter {card['counter']}" if card["counter"] >= 0 else "never tapped"
     typer.echo(f"card {card['uid']}, {card['status']}, key version {card['key_version']}, {counter}")
     typer.echo(f"  purse  {Money(card['balance_minor'], card['currency'])}")
+    for line in card_auto_top_up.describe(card["auto_top_up"]) if card["auto_top_up"] else ():
+        typer.echo(f"  {line}")
     for ticket in card["tickets"]:
         allowed = ticket["uses_allowed"]
         used = f"{ticket['uses']} of {allowed} used" if allowed else "pass"

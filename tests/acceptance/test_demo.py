@@ -1,4 +1,4 @@
-"""`takt demo` as a new user meets it: look, sell, tap, send a position, stop it, pull its plug."""
+"""`takt demo` as a new user meets it: look, sell, tap, send a position."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import uuid
 from typing import Any
 
 import paho.mqtt.client as mqtt
-import psutil
 import pytest
 
-from tests.acceptance.product import Product, product, takt
+from tests.acceptance.product import Product, takt
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -219,17 +218,17 @@ def test_a_taken_port_is_one_sentence(demo, tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_ctrl_c_stops_all_and_kill_9_loses_nothing(tmp_path):
-    running = product(tmp_path / "data", "demo", "--vehicles", "20")
-    running.start()
-    running.ready()
-    ticket = sold(running)
-    running.kill_everything()
-    running.start()
-    running.ready()
-    shown = running.http(f"/api/v1/tickets/{ticket['id']}", role="cashier")
-    assert shown.status == 200
-    tree = running.tree()
-    assert running.stop() == 0
-    _, alive = psutil.wait_procs(tree, timeout=5)
-    assert alive == []
+def test_a_desk_has_a_card_topped_up_by_itself(demo):
+    def card(*words: str, check: bool = True) -> tuple[str, str]:
+        done = takt("card", *words, "--data-dir", str(demo.data_dir), check=check)
+        return done.stdout, done.stderr
+
+    uid = "04a1b2c3d4e5f6"
+    card("enrol", uid, "--top-up", "1000")
+    assert "is not topped up by itself" in card("auto-top-up", "show", uid, check=False)[1]
+    terms = ("--threshold", "2000", "--amount", "5000", "--token", "visa-9")
+    assert "on; below 20.00 UAH by 50.00 UAH, 1 a day" in card("auto-top-up", "set", uid, *terms)[0]
+    demo.wait("the bank card to be charged", lambda: "50.00 UAH, approved" in card("auto-top-up", "show", uid)[0], 60)
+    assert "purse  60.00 UAH" in card("show", uid)[0]
+    assert "by hand alone" in card("auto-top-up", "end", uid)[0]
+    assert "by itself" not in card("show", uid)[0]

@@ -95,7 +95,7 @@ def test_what_fails_makes_nothing_and_says_why(
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", ["", "device", "user", "ticket", "card", "card key", "key"])
+@pytest.mark.parametrize("words", ["", "device", "user", "ticket", "card", "card key", "card auto-top-up", "key"])
 def test_every_help_page_has_an_example(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
