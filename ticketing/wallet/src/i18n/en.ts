@@ -30,7 +30,7 @@ export const en = {
   anyRides: 'Any number of rides',
   together: (rides: string, n: number) => `${rides} for ${many(n, 'person', 'people')} together`,
   people: 'People',
-  peopleTogether: (n: number) => `${n}, by one use together`,
+  peopleTogether: (n: number) => `${n}, travelling together`,
   valid: 'Valid',
   validFor: {
     hours: (n: number) => `${many(n, 'hour', 'hours')} from the purchase`,

@@ -35,7 +35,7 @@ export const uk: Messages = {
   anyRides: 'Скільки завгодно поїздок',
   together: (rides, n) => `${rides} для ${many(n, 'особи', 'осіб', 'осіб')} разом`,
   people: 'Осіб',
-  peopleTogether: (n) => `${n}, разом за одним разом`,
+  peopleTogether: (n) => `${n}, їдуть разом`,
   valid: 'Діє',
   validFor: {
     hours: (n) => `${many(n, 'година', 'години', 'годин')} від купівлі`,
