@@ -1,6 +1,7 @@
 """The Washington recording through the engine: what it follows, and what an independent count of its fixes says."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -88,16 +89,21 @@ def test_positions_from_anywhere_else_are_said_to_be(tmp_path, washington):
         backtest.run(str(washington[0]), elsewhere)
 
 
-def test_the_command_prints_one_document(washington):
+def test_the_command_prints_one_document(washington, tmp_path):
     import typer
 
     app = typer.Typer()
     backtest.register(app)
     app.command("other")(lambda: None)
     feed, positions = washington
-    done = CliRunner().invoke(app, ["backtest", "--gtfs", str(feed), "--positions", str(positions), "--json"])
+    first = tmp_path / "first.csv"  # the whole is read above
+    with positions.open() as lines:
+        first.write_text("".join(islice(lines, 3_001)))
+    done = CliRunner().invoke(app, ["backtest", "--gtfs", str(feed), "--positions", str(first), "--json"])
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["passages"]["observed"] > 3300
+    report = json.loads(done.stdout)
+    assert report["positions"]["read"] == 3_000
+    assert report["passages"]["observed"] > 300
 
 
 def count_passages(feed, positions):
