@@ -34,7 +34,7 @@ FAR_S = 3600.0
 FAR_SHARE = 10  # of what is far, or on a trip that follows, every tenth
 WAIT_NEAR_S = SCORED_S + 600.0  # an arrival is known when the stop has been left and the next fix has come
 WAIT_FAR_S = FAR_S + 1800.0
-NEAR_MAX, FAR_MAX = 400_000, 200_000  # samples that wait: 68 bytes each
+NEAR_MAX, FAR_MAX = 400_000, 200_000  # samples that wait: 64 bytes each
 PASSAGES_MAX = 2_000  # batches between two looks
 
 

@@ -149,14 +149,14 @@ def drive(road, pattern, habit, seed):
 
 # Of each the share by which ours must at least be better than the baseline from 5 to 10, and from 10 to 15 minutes.
 HABITS = {
-    "waits when early": (Habit(pace=0.88, hold=0.9), 0.05, 0.05),
+    "waits when early": (Habit(pace=0.88, hold=0.9), 0.1, 0.15),
     "waits at every third stop": (Habit(pace=0.85, hold=1.0, every=3), 0.05, 0.05),
-    "waits, twice an hour": (Habit(pace=0.88, hold=0.9, headway_s=1800, hours=3, late_start_s=90), 0.05, 0.05),
-    "waits, and a road is closed": (Habit(pace=0.88, hold=0.9, closed=(2400, 3600, 420)), 0.05, 0.05),
-    "hurries when late": (Habit(hurry=0.04, noise=0.2, late_start_s=200), 0.05, 0.05),
+    "waits, twice an hour": (Habit(pace=0.88, hold=0.9, headway_s=1800, hours=3, late_start_s=90), 0.25, 0.25),
+    "waits, and a road is closed": (Habit(pace=0.88, hold=0.9, closed=(2400, 3600, 420)), 0.25, 0.15),
+    "hurries when late": (Habit(hurry=0.04, noise=0.2, late_start_s=200), 0.15, 0.2),
     "runs early": (Habit(pace=0.92, late_start_s=20), 0.25, 0.25),
     "is slow": (Habit(pace=1.1), 0.25, 0.25),
-    "is lucky or not": (Habit(noise=0.25), -0.03, -0.06),
+    "is lucky or not": (Habit(noise=0.25), -0.03, -0.03),
 }
 
 
