@@ -84,6 +84,8 @@ def _show(shift: dict[str, Any], as_json: bool) -> None:
     typer.echo(f"shift {shift['id']} of {shift['subject']}, {_local(shift['opened_at'])}{closed}")
     typer.echo(f"  float                {money(shift['float_minor'])}")
     for line in shift["lines"]:
+        if line["kind"] == "difference":
+            continue  # it stands below what was counted, from which it follows
         typer.echo(f"  {line['kind']:12} {line['count']:5}   {money(line['cash_minor'])}")
     typer.echo(f"  by the ledger        {money(shift['expected_minor'])}")
     if shift["closed_at"]:

@@ -99,7 +99,7 @@ def show(
     if as_json:
         print_json(found)
         return
-    typer.echo(f"ticket   {found['id']}, {found['status']}" + (f" ({found['reason']})" if found["reason"] else ""))
+    typer.echo(f"ticket   {found['id']}, {_standing(found)}" + (f" ({found['reason']})" if found["reason"] else ""))
     typer.echo(f"product  {found['product_id']}, {_money(found)}, sold by {found['sold_by']}")
     typer.echo(f"valid    {_local(found['valid_from'])} to {_local(found['valid_until'])}")
     _echo_uses(found)
@@ -193,6 +193,12 @@ def verify(
         typer.echo(f"proof    of the passenger's own device, {max(0.0, at_s - credential.proof_s):.0f} s old")
     elif claims.device_key is not None:
         typer.echo("proof    none: this is sold to one device and may be a copy; --proof refuses it")
+
+
+def _standing(found: dict[str, Any]) -> str:
+    """The status, but for a valid ticket that takes nobody any further."""
+    is_used_up = found["uses_allowed"] is not None and found["uses"] >= found["uses_allowed"]
+    return "used up" if found["status"] == "valid" and is_used_up else str(found["status"])
 
 
 def _echo_uses(found: dict[str, Any]) -> None:

@@ -120,3 +120,28 @@ def test_a_refund_tells_how_often_the_ticket_was_used(monkeypatch):
     assert "used     1 of 1" in result.stdout
     CliRunner().invoke(APP, ["ticket", "refund", "7c0c", "--reason", "rain", "--override"])
     assert asked[1][1] == {"reason": "rain", "override": True}
+
+
+@pytest.mark.parametrize(
+    ("status", "uses", "allowed", "told"),
+    [
+        ("valid", 1, 1, "used up"),
+        ("valid", 9, 10, "valid"),
+        ("valid", 40, None, "valid"),
+        ("revoked", 1, 1, "revoked"),
+    ],
+)
+def test_a_ticket_without_rides_left_is_told_to_be_used_up(monkeypatch, status, uses, allowed, told):
+    class Answering:
+        def __init__(self, *_):
+            pass
+
+        def get(self, _):
+            return {
+                "id": "7c0c", "status": status, "reason": None, "product_id": "single", "price_minor": 800,
+                "currency": "UAH", "sold_by": "desk1", "valid_from": NOW, "valid_until": NOW + 60, "uses": uses,
+                "uses_allowed": allowed, "last_used_at": None, "last_place": None,
+            }  # fmt: skip
+
+    monkeypatch.setattr("deploy.client.Client", Answering)
+    assert f"ticket   7c0c, {told}\n" in CliRunner().invoke(APP, ["ticket", "show", "7c0c"]).stdout
