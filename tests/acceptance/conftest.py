@@ -1,4 +1,4 @@
-"""One running demo for all the tests that only look at it and use it."""
+"""One running demo for all the tests of a file that only look at it and use it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ with contextlib.suppress(ImportError):  # without playwright there are no browse
     from tests.acceptance.console_page import browser, city, visit  # noqa: F401
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """One demo of the made-up city for all tests that only look at it and use it."""
+    """One demo of the made-up city for a file's tests: some three hundred vehicles would slow down all later ones."""
     running = product(tmp_path_factory.mktemp("demo") / "data", "demo")
     running.start()
     try:

@@ -100,6 +100,14 @@ class Product:
         words = ["device", "add", kind, operator, device, "--json", "--data-dir", str(self.data_dir)]
         return json.loads(takt(*words).stdout)
 
+    def devices(self, kind: str, names: list[str], operator: str = "town") -> list[dict[str, Any]]:
+        """Several at once."""
+        fleet = self.data_dir.parent / "fleet.csv"
+        fleet.write_text("kind,operator,id\n" + "".join(f"{kind},{operator},{name}\n" for name in names))
+        words = ["device", "add", "--many", str(fleet), "--json", "--data-dir", str(self.data_dir)]
+        made: list[dict[str, Any]] = json.loads(takt(*words).stdout)["devices"]
+        return made
+
     def tree(self) -> list[psutil.Process]:
         root = psutil.Process(self.process.pid)
         return [root, *root.children(recursive=True)]

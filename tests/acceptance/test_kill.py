@@ -13,9 +13,11 @@ from typing import Any
 
 import asyncpg
 import paho.mqtt.client as mqtt
+import psutil
 import pytest
 
 from tests.acceptance.product import Product, product
+from tests.acceptance.test_demo import sold
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -27,10 +29,10 @@ SECONDS_BEFORE = 4
 class Validator:
     """Keeps each tap until its receipt; knows nothing but the contract."""
 
-    def __init__(self, running: Product, number: int) -> None:
-        self.id = f"kill-{number}"
+    def __init__(self, running: Product, credentials: dict[str, Any]) -> None:
+        self.id = credentials["id"]
         self.base = f"validator/v1/town/{self.id}"
-        self.credentials = running.device("validator", self.id)
+        self.credentials = credentials
         self.port = running.mqtt_port
         self.kept: dict[str, dict[str, Any]] = {}
         self.receipted: dict[str, str] = {}
@@ -103,11 +105,13 @@ async def stored_taps(running: Product) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def test_nothing_is_lost_when_everything_is_killed(tmp_path):
+def test_nothing_is_lost_when_everything_is_killed_and_ctrl_c_stops_all(tmp_path):
     running = product(tmp_path / "data", "demo", "--vehicles", "10")
     running.start()
     running.ready()
-    validators = [Validator(running, number) for number in range(VALIDATORS)]
+    names = [f"kill-{number}" for number in range(VALIDATORS)]
+    validators = [Validator(running, credentials) for credentials in running.devices("validator", names)]
+    ticket = sold(running)
     tokens = sell(running, VALIDATORS * TAPS_PER_S)
     for validator in validators:
         validator.connect()
@@ -126,6 +130,7 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path):
 
     running.start()
     running.ready()
+    assert running.http(f"/api/v1/tickets/{ticket['id']}", role="cashier").status == 200
     for validator in validators:
         validator.connect()
         validator.resend()
@@ -147,4 +152,7 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path):
     assert accepted <= len(tokens), "a single ticket was accepted twice"
     for validator in validators:
         validator.close()
+    tree = running.tree()
     assert running.stop() == 0
+    _, alive = psutil.wait_procs(tree, timeout=5)
+    assert alive == []
