@@ -142,10 +142,9 @@ def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Pr
     if not ways.follows:
         added_s = gained_s - dwell_s - np.repeat(before_s, count)
         late_s = added_s + np.repeat(ways.delay_s, count)
-        moved_s = outlook.pull.drawn_s(line, arrival_s - now_s, late_s, added_s)
-        moved_s += arrival_s
-        _put_in_order(moved_s, of, now_s)
-        drawn_s, arrival_s = moved_s - arrival_s, moved_s
+        drawn_s = outlook.pull.drawn_s(line, arrival_s - now_s, late_s, added_s)
+        _keep_in_order(drawn_s, arrival_s, of, now_s)
+        arrival_s += drawn_s
         departs_s += drawn_s
     departure_s = np.maximum(leaves_s + departs_s, arrival_s)
     scheduled_s = np.where(stop == 0, leaves_s, due_s) + np.repeat(ways.zero_s, count)
@@ -166,16 +165,17 @@ def _spread(network: Network, outlook: Outlook, ways: _Ways, now_s: float) -> Pr
     )
 
 
-def _put_in_order(arrival_s: Floats, of: NDArray[np.intp], now_s: float) -> None:
-    """Let no arrival be before now, and none before one that comes earlier on its trip."""
-    np.maximum(arrival_s, now_s, out=arrival_s)
-    back = np.flatnonzero(arrival_s[1:] < arrival_s[:-1])
+def _keep_in_order(drawn_s: Floats, arrival_s: Floats, of: NDArray[np.intp], now_s: float) -> None:
+    """Draw arrivals only so far that none comes before now, and none before one that is earlier on its trip."""
+    moved_s = arrival_s + drawn_s
+    np.maximum(moved_s, now_s, out=moved_s)
+    back = np.flatnonzero(moved_s[1:] < moved_s[:-1])
     wrong = of[back][of[back] == of[back + 1]]
-    if not len(wrong):
-        return
-    rows = np.flatnonzero(np.bincount(wrong, minlength=of[-1] + 1)[of])
-    apart_s = of[rows] * APART_S
-    arrival_s[rows] = np.maximum.accumulate(arrival_s[rows] - now_s + apart_s) - apart_s + now_s
+    if len(wrong):
+        rows = np.flatnonzero(np.bincount(wrong, minlength=of[-1] + 1)[of])
+        apart_s = of[rows] * APART_S
+        moved_s[rows] = np.maximum.accumulate(moved_s[rows] - now_s + apart_s) - apart_s + now_s
+    np.subtract(moved_s, arrival_s, out=drawn_s)
 
 
 def _join(parts: list[Predictions]) -> Predictions:

@@ -125,6 +125,25 @@ def test_shares_stay_within_their_bounds_whatever_comes():
     assert ((shares >= 0) & (shares <= 1)).all()
 
 
+def test_whatever_the_pull_arrivals_stay_in_order_and_are_not_past(road, pattern):
+    """An hour late or early on a line where delays vanish: nobody is at a later stop before an earlier one."""
+    stops_m = tuple(range(0, 12_000, 400))
+    line = road(pattern(((0, 0), (12_000, 0)), stops_m, {"late": 3600, "early": 10_800, "due": 7200}))
+    engine = Engine(line.network)
+    pull = engine.running.pull
+    teach(pull, 1.0, spread_s=1.0)
+    for second in (7200.0, 7230.0):
+        metres = second - 7200.0 + 20.0
+        engine.ingest(line.fixes(*((trip, trip, second, metres, 0.0) for trip in line.network.trip_id)))
+        made = engine.tick(line.zero_s + second).predictions
+    assert pull.shares[0, LATE] > 0.9
+    assert np.abs(made.drawn_s).max() > 300.0
+    for trip in range(len(made)):
+        arrival_s = made.arrival_s[made.start[trip] : made.start[trip + 1]]
+        assert (np.diff(arrival_s) >= 0).all()
+        assert (arrival_s >= line.zero_s + 7230.0).all()
+
+
 def drive(road, pattern, habit, seed):
     """Mean errors of a drive by horizon, ours and the baseline's, with how many there were."""
     there, back = line_drives.trips(habit)
