@@ -18,14 +18,16 @@ from dispatch.config import DispatchSettings
 from dispatch.contest import Contest
 from dispatch.eta_watch import EtaWatch
 from dispatch.fleet import INFERRED, NO_TRIP, NOBODY, Fleet
+from dispatch.fleet_states import put_states, states_of
 from dispatch.ground import Ground
 from dispatch.inbox import sane
-from dispatch.late import LateFixes, put_state, state_of
+from dispatch.late import LateFixes
 from dispatch.network import Flags, Floats, Ints
 from dispatch.observations import Observations, Rows, in_rounds
 from dispatch.orders import Orders
 from dispatch.passages import PassageLog, Passages, join_passages
 from dispatch.reassignment import Reassignment
+from dispatch.recent import KEPT_S
 from dispatch.states import deviations
 from dispatch.tracks import TrackCounts, TrackLimits, follow
 
@@ -175,16 +177,17 @@ class Folding:
         rows = late.due(now_s)
         if not len(rows):
             return
-        before = {row: state_of(fleet, row) for row in rows.tolist()}
+        before = states_of(fleet, rows)
         newest_s, trip, zero_s = fleet.ts_s[rows], fleet.trip[rows], fleet.zero_s[rows]
+        until_s = fleet.ts_s - KEPT_S
         with self.counts.apart():
             for at, fixes, x_m, y_m in late.put_back(fleet, rows):
                 self._fold_round(at, fixes, x_m, y_m)
-                late.move_on(fleet, at)
+                late.move_on(fleet, at, until_s[at])
         same = (fleet.ts_s[rows] == newest_s) & (fleet.trip[rows] == trip)
         same &= (fleet.zero_s[rows] == zero_s) | (trip == NO_TRIP)
+        put_states(fleet, rows[~same], before.take(~same))
         for row in rows[~same].tolist():
-            put_state(fleet, row, *before[row])
             late.forget(row)
         late.trim(rows[same])
         self.counts.refolded += int(np.count_nonzero(same))

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import hypot, inf, isnan
 
 import numpy as np
 
-from dispatch.fleet import COLUMNS, Fleet
+from dispatch.fleet import Fleet
+from dispatch.fleet_states import TS, States, put_states, states_of
 from dispatch.network import Flags, Floats
-from dispatch.observations import Descriptor, Observations, Rows
+from dispatch.observations import Descriptor, Observations, Rows, in_rounds
 from dispatch.passages import Passages
-from dispatch.recent import KEPT_S, Fix, Passage, Past, Recent, State
+from dispatch.recent import KEPT_S, Fix, Passage, Past, Recent
 
 FORGOTTEN_S = 600.0  # in order for so long: followed without a memory again
 STRAGGLERS_MAX = 20_000
@@ -29,9 +31,6 @@ TOLD_EVERY_S = 5.0  # several late fixes of a vehicle cost one telling
 FOLDED_AGAIN_MAX = 100_000  # fixes at once; vehicles beyond it wait for the next time
 SPEED_MPS_MAX = 45.0  # as at the gateway, where only the newest fix is known
 JUMP_M_FREE = 150.0
-
-_NAMES = tuple(COLUMNS)
-_TS = _NAMES.index("ts_s")
 
 
 @dataclass(slots=True)
@@ -49,7 +48,7 @@ class _Straggler:
     @property
     def since_s(self) -> float:
         """The time of the newest fix that the remembered state includes."""
-        return float(self.state[_TS])
+        return float(self.state[TS])
 
     def append(self, fix: Fix) -> bool:
         """Put the newest fix behind the others; False when there is no room."""
@@ -68,7 +67,7 @@ class _Straggler:
         if len(self.ts_s) >= FIXES_MAX:
             return "out_of_order"
         for other in self.fixes[max(at - 1, 0) : at + 1]:
-            gone_m = hypot(fix[-2] - other[-2], fix[-1] - other[-1])
+            gone_m = hypot(fix[6] - other[6], fix[7] - other[7])
             if gone_m > SPEED_MPS_MAX * abs(ts_s - other[0]) + JUMP_M_FREE:
                 return "late_teleport"
         self.ts_s.insert(at, ts_s)
@@ -167,24 +166,28 @@ class LateFixes:
             del self._waiting[row]
         return np.array(chosen, dtype=np.intp)
 
-    def put_back(self, fleet: Fleet, rows: Rows) -> list[tuple[Rows, Observations, Floats, Floats]]:
+    def put_back(self, fleet: Fleet, rows: Rows) -> Iterator[tuple[Rows, Observations, Floats, Floats]]:
         """Put vehicles back to what is remembered of them; the fixes to fold again, in rounds."""
-        chosen = [(row, self._by_row[row]) for row in rows.tolist()]
-        for row, straggler in chosen:
-            put_state(fleet, row, straggler.state, (straggler.descriptor, straggler.occupancy))
-        longest = max((len(straggler.ts_s) for _, straggler in chosen), default=0)
-        return [
-            self._round([row for row, straggler in chosen if turn < len(straggler.ts_s)], turn)
-            for turn in range(longest)
-        ]
+        told = [self._by_row[row] for row in rows.tolist()]
+        columns = np.array([straggler.state for straggler in told])
+        states = States(columns, [one.descriptor for one in told], [one.occupancy for one in told])
+        put_states(fleet, rows, states)
+        fixes = [fix for straggler in told for fix in straggler.fixes]
+        count = np.array([len(straggler.fixes) for straggler in told])
+        of = np.repeat(rows, count)
+        numbers = np.array([fix[:8] for fix in fixes]).reshape(-1, 8).T
+        for turn in in_rounds(of, numbers[0]):
+            at = turn.tolist()
+            yield of[turn], _observed(numbers[:, turn], [fixes[i] for i in at]), numbers[6, turn], numbers[7, turn]
 
-    def move_on(self, fleet: Fleet, rows: Rows) -> None:
-        """Remember the states of `rows`, just folded again, in place of older ones, unless too young for that."""
-        for row in rows.tolist():
+    def move_on(self, fleet: Fleet, rows: Rows, until_s: Floats) -> None:
+        """Remember the states of `rows`, just folded again, in place of older ones, where they are before `until_s`."""
+        older = rows[fleet.ts_s[rows] < until_s]
+        states = states_of(fleet, older)
+        for i, row in enumerate(older.tolist()):
             straggler = self._by_row[row]
-            if fleet.ts_s[row] < straggler.ts_s[-1] - KEPT_S:
-                straggler.state, _ = state_of(fleet, row)
-                straggler.descriptor, straggler.occupancy = fleet.descriptor[row], fleet.occupancy[row]
+            straggler.state = states.columns[i]
+            straggler.descriptor, straggler.occupancy = states.descriptor[i], states.occupancy[i]
 
     def trim(self, rows: Rows) -> None:
         """Let go of the fixes that the remembered states of `rows` include."""
@@ -192,24 +195,6 @@ class LateFixes:
             straggler = self._by_row.get(row)
             if straggler is not None:
                 straggler.drop_before(float(np.nextafter(straggler.since_s, inf)))
-
-    def _round(self, rows: list[int], turn: int) -> tuple[Rows, Observations, Floats, Floats]:
-        fixes = [self._by_row[row].fixes[turn] for row in rows]
-        numbers = np.array([fix[:8] + fix[10:] for fix in fixes]).T
-        again = Observations(
-            [""] * len(rows),
-            numbers[0],
-            numbers[1],
-            numbers[2],
-            numbers[3],
-            numbers[4],
-            numbers[5],
-            numbers[6],
-            numbers[7],
-            [fix[8] for fix in fixes],
-            [fix[9] for fix in fixes],
-        )
-        return np.array(rows, dtype=np.intp), again, numbers[8], numbers[9]
 
     def _remember(self, fleet: Fleet, rows: Rows) -> None:
         """Give vehicles a memory that have none: of what they have shown, or where that is not known, from here on."""
@@ -221,12 +206,10 @@ class LateFixes:
             if len(self._by_row) >= STRAGGLERS_MAX:
                 self.forget(next(iter(self._by_row)))
                 self.refused["late_memory_full"] += 1
-            columns, (descriptor, occupancy) = state_of(fleet, row)
-            past = known.get(row) or Past(columns, descriptor)
-            ts_s = [fix[0] for fix in past.fixes]
-            newest_s = float(fleet.ts_s[row])
+            past = known.get(row) or _from_here(fleet, row)
+            ts_s, newest_s = [fix[0] for fix in past.fixes], float(fleet.ts_s[row])
             self._by_row[row] = _Straggler(
-                past.state, past.descriptor, occupancy, newest_s, ts_s, past.fixes, past.passed
+                past.state, past.descriptor, fleet.occupancy[row], newest_s, ts_s, past.fixes, past.passed
             )
 
     def _is_news(self, row: int, passages: Passages, i: int) -> bool:
@@ -244,17 +227,20 @@ class LateFixes:
         )
 
 
-def state_of(fleet: Fleet, row: int) -> State:
-    """All that the fleet's columns say of one vehicle, and its descriptor and occupancy."""
-    columns = np.array([float(getattr(fleet, name)[row]) for name in _NAMES])
-    return columns, (fleet.descriptor[row], fleet.occupancy[row])
+def _from_here(fleet: Fleet, row: int) -> Past:
+    now = states_of(fleet, np.array([row]))
+    return Past(now.columns[0], now.descriptor[0])
 
 
-def put_state(fleet: Fleet, row: int, columns: Floats, said: tuple[Descriptor | None, str | None]) -> None:
-    """Put a vehicle back to what `state_of` said of it."""
-    for name, value in zip(_NAMES, columns.tolist(), strict=True):
-        getattr(fleet, name)[row] = value
-    fleet.descriptor[row], fleet.occupancy[row] = said
+def _observed(numbers: Floats, fixes: list[Fix]) -> Observations:
+    """Fixes as they came, without what folding does not look at."""
+    ts_s, received_s, lat_deg, lon_deg, speed_mps, bearing_deg, *_ = numbers
+    unknown = np.full(len(fixes), np.nan)
+    said, occupancy = [fix[8] for fix in fixes], [fix[9] for fix in fixes]
+    keys = [""] * len(fixes)
+    return Observations(
+        keys, ts_s, received_s, lat_deg, lon_deg, speed_mps, bearing_deg, unknown, unknown, said, occupancy
+    )
 
 
 def _fix(fixes: Observations, i: int, x_m: Floats, y_m: Floats) -> Fix:
@@ -265,10 +251,8 @@ def _fix(fixes: Observations, i: int, x_m: Floats, y_m: Floats) -> Fix:
         float(fixes.lon_deg[i]),
         float(fixes.speed_mps[i]),
         float(fixes.bearing_deg[i]),
-        float(fixes.accuracy_m[i]),
-        float(fixes.odometer_m[i]),
-        fixes.descriptor[i],
-        fixes.occupancy[i],
         float(x_m[i]),
         float(y_m[i]),
+        fixes.descriptor[i],
+        fixes.occupancy[i],
     )

@@ -9,13 +9,13 @@ not there at the beginning is told from its first fix on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import nan
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.fleet import COLUMNS, INFERRED, Fleet
+from dispatch.fleet_states import BLANK
 from dispatch.network import Floats
 from dispatch.observations import Descriptor, Observations, Rows
 from dispatch.passages import Passages
@@ -23,10 +23,8 @@ from dispatch.passages import Passages
 KEPT_S = 150.0  # as late as the gateway admits
 FIXES_MAX = 600_000  # 72 bytes each: 10,000 vehicles that report every five seconds; of more the spans are shorter
 
-State: TypeAlias = tuple[Floats, tuple[Descriptor | None, str | None]]
-Fix: TypeAlias = tuple[Any, ...]  # the columns of Observations but for the key, then x_m and y_m
+Fix: TypeAlias = tuple[Any, ...]  # ts_s, received_s, lat, lon, speed, bearing, x_m, y_m; descriptor, occupancy
 Passage: TypeAlias = tuple[int, float, int]  # trip, zero, stop
-BLANK = np.array([float(value) for _, value in COLUMNS.values()])
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ class _Span:
     def state(self, row: int) -> tuple[Floats, Descriptor | None]:
         """What the fleet's columns said of a vehicle, and what it claimed; blank where it was not there."""
         if row >= len(self.descriptor):
-            return BLANK.copy(), None
+            return BLANK, None
         return np.array([float(column[row]) for column in self.columns.values()]), self.descriptor[row]
 
     def fits(self, fleet: Fleet, row: int) -> bool:
@@ -77,6 +75,11 @@ class Recent:
 
     def __init__(self) -> None:
         self._spans: list[_Span] = []
+
+    @property
+    def size(self) -> int:
+        """Fixes and passages kept: at most FIXES_MAX and what a tick or two bring."""
+        return sum(span.size for span in self._spans)
 
     def clear(self) -> None:
         """Forget all of it."""
@@ -152,7 +155,7 @@ class Recent:
                     row, *numbers = (column[i].item() for column in held)
                     past, ts_s = found[row], numbers[0]
                     said = next((said for at_s, said in claims[row] if at_s <= ts_s), past.descriptor)
-                    past.fixes.append((*numbers[:6], nan, nan, said, fleet.occupancy[row], *numbers[6:]))
+                    past.fixes.append((*numbers, said, fleet.occupancy[row]))
             for passages in span.passages:
                 _note_passed(found, passages, np.flatnonzero(wanted[passages.vehicle]).tolist())
         return {row: past for row, past in found.items() if len(past.fixes) <= fixes_max}

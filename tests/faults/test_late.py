@@ -52,7 +52,7 @@ def play(network: Network, fixes: Observations, arrives_s: np.ndarray, order: np
     return engine, engine.look(last_s + 1)
 
 
-@pytest.mark.parametrize(("every_s", "minutes"), [(5.0, 8), (20.0, 16)])
+@pytest.mark.parametrize(("every_s", "minutes"), [(5.0, 6), (20.0, 10)])
 def test_headways_are_those_of_the_clean_run(network: Network, seed: int, every_s: float, minutes: int) -> None:
     compare(network, seed, every_s, minutes)
 

@@ -11,9 +11,9 @@ import pytest
 
 from dispatch.controller import Controller
 from dispatch.engine import Engine
+from dispatch.fleet import COLUMNS
 from dispatch.ground import fingerprint
 from dispatch.instructions import Instruction
-from dispatch.late import COLUMNS
 from dispatch.snapshot import Snapshot
 from dispatch.state import capture, resume
 from dispatch.state_file import FORMAT, OutOfDateError, from_bytes, from_steps, to_bytes, to_steps
