@@ -29,6 +29,10 @@ BUCKETS = (
     Bucket(360, 600, -60, 210),
     Bucket(600, 900, -90, 270),
 )
+# The same for a look-up: one bucket begins where the one before ends, and outside of them nothing is accurate.
+_EDGES_S = np.array([bucket.from_s for bucket in BUCKETS] + [BUCKETS[-1].to_s], dtype=np.float64)
+_EARLY_S = np.array([np.inf, *(bucket.early_s for bucket in BUCKETS), np.inf])
+_LATE_S = np.array([-np.inf, *(bucket.late_s for bucket in BUCKETS), -np.inf])
 HORIZONS_S = ((0, 60), (60, 180), (180, 300), (300, 600), (600, 900))
 
 
@@ -43,11 +47,8 @@ class BucketScore(msgspec.Struct, frozen=True):
 
 def accurate(left_s: Floats, error_s: Floats) -> Flags:
     """Which predictions are accurate: `left_s` until the actual arrival, `error_s` = actual minus predicted."""
-    good = np.zeros(len(left_s), dtype=np.bool_)
-    for bucket in BUCKETS:
-        inside = (left_s >= bucket.from_s) & (left_s < bucket.to_s)
-        good |= inside & (error_s >= bucket.early_s) & (error_s <= bucket.late_s)
-    return good
+    bucket = np.searchsorted(_EDGES_S, left_s, side="right")
+    return (error_s >= _EARLY_S[bucket]) & (error_s <= _LATE_S[bucket])
 
 
 def score_buckets(left_s: Floats, error_s: Floats) -> tuple[list[BucketScore], float | None]:

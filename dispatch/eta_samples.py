@@ -38,9 +38,10 @@ class Samples:
 
     def take(self, rows: NDArray[np.intp] | Flags) -> Samples:
         """Those at `rows`."""
-        return Samples(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Samples(*(getattr(self, name)[rows] for name in COLUMNS))
 
 
+COLUMNS = tuple(field.name for field in fields(Samples))
 DTYPES = (np.int32, np.uint64, np.int32, np.int32, *[np.float64] * 3, *[np.float32] * 5)
 
 
@@ -51,6 +52,26 @@ def key_of(vehicle: Ints, trip: Ints, zero_s: Floats, stop: Ints) -> NDArray[np.
         parts = [column * mix for column, mix in zip(columns, _MIX, strict=True)]
         key: NDArray[np.uint64] = parts[0] + parts[1] + parts[2] + parts[3]
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """N arrivals that have been seen, in the order of their keys."""
+
+    vehicle: Ints
+    key: NDArray[np.uint64]
+    arrival_s: Floats
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+def arrivals_of(passages: Passages) -> Arrivals:
+    """The arrivals among passages: those whose time is known."""
+    seen = passages.take(~np.isnan(passages.arrival_s))
+    key = key_of(seen.vehicle, seen.trip, seen.zero_s, seen.stop)
+    order = np.argsort(key, kind="stable")
+    return Arrivals(seen.vehicle[order], key[order], seen.arrival_s[order])
 
 
 class Waiting:
@@ -76,36 +97,35 @@ class Waiting:
             return
         size = len(self._held)
         at = (self._next + np.arange(count)) % max(size, 1)
-        if count > size or bool(((self._held.vehicle[at] != NOBODY) & (self._held.made_s[at] >= since_s)).any()):
+        if count > size or self._live(at, since_s):
             self._grow(count)
             size = len(self._held)
             at = (self._next + np.arange(count)) % size
-        live = (self._held.vehicle[at] != NOBODY) & (self._held.made_s[at] >= since_s)
-        self.overwritten += int(np.count_nonzero(live)) + len(samples) - count
-        for field in fields(Samples):
-            getattr(self._held, field.name)[at] = getattr(samples, field.name)[:count]
+            self.overwritten += self._live(at, since_s)
+        self.overwritten += len(samples) - count
+        for name in COLUMNS:
+            getattr(self._held, name)[at] = getattr(samples, name)[:count]
         self._next = (self._next + count) % size
 
-    def arrived(self, passages: Passages) -> tuple[Samples, Floats]:
-        """The samples that these passages end, and when each arrived; they wait no more."""
-        seen = ~np.isnan(passages.arrival_s)
+    def arrived(self, seen: Arrivals) -> tuple[Samples, Floats]:
+        """The samples that these arrivals end, and when each arrived; they wait no more."""
         held = self._held
-        if not seen.any() or not len(held):
+        if not len(seen) or not len(held):
             return held.take(np.zeros(0, dtype=np.intp)), np.zeros(0)
-        vehicle = passages.vehicle[seen]
-        key = key_of(vehicle, passages.trip[seen], passages.zero_s[seen], passages.stop[seen])
-        order = np.argsort(key, kind="stable")
-        key, arrival_s = key[order], passages.arrival_s[seen][order]
         # The last entry answers for NOBODY, which is index -1.
-        moved = np.zeros(max(int(vehicle.max()), int(held.vehicle.max(initial=0))) + 2, dtype=np.bool_)
-        moved[vehicle] = True
+        moved = np.zeros(max(int(seen.vehicle.max()), int(held.vehicle.max())) + 2, dtype=np.bool_)
+        moved[seen.vehicle] = True
         rows = np.flatnonzero(moved[held.vehicle])
-        at = np.minimum(np.searchsorted(key, held.key[rows]), len(key) - 1)
-        found = key[at] == held.key[rows]
+        at = np.minimum(np.searchsorted(seen.key, held.key[rows]), len(seen) - 1)
+        found = seen.key[at] == held.key[rows]
         rows, at = rows[found], at[found]
         ended = held.take(rows)
         held.vehicle[rows] = NOBODY
-        return ended, arrival_s[at]
+        return ended, seen.arrival_s[at]
+
+    def _live(self, at: NDArray[np.intp], since_s: float) -> int:
+        """How many of the places `at` hold a sample made at `since_s` or later that still waits."""
+        return int(np.count_nonzero((self._held.vehicle[at] != NOBODY) & (self._held.made_s[at] >= since_s)))
 
     def _grow(self, count: int) -> None:
         """Make room, at most `room`, with the oldest first."""
@@ -115,9 +135,9 @@ class Waiting:
             return
         order = (np.arange(size) + self._next) % max(size, 1)
         columns = []
-        for field, dtype in zip(fields(Samples), DTYPES, strict=True):
+        for name, dtype in zip(COLUMNS, DTYPES, strict=True):
             column = np.zeros(wanted, dtype=dtype)
-            column[:size] = getattr(self._held, field.name)[order]
+            column[:size] = getattr(self._held, name)[order]
             columns.append(column)
         columns[0][size:] = NOBODY
         self._held = Samples(*columns)

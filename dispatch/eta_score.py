@@ -123,7 +123,7 @@ class LiveScore:
             axis=1,
         )
         np.add.at(self.total, (row, cell), values)
-        np.add.at(self._hourly, (np.full(len(row), self._hour % HOURS), row, cell), values)
+        np.add.at(self._hourly[self._hour % HOURS], (row, cell), values)
 
     def sums(self) -> tuple[Floats, Floats]:
         """Copies of the sums since the start and by hour of the last day."""

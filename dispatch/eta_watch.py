@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.arrivals import Predictions
-from dispatch.eta_samples import Samples, Waiting, key_of
+from dispatch.eta_samples import Samples, Waiting, arrivals_of, key_of
 from dispatch.eta_score import AccuracyReply, Counted, LiveScore
 from dispatch.fleet import Fleet
 from dispatch.network import Flags, Floats, Ints, Network
@@ -135,10 +135,10 @@ class EtaWatch:
     def _settle(self, running: RunningTimes, now_s: float) -> None:
         if not self._passages:
             return
-        passages = join_passages(self._passages)
+        seen = arrivals_of(join_passages(self._passages))
         self._passages.clear()
         for waiting in (self.near, self.far):
-            ended, arrival_s = waiting.arrived(passages)
+            ended, arrival_s = waiting.arrived(seen)
             left_s = arrival_s - ended.made_s
             ahead = left_s >= 0
             ended, arrival_s, left_s = ended.take(ahead), arrival_s[ahead], left_s[ahead]

@@ -35,15 +35,13 @@ def guess_s(left_s: Floats) -> Floats:
 
 def bin_of(left_s: Floats) -> NDArray[np.intp]:
     """Which bin of LEFT_S each time left falls into."""
-    bins: NDArray[np.intp] = _BIN[np.clip(left_s / _STEP_S, 0, len(_BIN) - 1).astype(np.intp)]
+    bins: NDArray[np.intp] = _BIN[np.minimum(np.maximum(left_s / _STEP_S, 0), len(_BIN) - 1).astype(np.intp)]
     return bins
 
 
-def _first_shares() -> Floats:
-    """Shares of the ratio's bins to begin with: exponential, SHARE of it below 1."""
-    edges = np.concatenate(([0.0], RATIOS))
-    below = 1.0 - (1.0 - SHARE) ** edges
-    return np.diff(np.append(below, 1.0))
+_EDGES = np.concatenate(([0.0], RATIOS))
+# Shares of the ratio's bins to begin with: exponential, SHARE of it below 1.
+_FIRST_SHARES: Floats = np.diff(np.append(1.0 - (1.0 - SHARE) ** _EDGES, 1.0))
 
 
 class Scatter:
@@ -86,7 +84,7 @@ class Scatter:
 
         Where a group's bins hold few counts, theirs are topped up with the shares of what stands above it.
         """
-        every = self.counts[:, -1:] + FIRST_WEIGHT * _first_shares()
+        every = self.counts[:, -1:] + FIRST_WEIGHT * _FIRST_SHARES
         shares = every / every.sum(axis=-1, keepdims=True)
         counts = np.concatenate((self.counts[:, :-1] + ALIKE_WEIGHT * shares, every), axis=1)
         below = np.cumsum(counts, axis=-1)
@@ -95,6 +93,5 @@ class Scatter:
         upper = np.take_along_axis(below, at, axis=-1)
         inside = np.take_along_axis(counts, at, axis=-1)
         part = np.clip(1.0 - (upper - wanted) / inside, 0.0, 1.0)
-        edges = np.concatenate(([0.0], RATIOS))
-        factors: Floats = (edges[at] + part * (edges[at + 1] - edges[at]))[..., 0]
+        factors: Floats = (_EDGES[at] + part * (_EDGES[at + 1] - _EDGES[at]))[..., 0]
         return factors

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dispatch.engine import Engine
-from dispatch.eta_samples import DTYPES, Samples, Waiting, key_of
+from dispatch.eta_samples import DTYPES, Samples, Waiting, arrivals_of, key_of
 from dispatch.passages import Passages
 
 TRIPS = {"t1": 3600, "t2": 4200}
@@ -15,6 +15,10 @@ def passages(*rows):
     vehicle, trip, zero_s, stop, arrival_s = (np.array(column) for column in zip(*rows, strict=True))
     whole = (vehicle.astype(np.int32), trip.astype(np.int32), zero_s.astype(float), stop.astype(np.int32))
     return Passages(*whole, arrival_s.astype(float), arrival_s.astype(float))
+
+
+def arrivals(*rows):
+    return arrivals_of(passages(*rows))
 
 
 def samples(stops, made_s=0.0, vehicle=3):
@@ -29,17 +33,17 @@ def samples(stops, made_s=0.0, vehicle=3):
 def test_an_arrival_ends_the_samples_of_its_own_stop_and_run_alone():
     waiting = Waiting(100)
     waiting.add(samples([1, 2, 1]), 0.0)
-    ended, arrival_s = waiting.arrived(passages((3, 7, 0.0, 1, 50.0), (4, 7, 0.0, 2, 60.0), (3, 7, 1.0, 2, 70.0)))
+    ended, arrival_s = waiting.arrived(arrivals((3, 7, 0.0, 1, 50.0), (4, 7, 0.0, 2, 60.0), (3, 7, 1.0, 2, 70.0)))
     assert len(ended) == 2
     assert arrival_s.tolist() == [50.0, 50.0]
     assert len(waiting) == 1
-    assert not len(waiting.arrived(passages((3, 7, 0.0, 1, 99.0)))[0])
+    assert not len(waiting.arrived(arrivals((3, 7, 0.0, 1, 99.0)))[0])
 
 
 def test_an_arrival_that_was_not_seen_ends_nothing():
     waiting = Waiting(100)
     waiting.add(samples([1]), 0.0)
-    assert not len(waiting.arrived(passages((3, 7, 0.0, 1, np.nan)))[0])
+    assert not len(waiting.arrived(arrivals((3, 7, 0.0, 1, np.nan)))[0])
 
 
 def test_the_oldest_make_room_and_are_counted():
