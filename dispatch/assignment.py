@@ -66,6 +66,8 @@ def end_trips(fleet: Fleet, timetable: Timetable, rows: Rows, keep_s: float) -> 
 def finish_inferred(fleet: Fleet, zones: StopZones, rows: Rows) -> None:
     """End inferred trips near their last stop: no device says when a driver takes a short way to the layover."""
     rows = rows[(fleet.assigned[rows] == INFERRED) & ~fleet.finished[rows]]
+    if not len(rows):
+        return
     last_m = zones.stop_m[zones.first[fleet.pattern[rows] + 1] - 1]
     with np.errstate(invalid="ignore"):
         near = fleet.place_m[rows] >= last_m - NEAR_END_M
@@ -109,8 +111,10 @@ class Inference:
 
         Nobody is given a run that is `barred` (trip, zero).
         """
+        if not len(rows):
+            return 0
         due = timetable.due_at(now_s)
-        if not len(due) or not len(rows):
+        if not len(due):
             return 0
         if len(rows) > VEHICLES_AT_ONCE:
             self._turn = (self._turn + VEHICLES_AT_ONCE) % len(rows)

@@ -46,6 +46,8 @@ class Contest:
             return []
         self.looked_s = now_s
         rows = self._turn_of(_under_way(fleet, now_s))
+        if not len(rows):
+            return []
         due = timetable.due_at(now_s)
         network = timetable.network
         own_seen = inference.trails.cost(fleet, paths, rows, network.pattern_path[fleet.pattern[rows]])

@@ -197,5 +197,4 @@ class Fleet:
 
 def _within(column: Floats, least: float, most: float) -> Floats:
     """The column with nan in place of what cannot be true."""
-    with np.errstate(invalid="ignore"):
-        return np.where((column >= least) & (column <= most), column, np.nan)
+    return np.where((column >= least) & (column <= most), column, np.nan)

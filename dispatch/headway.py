@@ -88,13 +88,16 @@ class MarkMemory:
             self._correct(mark[late], vehicle[late], trip[late], time_s[late], due_s[late])
         left = ~again & ~late
         for slot in range(PASSERS):
+            if not left.any():
+                break
             chosen = left & (time_s > self.time_s[slot, mark])
             left &= ~chosen
             at = mark[chosen]
             for column in (self.vehicle, self.trip, self.time_s, self.due_s):
                 column[slot + 1 :, at] = column[slot:-1, at].copy()
             self._put(slot, at, vehicle[chosen], trip[chosen], time_s[chosen], due_s[chosen])
-        self._put(0, mark[again], vehicle[again], trip[again], time_s[again], due_s[again])
+        if again.any():
+            self._put(0, mark[again], vehicle[again], trip[again], time_s[again], due_s[again])
 
     def _correct(self, mark: Ints, vehicle: Ints, trip: Ints, time_s: Floats, due_s: Floats) -> None:
         """Put right when vehicles passed that others have followed since; the order may change by it."""
@@ -139,9 +142,10 @@ def _apart(mark: Ints, time_s: Floats) -> Iterator[Rows]:
     """Rows in rounds without a mark twice, each mark's passages in order of time."""
     order = np.lexsort((time_s, mark))
     while len(order):
-        first = np.diff(mark[order], prepend=-1) != 0
-        yield order[first]
-        order = order[~first]
+        again = np.zeros(len(order), dtype=np.bool_)
+        again[1:] = mark[order[1:]] == mark[order[:-1]]
+        yield order[~again]
+        order = order[again]
 
 
 def pass_marks(

@@ -102,10 +102,10 @@ def match(
     """
     path_m = paths.path_m[path]
     cells = paths.cell_start[path]
-    low = paths.cell_segment[cells + (np.clip(from_m, 0.0, path_m) * (1 / CELL_M)).astype(np.int32)]
+    low = paths.cell_segment[cells + (np.minimum(np.maximum(from_m, 0.0), path_m) * (1 / CELL_M)).astype(np.int32)]
     last = paths.first[path + 1] - 1
     # Segments may begin and end within the window's last cell: take all that begin before the next one.
-    after = cells + (np.clip(to_m, 0.0, path_m) * (1 / CELL_M)).astype(np.int32) + 1
+    after = cells + (np.minimum(np.maximum(to_m, 0.0), path_m) * (1 / CELL_M)).astype(np.int32) + 1
     ends = paths.cell_start[path + 1]
     high = np.where(after < ends, paths.cell_segment[np.minimum(after, ends - 1)] + 1, last)
     high = np.maximum(np.minimum(high, last), low + 1)
@@ -130,6 +130,8 @@ def _blocks(count: NDArray[np.int32]) -> list[slice]:
     if not len(count):
         return []
     total = np.cumsum(count)
+    if total[-1] <= PAIRS_AT_ONCE:
+        return [slice(0, len(count))]
     ends = np.searchsorted(total, np.arange(PAIRS_AT_ONCE, total[-1] + PAIRS_AT_ONCE, PAIRS_AT_ONCE), side="left") + 1
     edges = np.unique(np.concatenate(([0], np.minimum(ends, len(count)))))
     return [slice(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]

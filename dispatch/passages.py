@@ -38,11 +38,14 @@ class StopZones:
     base_m: Floats  # [P]
     leave_axis_m: Floats  # leave_m + base_m, ascending over all patterns
 
+    def stops(self, pattern: Ints) -> Ints:
+        """How many stops each pattern has."""
+        return self.first[pattern + 1] - self.first[pattern]
+
     def stops_left(self, pattern: Ints, along_m: Floats) -> Ints:
         """How many stops lie behind a vehicle at `along_m`: the position of the first that it has not left."""
         found = np.searchsorted(self.leave_axis_m, self.base_m[pattern] + np.maximum(along_m, -1.0), side="right")
-        first = self.first[pattern]
-        stops: Ints = np.clip(found - first, 0, self.first[pattern + 1] - first).astype(np.int32)
+        stops: Ints = np.minimum(np.maximum(found - self.first[pattern], 0), self.stops(pattern)).astype(np.int32)
         return stops
 
 
@@ -63,6 +66,9 @@ class Passages:
     def take(self, rows: Rows | Flags) -> Passages:
         """Those at `rows`, in that order."""
         return Passages(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+
+NO_PASSAGES = Passages(*(np.zeros(0, dtype) for dtype in (np.int32, np.int32, float, np.int32, float, float)))
 
 
 def zone_stops(network: Network) -> StopZones:
@@ -103,28 +109,36 @@ def pass_stops(fleet: Fleet, zones: StopZones, rows: Rows) -> Passages:
     to_m, to_s = np.maximum(fleet.along_m[rows], from_m), fleet.ts_s[rows]
     pace = np.divide(to_s - from_s, to_m - from_m, out=np.zeros(len(rows)), where=to_m > from_m)
     left = np.maximum(zones.stops_left(pattern, to_m), next_stop)
-    count = left - next_stop
-    of = np.repeat(np.arange(len(rows)), count)
-    stop = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count) + next_stop[of]
-    row = zones.first[pattern[of]] + stop
-    entered_s = from_s[of] + (zones.enter_m[row] - from_m[of]) * pace[of]
-    entered_s = np.where(zones.enter_m[row] >= from_m[of], entered_s, fleet.enter_s[rows][of])
-    # An earlier stop of the same step is never the one whose entry was noted before.
-    entered_s = np.where((stop > next_stop[of]) & (zones.enter_m[row] < from_m[of]), np.nan, entered_s)
-    left_s = from_s[of] + (zones.leave_m[row] - from_m[of]) * pace[of]
-    arrival_s, departure_s = _dwell(
-        entered_s, left_s, zones.stop_m[row] - zones.enter_m[row], zones.leave_m[row] - zones.stop_m[row]
-    )
-    # Whoever was seen before the stop or at it had not left it then.
-    departure_s = np.where(zones.stop_m[row] >= from_m[of], np.maximum(departure_s, from_s[of]), departure_s)
-    final = row == zones.first[pattern[of] + 1] - 1
-    arrival_s = np.where(final, entered_s + (zones.stop_m[row] - zones.enter_m[row]) / ROLL_MPS, arrival_s)
-    departure_s = np.where(final, np.nan, departure_s)
+    passages = _passed(fleet, zones, rows, left - next_stop, pace)
     _note_entry(fleet, zones, rows, left, from_m, from_s, to_m, pace)
     fleet.place_m[rows] = to_m
     fleet.place_s[rows] = to_s
     fleet.next_stop[rows] = left
+    return passages
+
+
+def _passed(fleet: Fleet, zones: StopZones, rows: Rows, count: Ints, pace: Floats) -> Passages:
+    """The passages of the next `count` stops of each of `rows`, which have come on at `pace` (seconds a metre)."""
+    if not count.any():
+        return NO_PASSAGES
+    of = np.repeat(np.arange(len(rows)), count)
+    nth = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
     vehicle = rows[of]
+    pattern, from_m, from_s = fleet.pattern[vehicle], fleet.place_m[vehicle], fleet.place_s[vehicle]
+    stop = fleet.next_stop[vehicle] + nth
+    row = zones.first[pattern] + stop
+    stop_m, enter_m, leave_m = zones.stop_m[row], zones.enter_m[row], zones.leave_m[row]
+    entered_s = from_s + (enter_m - from_m) * pace[of]
+    # Only the first stop of a step can be the one whose entry was noted before.
+    noted_s = np.where(nth > 0, np.nan, fleet.enter_s[vehicle])
+    entered_s = np.where(enter_m >= from_m, entered_s, noted_s)
+    left_s = from_s + (leave_m - from_m) * pace[of]
+    arrival_s, departure_s = _dwell(entered_s, left_s, stop_m - enter_m, leave_m - stop_m)
+    # Whoever was seen before the stop or at it had not left it then.
+    departure_s = np.where(stop_m >= from_m, np.maximum(departure_s, from_s), departure_s)
+    final = row == zones.first[pattern + 1] - 1
+    arrival_s = np.where(final, entered_s + (stop_m - enter_m) / ROLL_MPS, arrival_s)
+    departure_s = np.where(final, np.nan, departure_s)
     return Passages(
         vehicle.astype(np.int32),
         fleet.trip[vehicle],

@@ -50,10 +50,10 @@ class Step:
 
     def prior(self) -> float:
         """How much exposure the prior is worth: variance within groups over variance between them."""
-        within, seen, about, exposure, count = self.moments
+        within, seen, about, exposure, count = self.moments.tolist()
         if not about:
             return np.inf
-        share = float((within / about * count + SURE * FIRST_SHARE) / (seen + SURE))
+        share = (within / about * count + SURE * FIRST_SHARE) / (seen + SURE)
         share = min(max(share, 0.1), 0.999)
         return float(exposure / count * share / (1 - share))
 

@@ -17,6 +17,7 @@ from dispatch.network import Flags, Floats, Ints, Network
 
 DAYS_SHOWN = 14  # how far `takt network` and the search for the busiest day look ahead
 WEEKDAYS = range(5)
+AT_ONCE_MAX = 2048  # values compared in one step: from there on a bisection is quicker
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,20 +238,29 @@ def _rows(network: Network, trip: Ints) -> tuple[Ints, Ints, Ints]:
 
 def _share(part: Floats, whole: Floats) -> Floats:
     """Part of the whole, within 0 and 1; 0 of nothing."""
-    return np.clip(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0), 0.0, 1.0)
+    share = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return np.minimum(np.maximum(share, 0.0), 1.0)
 
 
 def _last_not_above(
     values: NDArray[np.float64] | NDArray[np.int32], row: Ints, length: Ints, sought: Floats
 ) -> NDArray[np.intp]:
-    """For each i the greatest k with values[row[i] + k] <= sought[i], at least 0: a bisection of all rows at once."""
-    low = np.zeros(len(row), dtype=np.intp)
-    high = length.astype(np.intp)  # the answer lies in low <= k < high
-    for _ in range(int(length.max(initial=1)).bit_length()):
-        middle = (low + high) // 2
-        up = (values[row + middle] <= sought) & (middle > low)
-        low, high = np.where(up, middle, low), np.where(up, high, np.maximum(middle, low + 1))
-    return low
+    """For each i the greatest k with values[row[i] + k] <= sought[i], at least 0: a bisection of all rows at once.
+
+    It sets the bits of k, the highest first. Few rows are compared with all their values instead: that is one step.
+    """
+    longest = int(length.max(initial=1))
+    if len(row) * longest <= AT_ONCE_MAX:
+        nth = np.arange(longest)
+        below = values.take(row[:, None] + nth, mode="clip") <= sought[:, None]
+        last: NDArray[np.intp] = np.count_nonzero(below & (nth < length[:, None]), axis=1) - 1
+        return np.maximum(last, 0)
+    found = np.zeros(len(row), dtype=np.intp)
+    for bit in reversed(range((longest - 1).bit_length())):
+        further = found + (1 << bit)
+        below = (further < length) & (values.take(row + further, mode="clip") <= sought)
+        found = np.where(below, further, found)
+    return found
 
 
 def _expand_frequencies(network: Network, running: Flags) -> tuple[Ints, Ints]:

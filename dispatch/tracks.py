@@ -92,16 +92,16 @@ def follow(
         jumped = ~fresh & ~silent & ~left & (gone_m > limits.speed_mps_max * gone_s + JUMP_M_FREE)
         back = ~fresh & (fleet.along_m[here] < fleet.place_m[here] - TURNED_BACK_M)
     fresh &= ~waits
-    for reason, which in ((TRACK_START, fresh), (SILENCE, silent), (OFF_ROUTE, left), (JUMP, jumped)):
-        if which.any():
-            counts.refused[reason] += start_tracks(fleet, roads.zones, here[which])
     back &= ~silent & ~left
-    if back.any():
-        # It has been this way before, to turn or to wait: what it passes from here on is what counts.
-        fleet.next_stop[here[back]] = 0
-        start_tracks(fleet, roads.zones, here[back])
     anew = fresh | silent | left | jumped | back
     if anew.any():
+        for reason, which in ((TRACK_START, fresh), (SILENCE, silent), (OFF_ROUTE, left), (JUMP, jumped)):
+            if which.any():
+                counts.refused[reason] += start_tracks(fleet, roads.zones, here[which])
+        if back.any():
+            # It has been this way before, to turn or to wait: what it passes from here on is what counts.
+            fleet.next_stop[here[back]] = 0
+            start_tracks(fleet, roads.zones, here[back])
         begun = here[anew]
         way = roads.lines.pattern_way[fleet.pattern[begun]]
         fleet.mark_row[begun] = roads.lines.row_at(way, fleet.place_m[begun])
@@ -111,7 +111,7 @@ def follow(
     pass_marks(fleet, roads.network, roads.lines, roads.memory, going, from_m, from_s)
     _note_passages(fleet, roads.network, passages)
     _note_halts(fleet, here[~waits])
-    ended = here[~fleet.finished[here] & (fleet.next_stop[here] >= np.diff(roads.zones.first)[fleet.pattern[here]])]
+    ended = here[~fleet.finished[here] & (fleet.next_stop[here] >= roads.zones.stops(fleet.pattern[here]))]
     fleet.finished[ended] = True
     fleet.finished_s[ended] = fleet.ts_s[ended]
     return passages, place

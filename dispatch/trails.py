@@ -30,6 +30,8 @@ class Trails:
 
     def note(self, fleet: Fleet, rows: Rows) -> None:
         """Remember the newest places of `rows`, of those that have come on."""
+        if not len(rows):
+            return
         self._grow(len(fleet.ts_s))
         last = (self._nth[rows] - 1) % KEPT
         last_x_m, last_y_m = self._held[0, rows, last], self._held[1, rows, last]
