@@ -25,6 +25,8 @@ from dispatch.observations import Descriptor, Observations
 
 REQUIRED = ("timestamp", "vehicle_id", "latitude", "longitude")
 CLAIM = ("trip_id", "route_id", "direction_id", "start_date", "start_time", "block_id")
+COLUMNS = (*REQUIRED, "speed", "bearing", *CLAIM)
+NUMBERS = ("timestamp", "latitude", "longitude")
 OPERATOR = "recorded"  # a recording names no operators
 FIXES_MAX = 20_000_000
 UNIX_S_MAX = 1e11  # the year 5138: above it, somebody wrote milliseconds
@@ -116,12 +118,13 @@ class _Rows:
         self.speed_mps: list[float] = []
         self.bearing_deg: list[float] = []
         self.claim: list[Descriptor | None] = []
+        self._known: dict[tuple[str, ...], Descriptor | None] = {}  # one claim is made in many rows
         self.broken = 0
         self.fault: str | None = None
 
     def read(self, path: Path, header: list[str], reader: Iterator[list[str]]) -> None:
         """Take all rows of a file."""
-        places = {name: header.index(name) for name in (*REQUIRED, "speed", "bearing", *CLAIM) if name in header}
+        places = [header.index(name) if name in header else None for name in COLUMNS]
         for row in reader:
             if not row:
                 continue
@@ -131,7 +134,7 @@ class _Rows:
             if len(row) != len(header):
                 self.refuse(f"{path}:{line}: {len(row)} fields where the header names {len(header)}")
                 continue
-            fault = self._take(line, {name: row[at].strip() for name, at in places.items()})
+            fault = self._take(line, ["" if at is None else row[at].strip() for at in places])
             if fault is not None:
                 self.refuse(f"{path}:{line}: {fault}")
 
@@ -140,25 +143,28 @@ class _Rows:
         self.broken += count
         self.fault = self.fault or fault
 
-    def _take(self, line: int, cells: dict[str, str]) -> str | None:
-        """Append one row; what is wrong with it where it is no fix."""
-        ts_s = _instant(cells["timestamp"])
-        place = _number(cells["latitude"]), _number(cells["longitude"])
-        for name, value in zip(("timestamp", "latitude", "longitude"), (ts_s, *place), strict=True):
+    def _take(self, line: int, cells: list[str]) -> str | None:
+        """Append one row, its cells in the order of COLUMNS; what is wrong with it where it is no fix."""
+        timestamp, vehicle_id, latitude, longitude, speed, bearing, *claim = cells
+        ts_s, lat_deg, lon_deg = _instant(timestamp), _number(latitude), _number(longitude)
+        for name, cell, value in zip(NUMBERS, (timestamp, latitude, longitude), (ts_s, lat_deg, lon_deg), strict=True):
             if not math.isfinite(value):
-                return f"{name}: {cells[name][:40]!r} is not a number"
+                return f"{name}: {cell[:40]!r} is not a number"
         if not 0 <= ts_s < UNIX_S_MAX:
-            return f"timestamp: {cells['timestamp'][:40]!r} is not a time in Unix seconds"
-        if not cells["vehicle_id"]:
+            return f"timestamp: {timestamp[:40]!r} is not a time in Unix seconds"
+        if not vehicle_id:
             return "vehicle_id: is empty"
         self.line.append(line)
-        self.key.append(f"{OPERATOR}/{NOT_AN_ID.sub('-', cells['vehicle_id'])}")
+        self.key.append(f"{OPERATOR}/{NOT_AN_ID.sub('-', vehicle_id)}")
         self.ts_s.append(ts_s)
-        self.lat_deg.append(place[0])
-        self.lon_deg.append(place[1])
-        self.speed_mps.append(_number(cells.get("speed", "")))
-        self.bearing_deg.append(_number(cells.get("bearing", "")))
-        self.claim.append(_describe(*(cells.get(name, "") for name in CLAIM)))
+        self.lat_deg.append(lat_deg)
+        self.lon_deg.append(lon_deg)
+        self.speed_mps.append(_number(speed))
+        self.bearing_deg.append(_number(bearing))
+        said = tuple(claim)
+        if said not in self._known:
+            self._known[said] = _describe(*said)
+        self.claim.append(self._known[said])
         return None
 
     def fixes(self) -> Observations:
@@ -182,6 +188,8 @@ class _Rows:
 
 def _number(text: str) -> float:
     """A number; nan where the text is none."""
+    if not text:
+        return math.nan
     try:
         return float(text)
     except ValueError:
