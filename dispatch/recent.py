@@ -22,6 +22,7 @@ from dispatch.passages import Passages
 
 KEPT_S = 150.0  # as late as the gateway admits
 FIXES_MAX = 600_000  # 72 bytes each: 10,000 vehicles that report every five seconds; of more the spans are shorter
+FIXES_AT_ONCE = 100_000  # looked up in one go, some 300 ms; vehicles beyond are followed from here on
 
 Fix: TypeAlias = tuple[Any, ...]  # ts_s, received_s, lat, lon, speed, bearing, x_m, y_m; descriptor, occupancy
 Passage: TypeAlias = tuple[int, float, int]  # trip, zero, stop
@@ -44,9 +45,7 @@ class _Span:
     began_s: float
     columns: dict[str, NDArray[Any]]
     descriptor: list[Descriptor | None]
-    rounds: list[tuple[Rows, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats]] = field(
-        default_factory=list
-    )
+    rounds: list[tuple[NDArray[Any], ...]] = field(default_factory=list)  # rows, then the numbers of their fixes
     passages: list[Passages] = field(default_factory=list)
     claimed: dict[int, dict[float, Descriptor | None]] = field(default_factory=dict)  # by row and time, where new
     barred: set[int] = field(default_factory=set)
@@ -134,8 +133,10 @@ class Recent:
     def of(self, fleet: Fleet, rows: list[int], fixes_max: int) -> dict[int, Past]:
         """The past of vehicles, as far back as it is known; none for those that cannot be told from fixes alone.
 
-        Of a vehicle with more than `fixes_max` fixes only the younger span, if that.
+        Of a vehicle with more than `fixes_max` fixes only the younger span, if that. Of so many vehicles that it would
+        take more than FIXES_AT_ONCE, only the first.
         """
+        rows = rows[: 1 + FIXES_AT_ONCE * len(fleet) // max(self.size, 1)]
         found: dict[int, Past] = {}
         for nth in range(len(self._spans)):
             fitting = [row for row in rows if row not in found and self._spans[nth].fits(fleet, row)]
@@ -148,24 +149,29 @@ class Recent:
         wanted = np.zeros(len(fleet), np.bool_)
         wanted[rows] = True
         found = {row: Past(*spans[0].state(row)) for row in rows}
-        claims = {row: sorted(_claims(spans, row).items(), reverse=True) for row in rows}
+        claims = {row: claimed for row in rows if (claimed := _claims(spans, row))}
         for span in spans:
             for held in span.rounds:
-                for i in np.flatnonzero(wanted[held[0]]).tolist():
-                    row, *numbers = (column[i].item() for column in held)
-                    past, ts_s = found[row], numbers[0]
-                    said = next((said for at_s, said in claims[row] if at_s <= ts_s), past.descriptor)
+                at = np.flatnonzero(wanted[held[0]])
+                for row, *numbers in zip(*(column[at].tolist() for column in held), strict=True) if len(at) else ():
+                    past = found[row]
+                    said = _said(claims[row], numbers[0], past.descriptor) if row in claims else past.descriptor
                     past.fixes.append((*numbers, said, fleet.occupancy[row]))
             for passages in span.passages:
                 _note_passed(found, passages, np.flatnonzero(wanted[passages.vehicle]).tolist())
         return {row: past for row, past in found.items() if len(past.fixes) <= fixes_max}
 
 
-def _claims(spans: list[_Span], row: int) -> dict[float, Descriptor | None]:
+def _claims(spans: list[_Span], row: int) -> list[tuple[float, Descriptor | None]]:
+    """What a vehicle has begun to claim, and by which fix, the newest first."""
     claims: dict[float, Descriptor | None] = {}
     for span in spans:
         claims |= span.claimed.get(row, {})
-    return claims
+    return sorted(claims.items(), key=lambda claim: claim[0], reverse=True)
+
+
+def _said(claims: list[tuple[float, Descriptor | None]], ts_s: float, before: Descriptor | None) -> Descriptor | None:
+    return next((said for at_s, said in claims if at_s <= ts_s), before)
 
 
 def _note_passed(found: dict[int, Past], passages: Passages, at: list[int]) -> None:

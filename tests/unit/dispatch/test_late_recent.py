@@ -44,6 +44,19 @@ def test_no_more_is_kept_than_its_bound_and_what_is_too_old_for_it_is_refused(li
     assert engine.passage_log.written == written
 
 
+def test_of_many_vehicles_late_at_once_only_some_are_looked_up(line, monkeypatch):
+    monkeypatch.setattr(recent, "FIXES_AT_ONCE", 25)
+    engine = Engine(line.network)
+    keys = [str(number) for number in range(10)]
+    for second in range(3600, 3700, 10):
+        tell(engine, line, second + 1, *((key, "a", second, 10 * (second - 3600), 0) for key in keys))
+    tell(engine, line, 3701, *((key, "a", 3655, 550, 0) for key in keys))
+    assert (engine.counters["tracks_told_anew"], engine.counters["fix_refused.out_of_order"]) == (3, 7)
+    tell(engine, line, 3712, *((key, "a", 3710, 1100, 0) for key in keys))
+    tell(engine, line, 3713, *((key, "a", 3705, 1050, 0) for key in keys))
+    assert (engine.counters["tracks_told_anew"], engine.counters["fix_refused.out_of_order"]) == (13, 7)
+
+
 def test_a_fleet_that_reports_in_order_is_followed_without_any_memory_of_its_own(line):
     engine = Engine(line.network)
     for second in range(3600, 3790, 5):
