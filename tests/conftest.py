@@ -1,6 +1,11 @@
 """What every test may ask for."""
 
+import asyncio
 import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +26,30 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("needs the real feeds and vectors of ../shared, which are not on this machine")
     return folder
+
+
+def of_the_process() -> dict[str, object]:
+    """What belongs to no test: another one would find it changed."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        policy = type(asyncio.get_event_loop_policy())
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return {"event loop policy": policy, "folder": os.getcwd(), "environment": environment}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """What commands set for a process that then ends goes back to what it was; everything else a test has to put back.
+
+    A command's loop leaves its handlers of Ctrl-C behind, which do nothing any more, and its printing of errors.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    printing, before = sys.excepthook, of_the_process()
+    yield
+    for number, handler in handlers.items():
+        if handler is not None and signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+    sys.excepthook = printing
+    assert of_the_process() == before
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from deploy.embedded_postgres import database_url, embedded_postgres
+from deploy.embedded_postgres import SETTINGS, database_url, embedded_postgres
 from deploy.instance import Instance
 from sql.migrate import migrate
 
@@ -44,10 +45,16 @@ class Server:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One PostgreSQL for the session, as the product itself would start it."""
+    """One PostgreSQL for the session, as the product itself would start it but for waiting for the disk.
+
+    No test here cuts the power of its machine, and every one makes a database and drops it, which are checkpoints.
+    """
     instance = Instance.open(tmp_path_factory.mktemp("postgres") / "data")
     with instance.locked():
-        async with embedded_postgres(instance) as url:
+        async with AsyncExitStack() as stack:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setitem(SETTINGS, "fsync", "off")
+                url = await stack.enter_async_context(embedded_postgres(instance))
             port = urlsplit(url).port
             assert port
             yield Server(database_url(instance, port, admin=True), url)

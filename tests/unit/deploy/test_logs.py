@@ -16,6 +16,7 @@ JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 def lines(tmp_path: Path) -> object:
     root = logging.getLogger()
     kept, level = list(root.handlers), root.level
+    others = {name: logging.getLogger(name).level for name in ("aiohttp.access", "nats", "asyncio")}
     path = tmp_path / "takt.log"
     logs.configure("info", path, service="test")
     yield lambda: [json.loads(line) for line in path.read_text().splitlines()]
@@ -24,6 +25,8 @@ def lines(tmp_path: Path) -> object:
         handler.close()
     root.handlers[:] = kept
     root.setLevel(level)
+    for name, before in others.items():
+        logging.getLogger(name).setLevel(before)
     structlog.reset_defaults()
 
 
