@@ -203,7 +203,10 @@ def _open_log(path: Path) -> int:
 
 
 def last_line(log_path: Path) -> str:
-    """The last line of a log that says something, preferring the last error."""
+    """The last line of a log that says something, preferring the last error.
+
+    That PostgreSQL is not ready to let us in, it says to us and not of what keeps it from starting.
+    """
     try:
         with log_path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -212,7 +215,8 @@ def last_line(log_path: Path) -> str:
     except OSError:
         return ""
     grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "[FTL]" in line]
-    return (grave or lines or [""])[-1][:500]
+    causes = [line for line in grave if "FATAL:  the database system is " not in line]
+    return (causes or grave or lines or [""])[-1][:500]
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -44,6 +44,8 @@ def test_the_log_says_its_gravest_line(tmp_path: Path) -> None:
     assert last_line(log) == "FATAL: no room"
     log.write_bytes(b"x" * 100_000 + b"\nthe end\n\n")
     assert last_line(log) == "the end"
+    log.write_text("PANIC:  could not open pg_control\nFATAL:  the database system is starting up\nLOG:  bye\n")
+    assert last_line(log) == "PANIC:  could not open pg_control"
 
 
 def test_postgresql_is_never_root() -> None:
