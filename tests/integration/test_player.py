@@ -347,7 +347,7 @@ async def test_a_plan_that_runs_out_is_followed_by_another(tmp_path: Path, netwo
     async with (
         on_stage(tmp_path, network, share=0.0) as stage,
         office(stage.broker, accept) as desk,
-        playing(stage, plan_s=5.0, speed=5.0),
+        playing(stage, plan_s=4.0),
     ):
 
         def starts() -> set[tuple[str, str]]:
