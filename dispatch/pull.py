@@ -38,7 +38,6 @@ USED, USED_WEIGHT = 0.7, 20.0  # of a move before any was seen to be right; in s
 CHECKED_S = np.array([0.0, 60, 180, 300, 450, 600, 750, 900, 1500])  # times left at which its use is looked at
 FAR_OUT = 0.5  # errors larger than that share of the uncertainty weigh less
 ROUNDS = 8  # of the descent, one share after the other; they settle in three or four
-SETTLED = 1e-4
 FITTED_EVERY_S = 60.0
 BIN_S = 30.0
 BIN_MAX = 60  # later ones are as the last
@@ -185,11 +184,8 @@ def _solve(squares: Floats, products: Floats, first: Floats) -> Floats:
     wanted = products + WEIGHT * first
     found: Floats = np.tile(first, (len(products), 1))
     for _ in range(ROUNDS):
-        before = found.copy()
         for j in range(len(first)):
             own = held[:, j, j]
             rest = (held[:, j] * found).sum(axis=1) - own * found[:, j]
             found[:, j] = np.clip((wanted[:, j] - rest) / own, LEAST[j], MOST[j])
-        if np.abs(found - before).max(initial=0.0) < SETTLED:
-            break
     return found
