@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import re
 import secrets
 import statistics
 import tempfile
@@ -21,14 +20,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import asyncpg
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.bench import rating
 from deploy.bench.doors import Done, HttpWork, MqttWork, run_child
+from deploy.bench.yardsticks import check_durable, measure_commits, measure_ed25519, measure_pgbench
 from deploy.errors import UserError
 from deploy.memory import settle
 from sql.pool import open_pool
@@ -43,7 +41,6 @@ from ticketing.tariff import Tariff, parse_tariff
 from ticketing.verdict import Tap, Verdict
 
 ROUNDS = 5
-CONNECTIONS = 16
 CALLERS = 48  # so many calls are under way that no batch waits for its callers
 TAPS_A_CALL = 64
 CALLS_A_TURN = 12  # a card taps once in a turn at most, 48 x 12 x 64 being fewer than CARDS: its taps keep their order
@@ -55,7 +52,6 @@ HTTP_PER_S_MAX = 6_000
 MQTT_TAPS_PER_S = 1_000
 MQTT_DEVICES = 200
 MQTT_WARM_UP_TAPS = 500
-_BENCH_TABLE = "CREATE TABLE IF NOT EXISTS bench_row (id bigint GENERATED ALWAYS AS IDENTITY, text text)"
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ def run(gtfs: Path | None, seconds: float) -> dict[str, Any]:  # noqa: ARG001  #
 
 async def prepare(dsn: str, folder: Path) -> Bench:
     """Cards with money and tickets that are passes, so that every tap is accepted, in a migrated database."""
-    await _check_durable(dsn)
+    await check_durable(dsn)
     signer, issuer = _issuer()
     keys = CardKeys(1, secrets.token_bytes(16), secrets.token_bytes(16))
     tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
@@ -174,72 +170,6 @@ async def measure(bench: Bench, seconds: float) -> dict[str, Any]:
         "qr_taps_to_ed25519": round(median(q.per_s / q.cores / n for q, n in zip(qrs, ed25519, strict=True)), 2),
     }
     return {"figures": figures, "ratios": ratios}
-
-
-def measure_ed25519(seconds: float) -> float:
-    """Bare verifications a second on one core, of a message as long as a ticket's."""
-    private = Ed25519PrivateKey.generate()
-    public, message = private.public_key(), os.urandom(96)
-    signature = private.sign(message)
-    count, begun = 0, time.process_time()
-    while (spent := time.process_time() - begun) < seconds:
-        for _ in range(100):
-            public.verify(signature, message)
-        count += 100
-    return count / spent
-
-
-async def measure_commits(dsn: str, seconds: float) -> float:
-    """Single-row inserts a second, each its own commit, over CONNECTIONS connections: what a tap alone would cost."""
-    pool = await open_pool(dsn, size_max=CONNECTIONS, size_min=CONNECTIONS)
-    try:
-        await pool.execute(_BENCH_TABLE)
-        deadline = time.perf_counter() + seconds
-        counts = await asyncio.gather(*(_insert_until(pool, deadline) for _ in range(CONNECTIONS)))
-        await pool.execute("DROP TABLE bench_row")
-        return sum(counts) / seconds
-    finally:
-        await pool.close()
-
-
-async def _insert_until(pool: Any, deadline: float) -> int:
-    count = 0
-    async with pool.acquire() as connection:
-        while time.perf_counter() < deadline:
-            await connection.execute("INSERT INTO bench_row (text) VALUES ($1)", "a tap of no great length")
-            count += 1
-    return count
-
-
-async def measure_pgbench(dsn: str, seconds: float, folder: Path) -> float:
-    """The same single-row inserts by pgbench, which is written in C, over as many connections."""
-    from deploy.embedded_postgres import postgres_bin
-
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
-        await connection.execute(_BENCH_TABLE)
-        script = folder / "insert.sql"
-        script.write_text("INSERT INTO bench_row (text) VALUES ('a tap of no great length');\n")
-        at = urlsplit(dsn)
-        login = {"PGHOST": at.hostname or "", "PGPORT": str(at.port), "PGUSER": unquote(at.username or "")}
-        environment = os.environ | login | {"PGPASSWORD": unquote(at.password or ""), "PGDATABASE": at.path[1:]}
-        options = ["-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", str(max(1, round(seconds)))]
-        child = await asyncio.create_subprocess_exec(
-            str(postgres_bin() / "pgbench"),
-            *options,
-            *("-f", str(script)),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await child.communicate()
-        found = re.search(rb"tps = ([0-9.]+)", output)
-        if found is None:
-            raise UserError(f"pgbench does not work here: {errors.decode(errors='replace')[-300:]}")
-        return float(found[1])
-    finally:
-        await connection.execute("DROP TABLE IF EXISTS bench_row")
-        await connection.close()
 
 
 async def _drive(bench: Bench, service: Ticketing, medium: str, seconds: float) -> Rate:
@@ -408,14 +338,3 @@ def _issuer() -> tuple[FileSigner, IssuerKeys]:
     public = private.public_key()
     signer = FileSigner(kid_of(public.public_bytes_raw()), private)
     return signer, IssuerKeys(signer, KeySet([IssuerKey(signer.kid, "takt", public)]))
-
-
-async def _check_durable(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
-        for name in ("fsync", "synchronous_commit"):
-            value = await connection.fetchval("SELECT current_setting($1)", name)
-            if value != "on":
-                raise UserError(f"{name} is {value}: commits that may be lost are no commits; set it on and run again")
-    finally:
-        await connection.close()
