@@ -1,4 +1,4 @@
-"""What taps are measured beside: single-row commits of the same PostgreSQL, by asyncpg and pgbench, and bare Ed25519."""
+"""What taps are measured beside: single-row commits of the same PostgreSQL, and bare Ed25519 verification."""
 
 from __future__ import annotations
 
