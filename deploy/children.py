@@ -95,12 +95,13 @@ class Child:
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), STOP_S_MAX)
-            except TimeoutError:
+            # We are being cancelled, which the first Pythons 3.11 take amiss in a timeout.
+            ended = asyncio.create_task(process.wait(), name=f"end of {self.name}")
+            _, late = await asyncio.wait({ended}, timeout=STOP_S_MAX)
+            if late:
                 log.warning("child_killed", child=self.name, after_s=STOP_S_MAX)
                 process.kill()
-                await process.wait()
+                await ended
 
 
 @asynccontextmanager

@@ -267,7 +267,8 @@ class Feeds:
             left_s = waiting.at - time.time()
             if left_s > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), min(left_s, LOOK_S))
+                    async with asyncio.timeout(min(left_s, LOOK_S)):
+                        await self._changed.wait()
                 continue
             async with self._door:
                 if self._next is waiting:

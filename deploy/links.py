@@ -201,6 +201,7 @@ async def linked(nats_url: str, user: str, password: str, name: str) -> AsyncIte
         yield Links(client)
     finally:
         try:
-            await asyncio.wait_for(client.drain(), 2)
+            async with asyncio.timeout(2):
+                await client.drain()
         except (nats.errors.Error, TimeoutError):
             await client.close()

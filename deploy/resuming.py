@@ -116,7 +116,8 @@ class StateKeeper:
         wait_s = SAVED_EVERY_S
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._asked.wait()
             began = time.perf_counter()
             await self.save(service)
             took_s = time.perf_counter() - began
@@ -154,7 +155,8 @@ class StateKeeper:
         self._waiting.append(done)
         self._asked.set()
         try:
-            await asyncio.wait_for(done, ANSWERED_S_MAX)
+            async with asyncio.timeout(ANSWERED_S_MAX):
+                await done
         except TimeoutError:
             self.counters["state_answers_late"] += 1
 

@@ -178,7 +178,8 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     finally:
         sender.cancel()
         following.cancel()
-        await asyncio.wait_for(pool.close(), 3)
+        async with asyncio.timeout(3):
+            await pool.close()
 
 
 def judge(service: Ticketing) -> Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]]:
@@ -239,7 +240,8 @@ async def gateway_alone(grounds: Grounds, links: Links) -> AsyncIterator[Gateway
             await hear_switches(links, lambda changed: running.use_bounds(bounds_of(changed)))
             yield running
     finally:
-        await asyncio.wait_for(pool.close(), 3)
+        async with asyncio.timeout(3):
+            await pool.close()
 
 
 @asynccontextmanager

@@ -141,7 +141,8 @@ async def _web(
         ):
             yield server
     finally:
-        await asyncio.wait_for(pool.close(), 3)
+        async with asyncio.timeout(3):
+            await pool.close()
 
 
 def describe(settings: Settings, network: Network, currency: str) -> InstanceInfo:

@@ -73,7 +73,8 @@ class Board:
         if self.version > version:
             return True
         try:
-            await asyncio.wait_for(self._changed.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait()
         except TimeoutError:
             return self.version > version
         return True

@@ -192,7 +192,8 @@ class History:
         stopping = False
         while not stopping:  # and once more after the last tick
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._stop.wait()
             stopping = self._stop.is_set()
             try:
                 await self.write()

@@ -224,7 +224,8 @@ class DispatchService:
             now_s = self._clock()
             due_s = (now_s // self._tick_s + 1) * self._tick_s
             try:
-                await asyncio.wait_for(self._stop.wait(), due_s - now_s)
+                async with asyncio.timeout(due_s - now_s):
+                    await self._stop.wait()
             except TimeoutError:
                 await self._tick(max(self._clock(), due_s))
 

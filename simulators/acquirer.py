@@ -229,7 +229,8 @@ class _Door:
     async def _say_nothing(self, request: web.Request) -> None:
         """What was booked stays booked; the caller hears nothing and gives up."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.closing.wait(), SILENCE_S)
+            async with asyncio.timeout(SILENCE_S):
+                await self.closing.wait()
         if request.transport is not None:
             request.transport.abort()
 

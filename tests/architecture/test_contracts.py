@@ -1,5 +1,6 @@
 """The machine checks what ARCHITECTURE.md promises: layers, lock files, and a tree that speaks of the product alone."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -42,6 +43,19 @@ def test_only_deploy_reads_the_environment():
         and re.search(r"os\.environ|os\.getenv", path.read_text())
     ]
     assert found == []
+
+
+def test_nothing_waits_by_wait_for():
+    """On Python 3.11 asyncio.wait_for returns where it was cancelled as its end came: the stop is lost."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in tracked("*.py")
+        if path.relative_to(ROOT).parts[0] != "tests"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr == "wait_for")
+        or (isinstance(node, ast.ImportFrom) and any(name.name == "wait_for" for name in node.names))
+    ]
+    assert found == [], "use asyncio.timeout"
 
 
 def test_packages_re_export_nothing():
