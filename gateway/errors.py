@@ -7,7 +7,3 @@ class GatewayError(Exception):
 
 class SettingsError(GatewayError):
     """A setting of the gateway is wrong: whoever wrote it can mend it."""
-
-
-class BrokerRefusedError(GatewayError):
-    """The broker took the connection and then refused the session or a subscription."""

@@ -105,11 +105,6 @@ class CardTap(msgspec.Struct, frozen=True, gc=False):
     key_version: int
 
 
-def diversify(master: bytes, diversification_input: bytes) -> bytes:
-    """The AES-128 key of one card (AN10922 section 2.2); see Diversifier."""
-    return Diversifier(master).key(diversification_input)
-
-
 def cmac(key: bytes, message: bytes, algorithm: algorithms.AES | None = None) -> bytes:
     """AES-CMAC (RFC 4493), 16 bytes.
 

@@ -40,7 +40,6 @@ _LOOK_BACK_DAYS = 8
 # A day beyond these is a slip of the keyboard, and the calendar itself ends where its neighbours are looked for.
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2200, 1, 1)
 
-ReceiptId = Annotated[str, Meta(min_length=32, max_length=36)]
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 

@@ -7,7 +7,6 @@ on which these travel may be anybody's.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -159,7 +158,7 @@ class Lists:
             raise ValueError("a status list that its issuer did not sign") from None
         try:
             claims = msgspec.json.decode(b64url_decode(payload), type=_StatusClaims)
-        except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"no status list: {error}") from None
         number = int(claims.sub.rpartition("/")[2])
         held = self._status.get(number)

@@ -10,7 +10,7 @@ import pytest
 from simulators.bank_riders import make_bank_cards
 from simulators.riders import CityCard, Riders, RiderSettings, Ticket, Trick
 from simulators.vehicles import Service
-from ticketing.card import CardKeys, diversify, read_card
+from ticketing.card import CardKeys, Diversifier, read_card
 from ticketing.errors import CredentialError
 
 META, MASTER = bytes(range(16)), bytes(range(16, 32))
@@ -19,7 +19,7 @@ VERSION = CardKeys(1, META, MASTER)  # as ticketing holds it: diversified
 
 def cards(count: int) -> list[CityCard]:
     uids = [b"\x04" + number.to_bytes(6) for number in range(count)]
-    return [CityCard(uid, META, diversify(MASTER, uid)) for uid in uids]
+    return [CityCard(uid, META, Diversifier(MASTER).key(uid)) for uid in uids]
 
 
 def tickets(count: int) -> list[Ticket]:
