@@ -5,8 +5,7 @@ deploy.web binds `routes()`; each handler's annotations are its schema, its docs
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,6 +18,7 @@ from ticketing.desk import Change, Desk, Refunding, SoldTicket, Ticket
 from ticketing.errors import KeyFileError, Problem
 from ticketing.inspection import Inspection, Inspector
 from ticketing.lists import DenyList, Lists
+from ticketing.routes import Route
 from ticketing.service import Ticketing
 from ticketing.shifts import Shift, Shifts
 from ticketing.tariff import Tariff
@@ -188,37 +188,37 @@ class TicketingApi:
         self.shifts = Shifts(books, service.tariff.currency)
         self.inspector = Inspector(books, lambda: service.readers, clock)
 
-    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
-        """Method, path, permission, handler and, where it is not 200, the status."""
+    def routes(self) -> list[Route]:
+        """The operations."""
         ticket, card = "/api/v1/tickets/{ticket_id}", "/api/v1/cards/{uid}"
         return [
-            ("GET", "/api/v1/products", "public", self.list_products),
-            ("POST", "/api/v1/tickets", "tickets:sell", self.sell, 201),
-            ("GET", ticket, "tickets:read", self.get_ticket),
-            ("POST", f"{ticket}/revoke", "tickets:change", self.revoke),
-            ("POST", f"{ticket}/suspend", "tickets:change", self.suspend),
-            ("POST", f"{ticket}/resume", "tickets:change", self.resume),
-            ("POST", f"{ticket}/refund", "tickets:change", self.refund),
-            ("POST", "/api/v1/shifts", "tickets:sell", self.open_shift, 201),
-            ("GET", "/api/v1/shifts", "tickets:sell", self.list_shifts),
-            ("GET", "/api/v1/shifts/{shift_id}", "tickets:sell", self.get_shift),
-            ("POST", "/api/v1/shifts/{shift_id}/close", "tickets:sell", self.close_shift),
-            ("POST", "/api/v1/validations", "validations:create", self.validate),
-            ("POST", "/api/v1/inspections", "inspections:create", self.inspect),
-            ("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
-            ("POST", "/api/v1/card-keys/reload", "cards:manage", self.reload_card_keys),
-            ("GET", "/api/v1/issuer-keys", "cards:manage", self.issuer_keys),
-            ("POST", "/api/v1/issuer-keys/reload", "cards:manage", self.reload_issuer_keys),
-            ("GET", card, "tickets:read", self.get_card),
-            ("POST", f"{card}/top-up", "tickets:sell", self.top_up),
-            ("POST", f"{card}/block", "tickets:change", self.block),
-            ("POST", f"{card}/unblock", "tickets:change", self.unblock),
-            ("GET", "/api/v1/ticketing/activity", "activity:read", self.activity),
-            ("GET", "/.well-known/jwks.json", "public", self.jwks),
-            ("GET", "/.well-known/cose-keys", "public", self.cose_keys),
-            ("GET", "/status-lists/{list_id}", "public", self.status_list),
-            ("GET", "/status-lists/{list_id}/cwt", "public", self.status_list_cwt),
-            ("GET", "/deny-list", "public", self.deny_list),
+            Route("GET", "/api/v1/products", "public", self.list_products),
+            Route("POST", "/api/v1/tickets", "tickets:sell", self.sell, 201),
+            Route("GET", ticket, "tickets:read", self.get_ticket),
+            Route("POST", f"{ticket}/revoke", "tickets:change", self.revoke),
+            Route("POST", f"{ticket}/suspend", "tickets:change", self.suspend),
+            Route("POST", f"{ticket}/resume", "tickets:change", self.resume),
+            Route("POST", f"{ticket}/refund", "tickets:change", self.refund),
+            Route("POST", "/api/v1/shifts", "tickets:sell", self.open_shift, 201),
+            Route("GET", "/api/v1/shifts", "tickets:sell", self.list_shifts),
+            Route("GET", "/api/v1/shifts/{shift_id}", "tickets:sell", self.get_shift),
+            Route("POST", "/api/v1/shifts/{shift_id}/close", "tickets:sell", self.close_shift),
+            Route("POST", "/api/v1/validations", "validations:create", self.validate),
+            Route("POST", "/api/v1/inspections", "inspections:create", self.inspect),
+            Route("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
+            Route("POST", "/api/v1/card-keys/reload", "cards:manage", self.reload_card_keys),
+            Route("GET", "/api/v1/issuer-keys", "cards:manage", self.issuer_keys),
+            Route("POST", "/api/v1/issuer-keys/reload", "cards:manage", self.reload_issuer_keys),
+            Route("GET", card, "tickets:read", self.get_card),
+            Route("POST", f"{card}/top-up", "tickets:sell", self.top_up),
+            Route("POST", f"{card}/block", "tickets:change", self.block),
+            Route("POST", f"{card}/unblock", "tickets:change", self.unblock),
+            Route("GET", "/api/v1/ticketing/activity", "activity:read", self.activity),
+            Route("GET", "/.well-known/jwks.json", "public", self.jwks),
+            Route("GET", "/.well-known/cose-keys", "public", self.cose_keys),
+            Route("GET", "/status-lists/{list_id}", "public", self.status_list),
+            Route("GET", "/status-lists/{list_id}/cwt", "public", self.status_list_cwt),
+            Route("GET", "/deny-list", "public", self.deny_list),
         ]
 
     async def list_products(self) -> Products:

@@ -15,6 +15,7 @@ from ticketing.desk import parse_card_uid
 from ticketing.errors import Problem
 from ticketing.operations import Operations
 from ticketing.payment import Declined, Unknown, bad_token, in_letters, letters, medium_key
+from ticketing.routes import Route
 from ticketing.tariff import Tariff
 
 MAX_PER_DAY = 10
@@ -41,13 +42,13 @@ class AutoTopUpApi:
         self._tariff = tariff
         self._may_ask = may_ask
 
-    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]]]:
-        """Method, path, permission and handler."""
+    def routes(self) -> list[Route]:
+        """The operations."""
         path = "/api/v1/cards/{uid}/auto-top-up"
         return [
-            ("PUT", path, "tickets:change", self.set),
-            ("GET", path, "accounts:read", self.get),
-            ("DELETE", path, "tickets:change", self.end),
+            Route("PUT", path, "tickets:change", self.set),
+            Route("GET", path, "accounts:read", self.get),
+            Route("DELETE", path, "tickets:change", self.end),
         ]
 
     async def set(self, uid: str, *, body: AutoTopUpTerms, subject: str, idempotency_key: str | None) -> AutoTopUp:

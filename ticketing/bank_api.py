@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -15,6 +14,7 @@ from ticketing.masking import mask_text
 from ticketing.money import Money
 from ticketing.operations import Operations, write_down
 from ticketing.payment import bad_token, medium_key, operation_key
+from ticketing.routes import Route
 
 AccountId = Annotated[str, Meta(pattern="^[a-p]{32}$")]
 ChargeId = Annotated[str, Meta(pattern="^[a-p]{40}$")]
@@ -93,14 +93,14 @@ class BankApi:
         self._collecting = collecting
         self._currency = currency
 
-    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]]]:
-        """Method, path, permission and handler."""
+    def routes(self) -> list[Route]:
+        """The operations."""
         account = "/api/v1/bank-accounts/{account_id}"
         return [
-            ("POST", "/api/v1/bank-accounts/search", "accounts:read", self.search),
-            ("GET", account, "accounts:read", self.get),
-            ("POST", f"{account}/refund", "tickets:change", self.refund),
-            ("POST", f"{account}/recover", "public", self.recover),
+            Route("POST", "/api/v1/bank-accounts/search", "accounts:read", self.search),
+            Route("GET", account, "accounts:read", self.get),
+            Route("POST", f"{account}/refund", "tickets:change", self.refund),
+            Route("POST", f"{account}/recover", "public", self.recover),
         ]
 
     async def search(self, *, body: CardSearch) -> BankAccount:

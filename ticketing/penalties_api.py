@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from ticketing.errors import Problem
 from ticketing.penalties import Penalties, Penalty, TapsHere
+from ticketing.routes import Route
 
 DeviceName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
@@ -43,16 +44,16 @@ class PenaltiesApi:
     def __init__(self, penalties: Penalties) -> None:
         self._penalties = penalties
 
-    def routes(self) -> list[tuple[Any, ...]]:
+    def routes(self) -> list[Route]:
         """The operations."""
         one = "/api/v1/penalties/{reference}"
         return [
-            ("GET", "/api/v1/inspections/{operator}/{vehicle}", "inspections:create", self.taps_here),
-            ("POST", "/api/v1/penalties", "inspections:create", self.issue, 201),
-            ("GET", "/api/v1/penalties", "inspections:create", self.list_own),
-            ("GET", one, "penalties:read", self.show),
-            ("POST", f"{one}/pay", "penalties:collect", self.pay),
-            ("POST", f"{one}/cancel", "penalties:cancel", self.cancel),
+            Route("GET", "/api/v1/inspections/{operator}/{vehicle}", "inspections:create", self.taps_here),
+            Route("POST", "/api/v1/penalties", "inspections:create", self.issue, 201),
+            Route("GET", "/api/v1/penalties", "inspections:create", self.list_own),
+            Route("GET", one, "penalties:read", self.show),
+            Route("POST", f"{one}/pay", "penalties:collect", self.pay),
+            Route("POST", f"{one}/cancel", "penalties:cancel", self.cancel),
         ]
 
     async def taps_here(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ticketing.privacy import Forgotten, Privacy, RiderData
+from ticketing.routes import Route
 from ticketing.settlement import Settlements
 
 
@@ -18,11 +18,11 @@ class PrivacyApi:
         self._settlements = settlements
         self._clock = clock
 
-    def routes(self) -> list[tuple[Any, ...]]:
+    def routes(self) -> list[Route]:
         """The operations."""
         return [
-            ("GET", "/api/v1/riders/{account}", "riders:export", self.export),
-            ("DELETE", "/api/v1/riders/{account}", "riders:erase", self.erase),
+            Route("GET", "/api/v1/riders/{account}", "riders:export", self.export),
+            Route("DELETE", "/api/v1/riders/{account}", "riders:erase", self.erase),
         ]
 
     async def export(self, account: str, *, subject: str) -> RiderData:

@@ -26,6 +26,7 @@ from ticketing.keyset import device_key_from_jwk
 from ticketing.money import Money
 from ticketing.operations import ONLINE, Operation, Operations, write_down
 from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key
+from ticketing.routes import Route
 from ticketing.store import AWAY
 from ticketing.tariff import Product
 
@@ -200,11 +201,11 @@ class PurchaseApi:
         self._purchases = purchases
         self._may_ask = may_ask
 
-    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
-        """Method, path, permission, handler and, where it is not 200, the status."""
+    def routes(self) -> list[Route]:
+        """The operations."""
         return [
-            ("POST", "/api/v1/purchases", "public", self.buy, 201),
-            ("GET", "/api/v1/purchases/{purchase_id}", "public", self.get),
+            Route("POST", "/api/v1/purchases", "public", self.buy, 201),
+            Route("GET", "/api/v1/purchases/{purchase_id}", "public", self.get),
         ]
 
     async def buy(

@@ -31,6 +31,7 @@ from ticketing.rated import Account, DayRating, Line, Step, named, with_lines
 from ticketing.rating import rate_day
 from ticketing.reading import Readers, read_tap
 from ticketing.receipt import Language, explain_debit, explain_step, receipt
+from ticketing.routes import Route
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import flat_minor, media_of
 from ticketing.verdict import Tap
@@ -145,15 +146,15 @@ class ReceiptsApi:
         self._readers = readers
         self._clock = clock
 
-    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]] | tuple[str, str, str, Callable[..., Any], int]]:
-        """Method, path, permission, handler and, where it is not 200, the status."""
+    def routes(self) -> list[Route]:
+        """The operations."""
         return [
-            ("GET", "/api/v1/accounts/{account}/days/{day}", "accounts:read", self.day),
-            ("GET", "/api/v1/receipts/{receipt_id}", "public", self.by_id),
-            ("GET", "/api/v1/receipts/{receipt_id}/text", "public", self.text),
-            ("POST", "/api/v1/receipts", "public", self.by_card),
-            ("POST", "/api/v1/cards/{uid}/trips", "tickets:sell", self.sell_trips, 201),
-            ("POST", "/api/v1/cards/{uid}/category", "tickets:change", self.set_category),
+            Route("GET", "/api/v1/accounts/{account}/days/{day}", "accounts:read", self.day),
+            Route("GET", "/api/v1/receipts/{receipt_id}", "public", self.by_id),
+            Route("GET", "/api/v1/receipts/{receipt_id}/text", "public", self.text),
+            Route("POST", "/api/v1/receipts", "public", self.by_card),
+            Route("POST", "/api/v1/cards/{uid}/trips", "tickets:sell", self.sell_trips, 201),
+            Route("POST", "/api/v1/cards/{uid}/category", "tickets:change", self.set_category),
         ]
 
     async def day(self, account: str, day: str) -> DayReceipt:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
 
 import msgspec
 
 from ticketing.errors import Problem
+from ticketing.routes import Route
 from ticketing.settlement import SettledDay, Settlement, Settlements
 
 
@@ -26,12 +26,12 @@ class SettlementApi:
         self._settlements = settlements
         self._clock = clock
 
-    def routes(self) -> list[tuple[Any, ...]]:
+    def routes(self) -> list[Route]:
         """The operations."""
         return [
-            ("GET", "/api/v1/settlements", "settlements:read", self.list_days),
-            ("GET", "/api/v1/settlements/{day}", "settlements:read", self.show),
-            ("POST", "/api/v1/settlements/{day}", "settlements:make", self.settle),
+            Route("GET", "/api/v1/settlements", "settlements:read", self.list_days),
+            Route("GET", "/api/v1/settlements/{day}", "settlements:read", self.show),
+            Route("POST", "/api/v1/settlements/{day}", "settlements:make", self.settle),
         ]
 
     async def list_days(self) -> SettledDays:

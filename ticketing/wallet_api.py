@@ -18,6 +18,7 @@ from ticketing.books import Books
 from ticketing.credential import Credential, ProofLimits, read_credential, stale
 from ticketing.errors import CredentialError, Problem
 from ticketing.keyset import KeySet
+from ticketing.routes import Route
 from ticketing.service import Ticketing
 from ticketing.verdict import Verdict
 
@@ -73,9 +74,9 @@ class WalletApi:
         self._may_ask = may_ask
         self._books = Books(service.store)
 
-    def routes(self) -> list[tuple[str, str, str, Callable[..., Any]]]:
-        """Method, path, permission and handler."""
-        return [("POST", "/api/v1/wallet/tickets", "public", self.show)]
+    def routes(self) -> list[Route]:
+        """The operations."""
+        return [Route("POST", "/api/v1/wallet/tickets", "public", self.show)]
 
     async def show(self, *, body: Shown, request: Any) -> WalletTickets:
         """How the tickets of a passenger's device stand; each code must carry a fresh proof of its device."""
