@@ -20,17 +20,15 @@ from ticketing.account_rows import CARD, card_account, fare_tap, rating_of, uid_
 from ticketing.accounts import Accounts
 from ticketing.ahead import TripsDesk
 from ticketing.books import Books, audit
-from ticketing.city_schema import Name
-from ticketing.city_tariff import CityTariff
+from ticketing.day_receipt import DayReceipt, day_receipt
 from ticketing.days import day_bounds_s, service_day
 from ticketing.debits import PlannedDebit, plan_debits
 from ticketing.desk import SoldTicket, parse_card_uid
 from ticketing.editions import Editions
 from ticketing.errors import Problem
-from ticketing.rated import Account, DayRating, Line, Step, named, with_lines
+from ticketing.rated import Account, DayRating, Step, named, with_lines
 from ticketing.rating import rate_day
 from ticketing.reading import Readers, read_tap
-from ticketing.receipt import Language, explain_debit, explain_step, receipt
 from ticketing.routes import Route
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import flat_minor, media_of
@@ -42,63 +40,6 @@ _LOOK_BACK_DAYS = 8
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2200, 1, 1)
 
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-
-
-class Reason(Struct, frozen=True):
-    """One rule at work: the facts it used (Unix seconds, minor units), what it did to the amount, and both in words."""
-
-    kind: str
-    rule: str
-    amount_minor: int
-    since: float | None
-    until: float | None
-    limit_minor: int | None
-    spent_minor: int | None
-    number: int | None
-    percent: int | None
-    text: Name
-
-
-class ReceiptTap(Struct, frozen=True):
-    """One tap: when, on what, what it costs and why; time by the city's clock."""
-
-    tap_id: str
-    at: float
-    time: str
-    place: Name
-    network: str | None
-    route_id: str | None
-    stop_id: str | None
-    charge_minor: int
-    amount: Name
-    reasons: list[Reason]
-
-
-class Debit(Struct, frozen=True):
-    """What is taken from a bank card, at `at` at the earliest."""
-
-    at: float
-    amount_minor: int
-    tap_ids: list[str]
-    reason: str
-    text: Name
-
-
-class DayReceipt(Struct, frozen=True):
-    """An account's service day. receipt_id opens it without a login; null where nothing was rated: each ride had the
-    tariff's one price. text is all of it in words."""
-
-    account: str
-    date: str
-    receipt_id: str | None
-    version: int
-    tariff_version: int
-    currency: str
-    total_minor: int
-    total: Name
-    taps: list[ReceiptTap]
-    debits: list[Debit]
-    text: Name
 
 
 class CardProof(Struct, forbid_unknown_fields=True):
@@ -243,13 +184,14 @@ class ReceiptsApi:
             row = await connection.fetchrow(query("rating.day"), account, day)
             if row is None:
                 rating = await self._as_charged(connection, account, day, category)
-                return _shown(account, rating, self._editions.current.tariff, None, 0, ())
+                return day_receipt(account, rating, self._editions.current.tariff)
             rating = rating_of(row["rating"])
             if uid is not None and flat_minor(self._editions.of_day(day, row["tariff_id"]).tariff) is not None:
                 rating = with_lines(rating, await self._as_charged(connection, account, day, category))
             debits = () if uid is not None else await self._debits(connection, account, day, rating)
         tariff = self._editions.of_day(day, row["tariff_id"]).tariff
-        return _shown(account, rating, tariff, str(row["receipt_id"]), row["version"], debits)
+        receipt_id = str(row["receipt_id"])
+        return day_receipt(account, rating, tariff, receipt_id=receipt_id, version=row["version"], debits=debits)
 
     async def _rate(self, account: str) -> None:
         """What is due of the account is rated first; where another process is at it, what stands is shown."""
@@ -308,73 +250,3 @@ def _account(text: str) -> str:
 
 def _no_receipt() -> Problem:
     return Problem(404, "No such receipt", "no receipt has this id")
-
-
-def _shown(
-    account: str,
-    rating: DayRating,
-    tariff: CityTariff,
-    receipt_id: str | None,
-    version: int,
-    debits: tuple[PlannedDebit, ...],
-) -> DayReceipt:
-    languages: tuple[Language, Language] = ("uk", "en")
-    uk, en = (receipt(rating, tariff, language, debits) for language in languages)
-    taps = []
-    for line, in_uk, in_en in zip(rating.lines, uk.lines, en.lines, strict=True):
-        place, amount = Name(in_uk.place, in_en.place), Name(in_uk.amount, in_en.amount)
-        reasons = [_reason(step, tariff, rating) for step in line.explanation]
-        taps.append(_tap(line, in_uk.time, place, amount, reasons))
-    planned = [
-        Debit(
-            debit.at_s,
-            debit.minor,
-            list(debit.tap_ids),
-            debit.reason,
-            Name(explain_debit(debit, tariff, "uk"), explain_debit(debit, tariff, "en")),
-        )
-        for debit in debits
-    ]
-    return DayReceipt(
-        account,
-        rating.day,
-        receipt_id,
-        version,
-        rating.tariff_version,
-        rating.currency,
-        rating.total_minor,
-        Name(uk.total, en.total),
-        taps,
-        planned,
-        Name(uk.text(), en.text()),
-    )
-
-
-def _tap(line: Line, clock: str, place: Name, amount: Name, reasons: list[Reason]) -> ReceiptTap:
-    return ReceiptTap(
-        line.tap_id,
-        line.at_s,
-        clock,
-        place,
-        line.network,
-        line.route_id,
-        line.stop_id,
-        line.charge_minor,
-        amount,
-        reasons,
-    )
-
-
-def _reason(step: Step, tariff: CityTariff, rating: DayRating) -> Reason:
-    return Reason(
-        step.kind,
-        step.rule,
-        step.amount_minor,
-        step.since_s,
-        step.until_s,
-        step.limit_minor,
-        step.spent_minor,
-        step.number,
-        step.percent,
-        Name(explain_step(step, tariff, "uk", rating.names), explain_step(step, tariff, "en", rating.names)),
-    )
