@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from sql import query
 from ticketing.books import Books
-from ticketing.reading import Readers, Reading, read_tap
-from ticketing.verdict import SAY, Say, Tap, Verdict
+from ticketing.reading import Readers, Reading, read_shown
+from ticketing.verdict import SAY, Say, Verdict
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -36,6 +37,22 @@ class Inspection(msgspec.Struct, frozen=True):
     used_here: bool | None = None
 
 
+class _Facts(msgspec.Struct):
+    """What the books say of a medium, but for the verdict."""
+
+    ticket_id: UUID | None
+    product_id: str | None
+    valid_until: float | None
+    uses: int | None
+    uses_allowed: int | None
+    balance_minor: int | None
+    last_used_at: float | None
+    last_place: str | None
+
+
+NOT_HERE = Say("Дійсний, але тут не прикладено", "Valid, but not tapped on this vehicle")
+
+
 class Inspector:
     """Looks media up as the judge would read them."""
 
@@ -47,27 +64,26 @@ class Inspector:
     async def inspect(self, medium: str, token: str, vehicle: str | None) -> Inspection:
         """Read a token and say what it is worth now; a card's message counts as read, so it is good for no tap."""
         now_s = self._clock()
-        tap = Tap(str(uuid.uuid4()), "", 0, now_s, medium, token, None, vehicle, None, None, None, None, "", "", now_s)
-        reading = read_tap(tap, self._readers())
+        reading = read_shown(medium, token, now_s, self._readers())
         if reading.preset is not None and reading.medium is None:
             return _refused(Verdict(reading.preset), reading.reason)
+        preset = reading.preset
         async with self._books.writing() as connection:
             if reading.card_uid is not None:
-                fresh = await connection.fetchval(
-                    query("cards.see"), reading.card_uid, reading.counter, uuid.UUID(tap.id), reading.key_version
-                )
+                fresh = await spend_message(connection, reading)
                 row = await connection.fetchrow(query("cards.inspect"), reading.card_uid, now_s)
-                preset = reading.preset if fresh or row is None else Verdict.REPLAYED
+                preset = preset if fresh else Verdict.REPLAYED
             else:
                 row = await connection.fetchrow(query("tickets.inspect"), reading.ticket_id, now_s)
-                preset = reading.preset
         if row is None:
             return _refused(Verdict.UNKNOWN, None)
-        verdict = Verdict(preset or row["verdict"])
-        return _seen(verdict, reading, dict(row), vehicle)
+        return _seen(Verdict(preset or row["verdict"]), reading, dict(row), vehicle)
 
 
-NOT_HERE = Say("Дійсний, але тут не прикладено", "Valid, but not tapped on this vehicle")
+async def spend_message(connection: Any, reading: Reading) -> bool:
+    """Count a card's message as read; False for one read before, older than the last, or of a card not enrolled."""
+    message = (reading.card_uid, reading.counter, UUID(reading.tap.id), reading.key_version)
+    return bool(await connection.fetchval(query("cards.see"), *message))
 
 
 def _refused(verdict: Verdict, reason: str | None) -> Inspection:
@@ -75,34 +91,21 @@ def _refused(verdict: Verdict, reason: str | None) -> Inspection:
 
 
 def _seen(verdict: Verdict, reading: Reading, row: dict[str, object], vehicle: str | None) -> Inspection:
-    row.pop("verdict")
-    place = row["last_place"]
-    here = None if vehicle is None else isinstance(place, str) and vehicle in (place, place.rpartition("/")[2])
-    uid = reading.card_uid.hex() if reading.card_uid else None
-    fields = msgspec.convert(row, _Facts)
+    facts = msgspec.convert(row, _Facts)
+    place = facts.last_place
+    here = None if vehicle is None else place is not None and vehicle in (place, place.rpartition("/")[2])
     return Inspection(
         verdict,
         reading.reason,
         NOT_HERE if verdict is Verdict.ACCEPTED and here is False else SAY[verdict],
-        str(fields.ticket_id) if fields.ticket_id else None,
-        uid,
-        fields.product_id,
-        fields.valid_until,
-        fields.uses,
-        fields.uses_allowed,
-        fields.balance_minor,
-        fields.last_used_at,
-        fields.last_place,
-        here,
+        ticket_id=str(facts.ticket_id) if facts.ticket_id else None,
+        card_uid=reading.card_uid.hex() if reading.card_uid else None,
+        product_id=facts.product_id,
+        valid_until=facts.valid_until,
+        uses=facts.uses,
+        uses_allowed=facts.uses_allowed,
+        balance_minor=facts.balance_minor,
+        last_used_at=facts.last_used_at,
+        last_place=place,
+        used_here=here,
     )
-
-
-class _Facts(msgspec.Struct):
-    ticket_id: uuid.UUID | None
-    product_id: str | None
-    valid_until: float | None
-    uses: int | None
-    uses_allowed: int | None
-    balance_minor: int | None
-    last_used_at: float | None
-    last_place: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -100,6 +100,28 @@ def judged_at_s(tap: Tap) -> float:
 def read_tap(tap: Tap, readers: Readers) -> Reading:
     """The reading of one tap; never raises for anything a device can send."""
     return read_taps([tap], readers)[0]
+
+
+def read_shown(medium: str, token: str, now_s: float, readers: Readers) -> Reading:
+    """The reading of a medium that somebody looks up away from any validator: a tap of no device, under a new id."""
+    tap = Tap(
+        id=str(uuid4()),
+        boot="",
+        seq=0,
+        ts=now_s,
+        medium=medium,
+        token=token,
+        bank=None,
+        vehicle=None,
+        stop_id=None,
+        lat=None,
+        lon=None,
+        offline=None,
+        operator="",
+        device="",
+        received_s=now_s,
+    )
+    return read_tap(tap, readers)
 
 
 def read_taps(taps: Sequence[Tap], readers: Readers) -> list[Reading]:

@@ -26,13 +26,13 @@ from ticketing.debits import PlannedDebit, plan_debits
 from ticketing.desk import SoldTicket, parse_card_uid
 from ticketing.editions import Editions
 from ticketing.errors import Problem
+from ticketing.inspection import spend_message
 from ticketing.rated import Account, DayRating, Step, named, with_lines
 from ticketing.rating import rate_day
-from ticketing.reading import Readers, read_tap
+from ticketing.reading import Readers, read_shown
 from ticketing.routes import Route
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import flat_minor, media_of
-from ticketing.verdict import Tap
 
 _BANK = re.compile(r"bank:[A-Za-z0-9_-]{1,64}")
 _LOOK_BACK_DAYS = 8
@@ -115,16 +115,11 @@ class ReceiptsApi:
 
     async def by_card(self, *, body: CardProof) -> DayReceipt:
         """The receipt of a card's day (today's where none is named) for whoever holds the card to a phone now."""
-        now_s = self._clock()
-        tap = Tap(
-            str(uuid.uuid4()), "", 0, now_s, "card", body.token, None, None, None, None, None, None, "", "", now_s
-        )
-        reading = read_tap(tap, self._readers())
+        reading = read_shown("card", body.token, self._clock(), self._readers())
         if reading.card_uid is None:
             raise Problem(422, "No card message", "token is what a card of this city gives a phone: p=...&c=...")
-        proof = (reading.card_uid, reading.counter, uuid.UUID(tap.id), reading.key_version)
         async with self._books.writing() as connection:
-            if not await connection.fetchval(query("cards.see"), *proof):
+            if not await spend_message(connection, reading):
                 raise Problem(403, "Read before", "this message of the card was used before: hold the card there again")
         return await self._receipt(card_account(reading.card_uid), self._date(body.date or "today"))
 
