@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-import re
 import secrets
 import socket
 import time
@@ -27,11 +26,11 @@ from deploy.children import Child, kept_running
 from deploy.config import Settings
 from deploy.devices import DeviceId as Registered
 from deploy.devices import Registry
-from deploy.errors import UsageError, UserError
+from deploy.errors import UserError
 from deploy.instance import Instance, read_json, write_private
 from deploy.serving import Grounds, Stop
 from deploy.users import Users
-from deploy.wiring import check_feed, read_network
+from deploy.wiring import read_network
 from deploy.wiring_payments import read_secret
 from dispatch.network import Network
 from dispatch.network_file import save_network
@@ -82,26 +81,12 @@ class _Logins(msgspec.Struct):
     password: str
 
 
-def parse_time(text: str) -> float:
-    """Seconds after midnight of "08:00" or "17:30:15".
-
-    Raises:
-        UsageError: it is no time of day.
-    """
-    match = re.fullmatch(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", text)
-    if not match or int(match[1]) > 29:
-        raise UsageError(f"--at {text}: write a time of the service day such as 08:00 or 17:30")
-    return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0)
-
-
 async def prepare(settings: Settings, options: DemoOptions, say: Say) -> tuple[Settings, Play]:
     """The settings of a demo, and what it plays: the feed's busiest weekday, moved so that the time asked for is now.
 
     Raises:
         UserError: the feed cannot be used, or nothing runs in it.
     """
-    if options.feed is not None:
-        check_feed(options.feed)  # before there is a folder
     instance = Instance.open(settings.data_dir)
     feed = options.feed or str(_made_up(instance, options.seed))
     settings = settings.model_copy(update={"feed": feed, "demo": True})

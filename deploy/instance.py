@@ -278,6 +278,10 @@ class Instance:
             file.flush()
             yield
 
+    def is_set_up(self) -> bool:
+        """Whether the folder holds an instance."""
+        return self._identity_path.exists()
+
     def is_running(self) -> bool:
         """Whether a process holds the instance now."""
         try:

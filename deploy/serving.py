@@ -27,7 +27,7 @@ from deploy.instance import Instance, Runtime, write_private
 from deploy.kept import Kept
 from deploy.links import Links, linked
 from deploy.memory import settle
-from deploy.tariffs import check_tariff
+from deploy.start_checks import NO_FEED, check_keys, check_ports, check_settings
 from deploy.wiring_rating import Rating
 
 Say = Callable[[str], None]
@@ -91,9 +91,8 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
     stop = Stop()
     stop.listen()
     if settings.feed is None:
-        raise UserError('there is no feed: name one with --feed FEED or feed = "..." in takt.toml, or try: takt demo')
-    wiring.check_feed(settings.feed)  # before there is a folder
-    check_tariff(settings)
+        raise UserError(NO_FEED)
+    check_settings(settings, settings.feed)  # before there is a folder
     instance = Instance.open(settings.data_dir)
     logs.configure(settings.log_level, instance.logs_dir / "takt.log", service="takt")
     with instance.locked():
@@ -120,10 +119,11 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
 
 
 async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, stop: Stop, say: Say) -> Grounds:
-    wiring.check_free(settings, instance)
-    grounds = await _stand_up(stack, settings, instance, stop, say)
+    check_ports(settings)
+    check_keys(settings, instance)
     say("reading the feed")
     network = await wiring.read_network(settings, instance)
+    grounds = await _stand_up(stack, settings, instance, stop, say)
     links = await stack.enter_async_context(
         linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, "takt main")
     )

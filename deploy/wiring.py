@@ -16,10 +16,8 @@ import structlog
 
 from deploy import mapping, metrics
 from deploy.addresses import public_url
-from deploy.auth import read_key
 from deploy.config import Settings
 from deploy.control import tell_progress
-from deploy.embedded_process import check_port
 from deploy.errors import UserError
 from deploy.feed_fares import follow_fares
 from deploy.feeds import hear_switches, network_in_use
@@ -33,11 +31,10 @@ from deploy.links import (
     Links,
     Outgoing,
 )
-from deploy.listening import tls_context
 from deploy.numbers import counted, gauged
 from deploy.retold import Lately, Remembered
 from deploy.whereabouts import hear_places
-from deploy.wiring_payments import bank_judge, charging, read_secret
+from deploy.wiring_payments import bank_judge, charging
 from deploy.wiring_rating import open_rating
 from dispatch.board import Publication
 from dispatch.network import Network
@@ -62,40 +59,6 @@ _ENCODE = msgspec.msgpack.Encoder().encode
 _PUBLICATION = msgspec.msgpack.Decoder(Publication)
 _BOARDINGS = msgspec.msgpack.Decoder(list[tuple[str, float, int]])
 _INSTRUCTION = msgspec.msgpack.Decoder(tuple[str, wire.Instruction])
-
-
-def check_feed(feed: str) -> None:
-    """Refuse a feed that is not there; one at an address is asked only when it is read.
-
-    Raises:
-        UserError: names it.
-    """
-    from dispatch.feed_problems import FeedError
-    from dispatch.feed_source import check_exists
-
-    try:
-        check_exists(feed)
-    except FeedError as error:
-        raise UserError(str(error)) from None
-
-
-def check_free(settings: Settings, instance: Instance) -> None:
-    """Refuse what would fail at the end of a start before anything is started: ports, certificates, the token key,
-    the acquirer's secret.
-
-    Raises:
-        UserError: says which port and by whom it is taken where that can be known, or which file and why.
-    """
-    own_broker = settings.nats_url is None and settings.broker_url is None
-    tls_context(settings.http.tls_certificate, settings.http.tls_key)
-    if own_broker:
-        tls_context(settings.mqtt.tls_certificate, settings.mqtt.tls_key)
-    read_key(instance.token_key_path)
-    read_secret(settings)
-    if settings.http.port:
-        check_port(settings.http.host, settings.http.port, "--http-port")
-    if own_broker and settings.mqtt.port:
-        check_port(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
 
 
 async def read_network(settings: Settings, instance: Instance) -> Network:

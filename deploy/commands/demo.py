@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deploy.commands.run import refuse_pattern, say
+from deploy.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -42,12 +44,11 @@ def demo(
     import asyncio
     import os
 
-    from deploy import serving
     from deploy.config import read_settings
-    from deploy.demo import DemoOptions, parse_time, prepare, traffic
+    from deploy.start_checks import check_start
 
     refuse_pattern(block_pattern)
-    options = DemoOptions(gtfs, vehicles, parse_time(at), seed, compliance)
+    at_s = parse_time(at)
     settings = read_settings(
         config,
         data_dir=data_dir or (None if "TAKT_DATA_DIR" in os.environ else Path("takt-demo")),
@@ -57,5 +58,23 @@ def demo(
         mqtt__host=host,
         mqtt__port=mqtt_port,
     )
+    check_start(settings, gtfs)  # before what takes long is even loaded
+
+    from deploy import serving
+    from deploy.demo import DemoOptions, prepare, traffic
+
+    options = DemoOptions(gtfs, vehicles, at_s, seed, compliance)
     prepared, play = asyncio.run(prepare(settings, options, say))
     serving.run(serving.serve(prepared, say, traffic(options, play, say)))
+
+
+def parse_time(text: str) -> float:
+    """Seconds after midnight of "08:00" or "17:30:15".
+
+    Raises:
+        UsageError: it is no time of day.
+    """
+    match = re.fullmatch(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?", text)
+    if not match or int(match[1]) > 29:
+        raise UsageError(f"--at {text}: write a time of the service day such as 08:00 or 17:30")
+    return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from deploy.errors import UsageError
+from deploy.errors import UsageError, UserError
+
+PARTS = ("gateway", "dispatch", "ticketing", "web")
 
 
 def register(app: typer.Typer) -> None:
@@ -35,11 +37,11 @@ def run(
 
     Example: takt run --feed city-gtfs.zip --data-dir /var/lib/takt
     """
-    from deploy import serving
     from deploy.config import read_settings
+    from deploy.start_checks import NO_FEED, check_start
 
-    if part is not None and part not in serving.PARTS:
-        raise UsageError(f"{part}: there is no such part; there are {', '.join(serving.PARTS)}")
+    if part is not None and part not in PARTS:
+        raise UsageError(f"{part}: there is no such part; there are {', '.join(PARTS)}")
     refuse_pattern(block_pattern)
     settings = read_settings(
         config,
@@ -55,6 +57,13 @@ def run(
         mqtt__tls_certificate=mqtt_certificate,
         mqtt__tls_key=mqtt_key,
     )
+    if part is None:
+        if settings.feed is None:
+            raise UserError(NO_FEED)
+        check_start(settings, settings.feed)  # before what takes long is even loaded
+
+    from deploy import serving
+
     if part is None:
         serving.run(serving.serve(settings, say))
     else:

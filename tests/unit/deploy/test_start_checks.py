@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,9 @@ import trustme
 
 from deploy.config import read_settings
 from deploy.errors import UserError
-from deploy.instance import Instance
+from deploy.instance import Instance, Runtime
 from deploy.listening import tls_context, trusting
-from deploy.wiring import check_feed, check_free
+from deploy.start_checks import check_feed, check_keys, check_ports, check_settings, check_start
 
 
 def issued(folder: Path, name: str) -> tuple[Path, Path]:
@@ -39,7 +42,7 @@ def test_certificates_that_do_not_fit_are_refused(instance: Instance, tmp_path: 
 
     def start(**files: Path) -> None:
         given = {f"{door}__tls_{name}": path for name, path in files.items()}
-        check_free(read_settings(data_dir=instance.folder, **ports, **given), instance)
+        check_settings(read_settings(data_dir=instance.folder, **ports, **given), None)
 
     start(certificate=certificate, key=key)
     with pytest.raises(UserError, match="cannot be used for TLS"):
@@ -56,7 +59,7 @@ def test_a_bad_token_key_is_refused(instance: Instance, content: bytes | None) -
     if content is not None:
         instance.token_key_path.write_bytes(content)
     with pytest.raises(UserError, match=r"api-token\.pem: .* takt restore"):
-        check_free(read_settings(data_dir=instance.folder, http__port=0, mqtt__port=0), instance)
+        check_keys(read_settings(data_dir=instance.folder), instance)
 
 
 @pytest.mark.parametrize("door", ["http", "mqtt"])
@@ -66,7 +69,75 @@ def test_a_taken_port_is_refused(instance: Instance, door: str) -> None:
         other.listen()
         ports: dict[str, Any] = {"http__port": 0, "mqtt__port": 0, f"{door}__port": other.getsockname()[1]}
         with pytest.raises(UserError, match=f"choose another with --{door}-port"):
-            check_free(read_settings(data_dir=instance.folder, **ports), instance)
+            check_ports(read_settings(data_dir=instance.folder, **ports))
+
+
+def test_one_port_cannot_be_both_doors(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(UserError, match="for both HTTP and MQTT"):
+        check_ports(read_settings(data_dir=tmp_path, http__port=port, mqtt__port=port))
+
+
+@pytest.mark.parametrize("name", ["first.pem", "second.pem"])
+def test_a_bad_key_of_tickets_is_refused(instance: Instance, name: str) -> None:
+    for old in instance.issuer_keys_dir.glob("*.pem"):
+        old.unlink()
+    (instance.issuer_keys_dir / name).write_bytes(b"no key")
+    (instance.issuer_keys_dir / name).chmod(0o600)
+    with pytest.raises(UserError, match=rf"issuer/{name}: "):
+        check_keys(read_settings(data_dir=instance.folder), instance)
+
+
+ADDRESSES = {
+    "database_url": ("city", "database_url: is no address"),
+    "nats_url": ("http://host", "nats_url: is no address"),
+    "broker_url": ("host:1883", "broker_url: broker address"),
+    "gateway": ({"sources": [{"url": "mqtt://host"}, {"url": "mqtt:/host"}]}, "gateway.sources, number 2: broker"),
+}
+
+
+@pytest.mark.parametrize("setting", ADDRESSES)
+def test_an_address_that_is_none_is_refused(tmp_path: Path, setting: str) -> None:
+    value, sentence = ADDRESSES[setting]
+    with pytest.raises(UserError, match=sentence):
+        check_settings(read_settings(data_dir=tmp_path, **{setting: value}), None)
+
+
+def test_a_start_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = read_settings(data_dir=tmp_path / "data", http__port=other.getsockname()[1], mqtt__port=0)
+        with pytest.raises(UserError, match="choose another with --http-port"):
+            check_start(settings, None)
+    assert not (tmp_path / "data").exists()
+    check_start(settings.model_copy(update={"http": settings.http.model_copy(update={"port": 0})}), None)
+
+
+def test_a_start_where_one_runs_is_refused_by_that_and_not_by_its_ports(instance: Instance) -> None:
+    with socket.socket() as its_own, instance.locked():
+        its_own.bind(("127.0.0.1", 0))
+        its_own.listen()
+        port = its_own.getsockname()[1]
+        settings = read_settings(data_dir=instance.folder, http__port=port, mqtt__port=0)
+        check_start(settings, None)  # a killed one's children hold the folder: the start waits for them
+        instance.write_runtime(Runtime(os.getpid(), f"http://127.0.0.1:{port}", 0, ""))
+        with pytest.raises(UserError, match=rf"another instance is running here \(process {os.getpid()}\)"):
+            check_start(settings, None)
+
+
+def test_the_checks_load_nothing_that_takes_long(tmp_path: Path) -> None:
+    """They are to speak at once; the parts themselves take more than a second to load."""
+    code = (
+        "import sys; from pathlib import Path; from deploy.config import read_settings; "
+        "from deploy.start_checks import check_start; "
+        f"check_start(read_settings(data_dir=Path({str(tmp_path / 'data')!r}), http__port=0, mqtt__port=0), None); "
+        "print(*sorted({'deploy.serving', 'dispatch.engine', 'aiohttp', 'asyncpg', 'nats'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert loaded.stdout.strip() == ""
 
 
 def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
