@@ -56,7 +56,8 @@ CREATE TABLE ticket (
     riders smallint NOT NULL DEFAULT 1 CHECK (riders > 0),  -- a group travels on one medium: one use carries so many
     last_lat real,
     last_lon real,
-    status_at timestamptz,                              -- when the status last changed
+    status_at timestamptz,                              -- since when it is as it is; revoked: since when it was not valid
+    uses_kept integer,                                  -- once its price was given back: the rides that it had brought
     CHECK (valid_from < valid_until),
     CHECK (uses <= uses_allowed),
     UNIQUE (status_list, status_index)
@@ -108,6 +109,19 @@ CREATE INDEX tap_rating_due ON tap (account, taken_at) WHERE rating_due;
 CREATE UNIQUE INDEX tap_card_counter ON tap (card_uid, card_counter) WHERE counter_used;
 -- An account's taps are found by its card or, for bank cards, by its name: an index for all would cost every card tap.
 CREATE INDEX tap_bank_account ON tap (account, taken_at) WHERE card_uid IS NULL AND account IS NOT NULL;
+
+-- What somebody has to look at is found by its time: of all taps a few.
+CREATE INDEX tap_to_look_at ON tap (received_at) WHERE conflict OR flags IS NOT NULL;
+
+-- When a tap was made, as the judge takes it: by our clock while online and not late, else by the device's own unless
+-- that cannot be true.
+CREATE FUNCTION tap_at(t tap) RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN CASE
+        WHEN (t.offline_verdict IS NOT NULL OR 'late' = ANY (t.flags))
+             AND t.taken_at BETWEEN t.received_at - interval '30 days' AND t.received_at + interval '300 seconds'
+            THEN least(t.taken_at, t.received_at)
+        ELSE t.received_at
+    END;
 
 -- The taps of an account, card:<uid hex> or bank:<id>, that were taken in [p_from, p_until), in the order of their times.
 -- Of a card those that spent its counter, which all accepted ones did.

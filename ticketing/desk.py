@@ -21,7 +21,7 @@ from ticketing.config import TicketingSettings
 from ticketing.credential import Claims, issue_jwt, issue_qr
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
-from ticketing.keyset import DeviceKey, device_key_from_jwk
+from ticketing.keyset import DeviceKey, device_key_from_jwk, new_device_key
 from ticketing.masking import mask_text
 from ticketing.money import Money
 from ticketing.operations import return_purchase
@@ -230,7 +230,7 @@ class Desk:
             back = ledger.reversal(first, amount)
             await book(connection, back, subject, ticket_id=uuid, reverses=sale["id"])
             await return_purchase(connection, uuid, amount, self._clock())
-            await connection.execute(query("tickets.set_status"), uuid, "revoked", mask_text(wanted.reason))
+            await connection.execute(query("tickets.give_back"), uuid, mask_text(wanted.reason))
             said = {"reason": wanted.reason, "uses": ticket["uses"], "amount_minor": minor}
             action = "refund_override" if wanted.override else "refund"
             await audit(connection, subject, action, f"ticket:{uuid}", **said)
@@ -367,7 +367,7 @@ def _device_key(jwk: Mapping[str, object] | None, product: Product) -> DeviceKey
             raise Problem(422, "Device key needed", f"{product.id!r} is shown with a device's proof: send device_key")
         return None
     try:
-        return device_key_from_jwk(jwk)
+        return new_device_key(jwk)
     except ValueError as error:
         raise Problem(422, "Bad device key", str(error)) from None
 

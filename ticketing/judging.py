@@ -175,14 +175,14 @@ class Judge:
             outcome.rows[at], outcome.unavailable[at] = None, "database"
 
     async def _owe(self, readings: Sequence[Reading], places: list[int], outcome: Outcome) -> None:
-        """What was ridden without money becomes a debt; where that cannot be written, the tap is sent again."""
+        """What was ridden and refused is paid or becomes a debt; where that cannot be written, the tap is sent again."""
         asked, rows = [readings[at] for at in places], [outcome.rows[at] for at in places]
         try:
             noted = await note_let_in(self._store, asked, rows, self._pricing is not None)
             for at, row in zip(places, noted, strict=True):
                 outcome.rows[at] = row
-            if self._pricing is not None and self._pricing.flat:
-                self._counters["owed"] += await owe(self._store, asked, noted)
+            if self._pricing is not None:
+                self._counters["owed"] += await owe(self._store, asked, noted, self._pricing.flat)
         except (asyncpg.PostgresError, *AWAY) as error:
             outcome.failure = outcome.failure or error
             refused = [at for at, one in zip(places, asked, strict=True) if _let_in(one, outcome.rows[at])]

@@ -1,4 +1,4 @@
-"""Rides that a validator let happen by itself and that we refuse: those without the money become a debt.
+"""Rides that a validator let happen by itself and that we refuse: a card's holder owes them all the same.
 
 Where every ride has one price the judge's word is final, and nothing else is rated. And a tap may be refused before its
 validator decides: the answer was lost or slow, the rider was let in, and only then the tap comes again with that.
@@ -13,6 +13,20 @@ from ticketing.reading import Reading
 from ticketing.seams import Row
 from ticketing.store import Store
 from ticketing.verdict import Tap, Verdict
+
+_RIDDEN = {
+    verdict.value
+    for verdict in (
+        Verdict.NOT_YET_VALID,
+        Verdict.EXPIRED,
+        Verdict.REVOKED,
+        Verdict.SUSPENDED,
+        Verdict.DENIED,
+        Verdict.WRONG_SERVICE,
+        Verdict.USED_UP,
+    )
+}
+"""What may be said of a card's ride that its holder has made all the same."""
 
 
 async def note_let_in(
@@ -51,23 +65,22 @@ def _refused_before(tap: Tap, row: Row) -> bool:
     )
 
 
-async def owe(store: Store, readings: Sequence[Reading], rows: Sequence[Row | None]) -> int:
-    """Let the worker rate what a validator let in offline and no purse paid; how many. Asked again, it does nothing.
+async def owe(store: Store, readings: Sequence[Reading], rows: Sequence[Row | None], flat: bool) -> int:
+    """Let the worker rate what a validator let happen on a card and we refuse; how many. Asked again, it does nothing.
 
-    A flat tariff's taps are not rated, since the judge has booked their price; of these it could book none. Killed
-    between the judge and this, the validator has no receipt, sends the tap again, and this is done then.
+    Who rides owes the ride, if the holder rode: where the money was not there, or a ticket on the card was no longer
+    good, or the card was blocked only after the ride. flat: a ride without the money is not rated by itself, since the
+    judge books a flat tariff's price and could book none. Killed between the judge and this, the validator has no
+    receipt, sends the tap again, and this is done then.
     """
+    ridden = _RIDDEN if not flat else {*_RIDDEN, Verdict.INSUFFICIENT_FUNDS.value}
     unpaid = [
         reading.tap
         for reading, row in zip(readings, rows, strict=True)
-        if row is not None
-        and row.conflict
-        and row.verdict == Verdict.INSUFFICIENT_FUNDS.value
-        and reading.card_uid is not None
+        if row is not None and row.conflict and row.verdict in ridden and reading.card_uid is not None
     ]
     if not unpaid:
         return 0
     keys = [tap.operator for tap in unpaid], [tap.device for tap in unpaid], [tap.id for tap in unpaid]
     async with store.connection() as connection:
-        await connection.execute(query("rating.owe"), *keys)
-    return len(unpaid)
+        return len(await connection.fetch(query("rating.owe"), *keys, flat))

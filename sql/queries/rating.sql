@@ -33,11 +33,21 @@ SELECT extract(epoch FROM min(received_at))::float8 AS received_s, count(*) AS t
 FROM (SELECT received_at FROM tap WHERE rating_due LIMIT 100000) due;
 
 -- name: owe
--- Taps that a validator let in offline and no purse paid are to be rated, each once; $1, $2 and $3 go together.
+-- Rides on cards that a validator let happen and we refuse are to be rated, each once, where only the money or a ticket
+-- on the card was wanting ($4: without the money too), or the card was blocked by nobody when they were made; $1 to $3
+-- go together. Who rides on a card that was blocked before is not its holder.
 UPDATE tap t SET rating_due = true, flags = array_append(coalesce(t.flags, '{}'), 'owed')
 FROM unnest($1::text[], $2::text[], $3::uuid[]) AS n (operator, device, id)
 WHERE t.operator = n.operator AND t.device = n.device AND t.id = n.id AND t.conflict
-      AND t.verdict = 'insufficient_funds' AND NOT t.rating_due AND NOT 'owed' = ANY (coalesce(t.flags, '{}'));
+      AND NOT t.rating_due AND NOT 'owed' = ANY (coalesce(t.flags, '{}'))
+      AND CASE t.verdict
+          WHEN 'insufficient_funds' THEN $4
+          WHEN 'denied' THEN coalesce((SELECT d.removed OR d.reason = 'offline_conflict' FROM deny_entry d
+                                       WHERE d.kind = 'card' AND d.medium = t.card_uid AND d.at <= tap_at(t)
+                                       ORDER BY d.seq DESC LIMIT 1), true)
+          ELSE t.ticket_id IS NOT NULL AND EXISTS (SELECT FROM card c WHERE c.uid = t.card_uid AND c.status = 'active')
+      END
+RETURNING t.id;
 
 -- name: try_lock
 -- Of some accounts those that nobody else rates now; held to the end of the transaction.
@@ -53,14 +63,11 @@ SELECT uid, balance_minor, debt_minor, category, currency FROM card WHERE uid = 
 SELECT id FROM ticket WHERE card_uid = ANY ($1) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: due_taps
--- What no rating holds yet of some accounts, and when each was taken as the judge took it: by our clock while online and
--- not late.
-SELECT t.account, t.operator, t.device, t.id, t.vehicle, t.stop_id, t.route_id, t.direction_id, t.ticket_id,
+-- What no rating holds yet of some accounts, when each was taken as the judge took it, and the ticket that has brought it.
+SELECT t.account, t.operator, t.device, t.id, t.vehicle, t.stop_id, t.route_id, t.direction_id,
+       CASE WHEN t.verdict = 'accepted' THEN t.ticket_id END AS ticket_id,
        coalesce(t.charged_minor, 0) AS paid_minor,
-       extract(epoch FROM CASE
-           WHEN (t.offline_verdict IS NOT NULL OR 'late' = ANY (t.flags))
-                AND t.taken_at BETWEEN t.received_at - interval '30 days' AND t.received_at + interval '300 seconds'
-               THEN least(t.taken_at, t.received_at) ELSE t.received_at END)::float8 AS at_s
+       extract(epoch FROM tap_at(t))::float8 AS at_s
 FROM tap t WHERE t.rating_due AND t.account = ANY ($1) ORDER BY t.account, t.received_at, t.id LIMIT $2;
 
 -- name: days
@@ -81,11 +88,12 @@ CROSS JOIN LATERAL (
 ) d ORDER BY d.account, d.service_date;
 
 -- name: tickets
--- The tickets on some cards as a rating needs them: one that was taken back held until then.
+-- The tickets on some cards as a rating needs them: one that was taken back held until then, and for no more rides than
+-- it had brought by then where money was given for it.
 SELECT card_uid, id, product_id, extract(epoch FROM valid_from)::float8 AS from_s,
-       extract(epoch FROM CASE WHEN status = 'valid' THEN valid_until
+       extract(epoch FROM CASE WHEN status = 'valid' THEN valid_until WHEN uses_kept = 0 THEN valid_from
                                ELSE least(valid_until, coalesce(status_at, valid_from)) END)::float8 AS until_s,
-       uses, uses_allowed, networks, status = 'valid' AS usable
+       uses, CASE WHEN uses_allowed > 0 THEN coalesce(uses_kept, uses_allowed) END AS uses_allowed, networks, status = 'valid' AS usable
 FROM ticket WHERE card_uid = ANY ($1) AND valid_until > to_timestamp($2::float8) ORDER BY card_uid, valid_until, id;
 
 -- name: quoted
@@ -103,22 +111,21 @@ SELECT asked.account, c.taps, c.category,
         ) d)::text AS days,
        (SELECT json_agg(json_build_object(
             'operator', t.operator, 'device', t.device, 'id', t.id, 'vehicle', t.vehicle, 'stop_id', t.stop_id,
-            'route_id', t.route_id, 'direction_id', t.direction_id, 'ticket_id', t.ticket_id,
-            'paid_minor', coalesce(t.charged_minor, 0),
-            'at_s', extract(epoch FROM CASE
-                WHEN (t.offline_verdict IS NOT NULL OR 'late' = ANY (t.flags))
-                     AND t.taken_at BETWEEN t.received_at - interval '30 days' AND t.received_at + interval '300 seconds'
-                    THEN least(t.taken_at, t.received_at) ELSE t.received_at END)::float8))
+            'route_id', t.route_id, 'direction_id', t.direction_id,
+            'ticket_id', CASE WHEN t.verdict = 'accepted' THEN t.ticket_id END, 'paid_minor', coalesce(t.charged_minor, 0),
+            'at_s', extract(epoch FROM t.at)::float8))
         FROM (
-            SELECT * FROM tap u WHERE u.rating_due AND u.account = asked.account
+            SELECT u.*, tap_at(u) AS at FROM tap u WHERE u.rating_due AND u.account = asked.account
                                   AND u.received_at >= to_timestamp($4::float8)
             ORDER BY u.received_at LIMIT 500
         ) t)::text AS due,
        (SELECT json_agg(json_build_object(
             'id', k.id, 'product', k.product_id, 'from_s', extract(epoch FROM k.valid_from)::float8,
             'until_s', extract(epoch FROM CASE WHEN k.status = 'valid' THEN k.valid_until
+                                          WHEN k.uses_kept = 0 THEN k.valid_from
                                           ELSE least(k.valid_until, coalesce(k.status_at, k.valid_from)) END)::float8,
-            'uses', k.uses, 'uses_allowed', k.uses_allowed, 'networks', k.networks,
+            'uses', k.uses, 'uses_allowed', CASE WHEN k.uses_allowed > 0 THEN coalesce(k.uses_kept, k.uses_allowed) END,
+            'networks', k.networks,
             'usable', k.status = 'valid') ORDER BY k.valid_until, k.id)
         FROM ticket k WHERE k.card_uid = c.uid AND k.valid_until > to_timestamp($4))::text AS tickets
 FROM unnest($1::bytea[], $2::text[], $3::date[]) AS asked (uid, account, since)

@@ -28,8 +28,16 @@ SELECT status, product_id, price_minor, extract(epoch FROM sold_at)::float8 AS s
 FROM ticket WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: set_status
--- Revoke, suspend or resume a ticket that is locked.
-UPDATE ticket SET status = $2, reason = $3, status_at = now() WHERE id = $1;
+-- Revoke, suspend or resume a ticket that is locked; what was suspended and is revoked now ended when it was suspended.
+UPDATE ticket SET status = $2, reason = $3,
+    status_at = CASE WHEN status <> 'valid' AND $2 <> 'valid' THEN coalesce(status_at, now()) ELSE now() END
+WHERE id = $1;
+
+-- name: give_back
+-- Revoke a ticket whose price goes back: it covers no more rides than it has brought.
+UPDATE ticket SET status = 'revoked', reason = $2, uses_kept = uses,
+    status_at = CASE WHEN status = 'valid' THEN now() ELSE coalesce(status_at, now()) END
+WHERE id = $1;
 
 -- name: of_card
 -- The tickets that a city card holds, newest first.
