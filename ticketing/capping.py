@@ -107,7 +107,7 @@ class _Scope:
 
     caps: tuple[Cap, ...]
     limits: tuple[tuple[str, int, Cap], ...]
-    counts: tuple[tuple[int, Cap], ...]
+    counts: tuple[Cap, ...]
     hourly: tuple[tuple[float, Cap], ...]
 
 
@@ -148,7 +148,7 @@ def _scopes(dues: Sequence[Due], caps: Sequence[Cap], tariff: CityTariff) -> lis
         if scope is None:
             mine = tuple(cap for cap in caps if cap.id in holding)
             limits = tuple((cap.id, cap.amount_minor, cap) for cap in mine if cap.amount_minor is not None)
-            counts = tuple((cap.after_rides, cap) for cap in mine if cap.after_rides is not None)
+            counts = tuple(cap for cap in mine if cap.amount_minor is None)
             hourly = tuple((cap.rolling_hours * 3600.0, cap) for cap in mine if cap.rolling_hours is not None)
             scope = scopes[holding] = _Scope(mine, limits, counts, hourly)
         found.append(scope)
@@ -231,7 +231,7 @@ def _run(
             inside = max(0, min(amount - outside, room))
             minor[extended.id] += inside
             amount = inside + outside
-        reduced = [cap for after, cap in scope.counts if _reduces(cap, after, rides[cap.id])] if amount else []
+        reduced = [cap for cap in scope.counts if _reduces(cap, due, rides[cap.id])] if amount else []
         if reduced:
             cap = min(reduced, key=_then_percent)
             less = amount * cap.then_percent // 100
@@ -239,7 +239,7 @@ def _run(
             amount = less
         if scope.limits:
             charge, cap = min(
-                ((_beyond(cap, limit - minor[cap_id], amount), cap) for cap_id, limit, cap in scope.limits), key=_first
+                ((_beyond(cap, limit, minor[cap_id], amount), cap) for cap_id, limit, cap in scope.limits), key=_first
             )
             if charge < amount:
                 effects.append(Effect(cap, charge - amount, minor[cap.id], rides[cap.id]))
@@ -249,14 +249,20 @@ def _run(
     return capped
 
 
-def _reduces(cap: Cap, after: int, rides: int) -> bool:
+def _reduces(cap: Cap, due: Due, rides: int) -> bool:
     """Whether the next ride is one of those that a cap by number of rides makes cheaper."""
+    if cap.first_rides is not None:  # a change belongs to the ride that was counted when its journey began
+        return (rides if due.starts else rides - 1) < cap.first_rides
+    after = cap.after_rides or 0
     return (rides if cap.then_rides is None else rides % (after + cap.then_rides)) >= after
 
 
-def _beyond(cap: Cap, room: int, amount: int) -> int:
-    """What a ride costs when so much is left until a cap's amount: max(0, min(fare, cap - spent)), or a part beyond."""
-    within = max(0, min(amount, room))
+def _beyond(cap: Cap, limit: int, spent: int, amount: int) -> int:
+    """What a ride costs when so much was spent under a cap: max(0, min(fare, cap - spent)), or a part beyond."""
+    room = limit - spent
+    if cap.up_to_minor is not None and spent >= cap.up_to_minor:
+        return amount
+    within = amount if cap.from_next_ride and room > 0 else max(0, min(amount, room))
     return within + (amount - within) * cap.then_percent // 100
 
 

@@ -10,6 +10,7 @@ from ticketing.city_schema import (
     MEDIA_TYPES,
     ByDistance,
     Discount,
+    Fare,
     Hours,
     Ids,
     Join,
@@ -32,39 +33,14 @@ def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
     for area in p.zone:
         for stop in area.stops:
             areas.setdefault(stop, set()).add(area.id)
-    rules = []
-    for fare in p.fare:
-        where = f"fare {fare.id!r}"
-        checks.price(where, fare.price_minor)
-        checks.scope(where, fare)
-        checks.number(where, "below_m", fare.below_m, 1, 10_000_000)
-        checks.number(where, "below_minutes", fare.below_minutes, 1, 1440)
-        checks.number(where, "stops_max", fare.stops_max, 0, 1000)
-        products[fare.id] = _prices(fare.price_minor, fare.categories, fare.media)
-        rules.append(
-            LegRule(
-                fare.id,
-                fare.group or fare.id,
-                frozenset(fare.networks),
-                frozenset(fare.starts),
-                frozenset(fare.ends),
-                fare.hours,
-                fare.hours_at_exit,
-                fare.priority,
-                frozenset(fare.within),
-                fare.below_m,
-                None if fare.below_minutes is None else fare.below_minutes * 60,
-                fare.stops_max,
-                None if fare.by_distance is None else _metered(fare.by_distance, checks, f"{where}.by_distance"),
-            )
-        )
+    rules = tuple(_leg_rule(checks, fare, products) for fare in p.fare if not fare.without_exit)
     groups = {rule.group for rule in rules} | ({rule.group for rule in checks.feed.leg_rules} if checks.feed else set())
     transfers = tuple(_transfer(checks, transfer, products, groups) for transfer in p.transfer)
     return Fares(
         currency=p.currency,
         zone=zone,
         products=products,
-        leg_rules=tuple(rules),
+        leg_rules=rules,
         transfer_rules=transfers,
         join_rules=tuple(_join(checks, join, number) for number, join in enumerate(p.join, 1)),
         discounts=tuple(_discount(one, checks) for one in p.discount),
@@ -74,8 +50,67 @@ def fare_table(checks: Checks, zone: ZoneInfo) -> Fares:
         media={medium.id: MEDIA_TYPES[medium.type] for medium in p.media},
         areas_by_stop={stop: frozenset(names) for stop, names in areas.items()},
         network_by_route={route: network.id for network in p.network for route in network.routes},
+        beside=_beside(checks),
         transfer_empty_is_any=True,
     )
+
+
+def missing_table(checks: Checks, table: Fares) -> Fares | None:
+    """What a ride without a tap out, or in, costs by place and time; None where the file has no such fares."""
+    products: dict[str, tuple[Price, ...]] = {}
+    rules = tuple(_leg_rule(checks, fare, products) for fare in checks.parsed.fare if fare.without_exit)
+    if not rules:
+        return None
+    return Fares(
+        currency=table.currency,
+        zone=table.zone,
+        products=products,
+        leg_rules=rules,
+        timeframes=table.timeframes,
+        default_categories=table.default_categories,
+        media=table.media,
+    )
+
+
+def _leg_rule(checks: Checks, fare: Fare, products: dict[str, tuple[Price, ...]]) -> LegRule:
+    where = f"fare {fare.id!r}"
+    checks.price(where, fare.price_minor)
+    checks.scope(where, fare)
+    checks.number(where, "below_m", fare.below_m, 1, 10_000_000)
+    checks.number(where, "below_minutes", fare.below_minutes, 1, 1440)
+    checks.number(where, "stops_max", fare.stops_max, 0, 1000)
+    checks.number(where, "zones_max", fare.zones_max, 1, 1000)
+    measured = (fare.below_m, fare.below_minutes, fare.stops_max, fare.zones_max, fare.by_distance, fare.hours_at_exit)
+    if fare.without_exit and (any(one is not None for one in measured) or fare.ends):
+        checks.fail(where, "without_exit", "nobody knows how far such a ride goes: leave out what measures it")
+    products[fare.id] = _prices(fare.price_minor, fare.categories, fare.media)
+    return LegRule(
+        fare.id,
+        fare.group or fare.id,
+        frozenset(fare.networks),
+        frozenset(fare.starts),
+        frozenset(fare.ends),
+        fare.hours,
+        fare.hours_at_exit,
+        fare.priority,
+        frozenset(fare.within),
+        fare.below_m,
+        None if fare.below_minutes is None else fare.below_minutes * 60,
+        fare.stops_max,
+        None if fare.by_distance is None else _metered(fare.by_distance, checks, f"{where}.by_distance"),
+        fare.zones_max,
+    )
+
+
+def _beside(checks: Checks) -> dict[str, frozenset[str]]:
+    """The zones next to each zone, both ways."""
+    found: dict[str, set[str]] = {zone.id: set() for zone in checks.parsed.zone}
+    for zone in checks.parsed.zone:
+        checks.known(f"zone {zone.id!r}", "beside", zone.beside, found)
+        for other in zone.beside:
+            found[zone.id].add(other)
+            found[other].add(zone.id)
+    return {zone: frozenset(others) for zone, others in found.items()}
 
 
 def _transfer(
@@ -163,7 +198,8 @@ def _metered(one: ByDistance, checks: Checks, where: str) -> Metered:
     checks.number(where, "every_m", one.every_m, 1, 10_000_000)
     checks.number(where, "beyond_m", one.beyond_m, 0, 10_000_000)
     checks.price(where, one.at_most_minor or 0, "at_most_minor")
-    return Metered(one.adds_minor, one.every_m, one.beyond_m, one.whole, one.at_most_minor)
+    checks.price(where, one.at_least_minor, "at_least_minor")
+    return Metered(one.adds_minor, one.every_m, one.beyond_m, one.whole, one.at_most_minor, one.at_least_minor)
 
 
 def _discount(one: Discount, checks: Checks) -> DiscountRule:

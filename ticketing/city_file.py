@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ticketing.city_checks import Checks
-from ticketing.city_fares import fare_table
+from ticketing.city_fares import fare_table, missing_table
 from ticketing.city_schema import (
     MEDIA_TYPES,
     Cap,
@@ -58,7 +58,8 @@ class _Checker(Checks):
         if not p.fare and self.feed is None:
             self.fail("fare", "", "there is none, and no feed with fares is given: nothing would have a price")
         self._check_rest()
-        tables = (fare_table(self, zone), *((self.feed,) if self.feed else ()))
+        own = fare_table(self, zone)
+        tables = (own, *((self.feed,) if self.feed else ()))
         try:
             same_currency(tables)
         except ValueError as error:
@@ -71,6 +72,7 @@ class _Checker(Checks):
             day_start=self.clock(p.service_day_starts, "service_day_starts"),
             week_start=WEEKDAYS.index(p.week_starts),
             tables=tables,
+            missing=missing_table(self, own),
             categories={c.id: c for c in p.category},
             network_by_operator={operator: n.id for n in p.network for operator in n.operators},
             default_category=p.default_category or min(self.default_categories(), default=None),
@@ -154,8 +156,8 @@ class _Checker(Checks):
     def _check_cap(self, cap: Cap, where: str) -> None:
         self.scope(where, cap)
         self.one_of(where, "period", cap.period, ("day", "week", "month", "rolling"))
-        if (cap.amount_minor is None) == (cap.after_rides is None):
-            self.fail(where, "amount_minor", "give it, or after_rides; not both")
+        if sum(one is not None for one in (cap.amount_minor, cap.after_rides, cap.first_rides)) != 1:
+            self.fail(where, "amount_minor", "give it, or after_rides; not both; or first_rides alone")
         spans = (cap.rolling_days is not None) + (cap.rolling_hours is not None)
         if spans != (cap.period == "rolling"):
             self.fail(where, "rolling_days", "give it, or rolling_hours, with the period rolling, and only there")
@@ -169,6 +171,13 @@ class _Checker(Checks):
         if cap.then_rides is not None and cap.after_rides is None:
             self.fail(where, "then_rides", "give it with after_rides, and only there")
         self.number(where, "then_percent", cap.then_percent, 0, 100)
+        self.number(where, "first_rides", cap.first_rides, 1, 10_000)
+        if (cap.from_next_ride or cap.up_to_minor is not None) and cap.amount_minor is None:
+            self.fail(where, "from_next_ride", "give it, and up_to_minor, with amount_minor, and only there")
+        if cap.up_to_minor is not None:
+            self.price(where, cap.up_to_minor, "up_to_minor")
+            if cap.up_to_minor <= (cap.amount_minor or 0):
+                self.fail(where, "up_to_minor", f"write more than amount_minor, {cap.amount_minor}")
         self.known(where, "anywhere", cap.anywhere, self.networks)
         self.number(where, "rolling_hours", cap.rolling_hours, 1, 744)
         self.number(where, "rolling_days", cap.rolling_days, 1, 366)

@@ -99,9 +99,10 @@ class Network(Entry, frozen=True, forbid_unknown_fields=True):
 
 
 class Zone(Entry, frozen=True, forbid_unknown_fields=True):
-    """An area of stops."""
+    """An area of stops; beside: the zones next to it, for fares by the number of zones. Said of one, it holds for both."""
 
     stops: Ids = ()
+    beside: Ids = ()
 
 
 class Media(Entry, frozen=True, forbid_unknown_fields=True):
@@ -135,7 +136,7 @@ class Hours(Entry, frozen=True, forbid_unknown_fields=True):
 class ByDistance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the way adds to a fare: adds_minor for every_m metres beyond beyond_m.
 
-    Begun ones count whole unless whole = false; at_most_minor: the dearest that the ride becomes.
+    Begun ones count whole unless whole = false; at_least_minor and at_most_minor: no ride is cheaper, or dearer.
     """
 
     adds_minor: int
@@ -143,6 +144,7 @@ class ByDistance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beyond_m: int = 0
     whole: bool = True
     at_most_minor: int | None = None
+    at_least_minor: int = 0
 
 
 class Distance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,6 +159,8 @@ class Fare(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """The price of one ride; empty lists mean any. Of the fares of the highest priority the cheapest counts.
 
     below_m, below_minutes and stops_max are for rides whose length, time or stops are known: shorter, quicker, no more.
+    zones_max: through so many zones at most, counted along `beside`. without_exit: only for rides that lack a tap, in
+    place of the network's missing_minor.
     """
 
     price_minor: int
@@ -169,11 +173,13 @@ class Fare(NamedEntry, frozen=True, forbid_unknown_fields=True):
     below_m: int | None = None
     below_minutes: int | None = None
     stops_max: int | None = None
+    zones_max: int | None = None
     by_distance: ByDistance | None = None
     hours: str | None = None
     hours_at_exit: str | None = None
     priority: int = 0
     group: str = ""
+    without_exit: bool = False
 
 
 class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
@@ -232,11 +238,15 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """The most that rides of a scope cost in a period, or what rides cost after so many.
+    """The most that rides of a scope cost in a period, or what rides cost after so many, or the first so many.
 
     period: day, week, month, or rolling with rolling_days (service days) or rolling_hours, which begins with the first
     ride that is charged. Beyond amount_minor, or after after_rides, a ride costs then_percent; then_rides of them, then
-    the count begins anew. Of several percentages the least counts.
+    the count begins anew. The first first_rides of a period cost then_percent, what follows is dear again. Of several
+    percentages the least counts.
+
+    from_next_ride: the ride that reaches the amount is paid whole, those after it cost then_percent; up_to_minor: once
+    so much was spent they cost all again.
 
     A ride is in scope when it is on one of `networks` and within `within` (empty: any), or on one of `anywhere`; and
     when it starts in `hours`. A cap of a day holds on service days of `weekdays` (empty: all) and on those of also_on,
@@ -246,8 +256,11 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     period: str
     amount_minor: int | None = None
     after_rides: int | None = None
+    first_rides: int | None = None
     then_percent: int = 0
     then_rides: int | None = None
+    from_next_ride: bool = False
+    up_to_minor: int | None = None
     rolling_days: int | None = None
     rolling_hours: int | None = None
     networks: Ids = ()

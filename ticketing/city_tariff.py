@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
@@ -29,17 +28,16 @@ from ticketing.city_schema import (
     Surcharge,
     Trips,
 )
-from ticketing.fare_rules import NONE, Pays, Rider, TransferRule, Words
+from ticketing.fare_rules import NONE, Leg, Rider, TransferRule, Words
 from ticketing.fares import Fares
-
-_PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL}
-_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_CLOCK = re.compile(r"(\d\d):([0-5]\d)")
 
 
 @dataclass(frozen=True)
 class CityTariff:
-    """One version of a city's tariff, checked: its fare tables in the order in which they are asked, and the rest."""
+    """One version of a city's tariff, checked: its fare tables in the order in which they are asked, and the rest.
+
+    missing: what rides cost that lack a tap, where that depends on their place or time.
+    """
 
     version: int
     city: Name
@@ -53,6 +51,7 @@ class CityTariff:
     exits: Mapping[str, Exit]
     network_by_operator: Mapping[str, str]
     network_names: Mapping[str, Name]
+    missing: Fares | None = None
     caps: tuple[Cap, ...] = ()
     extensions: tuple[Extension, ...] = ()
     surcharges: tuple[Surcharge, ...] = ()
@@ -75,17 +74,24 @@ class CityTariff:
         return Rider(category, media, known.percent, known.round_minor, known.rounding)
 
     def distance_of(self, from_stop: str | None, to_stop: str | None) -> Distance | None:
-        """How far it is between two stops, or else between their stations, where the file says so."""
-        if not self.distances or from_stop is None or to_stop is None:
+        """How far it is between two stops, or their stations, where the file says so; to where one came from it is 0."""
+        if from_stop is None or to_stop is None:
             return None
         table = self.tables[-1]
         stations = table.station_of(from_stop) or from_stop, table.station_of(to_stop) or to_stop
-        return self.distances.get((from_stop, to_stop)) or self.distances.get(stations)
+        found = self.distances.get((from_stop, to_stop)) or self.distances.get(stations)
+        return Distance(stations, 0, 0) if found is None and stations[0] == stations[1] else found
 
     def discount_percent(self, discount: str) -> int | None:
         """What is paid of a fare under a discount, by its id."""
         found = [one.percent for table in self.tables for one in table.discounts if one.id == discount]
         return found[0] if found else None
+
+    def missing_minor(self, leg: Leg, rider: Rider) -> int:
+        """What a ride costs that lacks a tap: by the fares for such rides, else what its network asks."""
+        found = self.missing.leg_fares(leg, rider) if self.missing is not None else ()
+        rule = self.exits.get(leg.network or "")
+        return found[0].minor if found else rider.part_of(rule.missing_minor) if rule else 0
 
     def debit_of(self, media: str | None) -> Debit | None:
         """The rhythm in which a medium's charges are debited; None: each at once."""

@@ -138,7 +138,7 @@ class Metered:
     """The part of a price that grows with the way: adds_minor for every_m metres beyond beyond_m.
 
     whole: begun steps count whole; otherwise their part, rounded half up. at_most_minor is the dearest that the whole
-    ride becomes.
+    ride becomes, at_least_minor the cheapest.
     """
 
     adds_minor: int
@@ -146,6 +146,7 @@ class Metered:
     beyond_m: int = 0
     whole: bool = True
     at_most_minor: int | None = None
+    at_least_minor: int = 0
 
     def price_minor(self, base_minor: int, way_m: int) -> int:
         """What so many metres cost on top of a base price."""
@@ -154,7 +155,7 @@ class Metered:
             grown = -(-beyond // self.every_m) * self.adds_minor
         else:
             grown = (2 * beyond * self.adds_minor + self.every_m) // (2 * self.every_m)
-        price = base_minor + grown
+        price = max(base_minor + grown, self.at_least_minor)
         return price if self.at_most_minor is None else min(price, self.at_most_minor)
 
 
@@ -192,8 +193,9 @@ class Discount:
 class LegRule:
     """Which product a leg needs. Empty fields mean what the tables say they mean (`Fares.empty_is_any`).
 
-    within, below_m, below_s, stops_max and metered are ours: all of the ride inside these areas, below so many metres,
-    over in less than so many seconds, so many stops at most, and a price that grows with the way.
+    within, below_m, below_s, stops_max, metered and zones_max are ours: all of the ride inside these areas, below so
+    many metres, over in less than so many seconds, so many stops at most, a price that grows with the way, and through
+    so many zones at most (`Fares.zones_of`).
     """
 
     product: str
@@ -209,6 +211,7 @@ class LegRule:
     below_s: int | None = None
     stops_max: int | None = None
     metered: Metered | None = None
+    zones_max: int | None = None
 
     def measures_match(self, leg: Leg) -> bool:
         """Whether the ride is as short and as quick as the rule asks; what is not known is neither."""

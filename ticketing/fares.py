@@ -56,6 +56,7 @@ class Fares:
     station_by_stop: Mapping[str, str] = field(default_factory=dict)
     zone_by_stop: Mapping[str, ZoneInfo] = field(default_factory=dict)
     network_by_route: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, Words] = field(default_factory=dict)
     empty_is_any: bool = True
     transfer_empty_is_any: bool = False
     # What was looked up before: the same rides come again and again. Bounded; no answer depends on it.
@@ -166,12 +167,14 @@ class Fares:
         return known
 
     def _find_leg_fares(self, leg: Leg, rider: Rider, starts: Words, ends: Words) -> tuple[LegFare, ...]:
+        zones = self.zones_of(leg) if self._counts_zones else None
         matching = [
             rule
             for rule in self.leg_rules
             if (rule.from_timeframe is None or rule.from_timeframe in starts)
             and (rule.to_timeframe is None or rule.to_timeframe in ends)
             and (not rule.within or leg.within(rule.within))
+            and (rule.zones_max is None or (zones is not None and zones <= rule.zones_max))
             and rule.measures_match(leg)
             and self._places_match(rule, leg)
         ]
@@ -217,6 +220,37 @@ class Fares:
             and _is_or_unnamed(rule.from_areas, leg.from_areas, from_areas)
             and _is_or_unnamed(rule.to_areas, leg.to_areas, to_areas)
         )
+
+    def zones_of(self, leg: Leg) -> int | None:
+        """Through how many zones a ride goes: those that it touched, or those on the way between the two farthest.
+
+        A stop in two zones counts for the one that makes it fewer. None where a zone is not known, or not reached.
+        """
+        starts, ends, via = (areas & self._hops.keys() for areas in (leg.from_areas, leg.to_areas, leg.via_areas))
+        if not starts or (leg.to_areas and not ends):
+            return None
+        counts = [
+            count
+            for start in starts
+            for end in ends or (start,)
+            if (count := self._zones_among(via | {start, end})) is not None
+        ]
+        return min(counts, default=None)
+
+    def _zones_among(self, touched: Words) -> int | None:
+        apart = [self._hops[one].get(other) for one in touched for other in touched]
+        known = [hops for hops in apart if hops is not None]
+        return max(len(touched), 1 + max(known)) if len(known) == len(apart) else None
+
+    @cached_property
+    def _counts_zones(self) -> bool:
+        """Whether the number of zones matters to any fare."""
+        return any(rule.zones_max is not None for rule in self.leg_rules)
+
+    @cached_property
+    def _hops(self) -> Mapping[str, Mapping[str, int]]:
+        """How many borders lie between two zones on the shortest way, where there is one."""
+        return {zone: hops_from(zone, self.beside) for zone in self.beside}
 
     @cached_property
     def _only_category(self) -> Words:
@@ -266,6 +300,16 @@ class Fares:
             if _is_or_unnamed(rule.from_groups, from_word, named_from)
             and _is_or_unnamed(rule.to_groups, to_word, named_to)
         )
+
+
+def hops_from(zone: str, beside: Mapping[str, Words]) -> dict[str, int]:
+    """How many borders away every zone is that can be reached from one, itself included."""
+    found = {zone: 0}
+    edge = [zone]
+    while edge:
+        edge = sorted({other for one in edge for other in beside.get(one, NONE)} - found.keys())
+        found |= dict.fromkeys(edge, max(found.values()) + 1)
+    return found
 
 
 def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[float, float]:

@@ -14,8 +14,8 @@ from ticketing.transfers import Linked
 
 StepKind = Literal[
     "fare", "concession", "transfer", "later_transfer", "pass", "trip", "extension", "cap", "after_rides",
-    "combination", "discount", "regrouped", "surcharge", "entered", "continued", "so_far", "paid_before", "no_exit",
-    "no_entry", "same_stop", "unknown_fare",
+    "first_rides", "combination", "discount", "regrouped", "surcharge", "entered", "continued", "so_far", "paid_before",
+    "no_exit", "no_entry", "same_stop", "unknown_fare",
 ]  # fmt: skip
 
 

@@ -205,7 +205,7 @@ def _odd(fare: _Fare, number: int, tariff: CityTariff, rider: Rider) -> None:
     rule = tariff.exits.get(fare.ride.leg.network or "")
     match fare.ride.kind:
         case "no_exit" | "no_entry":
-            price = rider.part_of(rule.missing_minor) if rule else 0
+            price = tariff.missing_minor(fare.ride.leg, rider)
             step = Step(fare.ride.kind, price, rider=number, number=rule.max_minutes if rule else None)
             fare.starts = bool(rule and rule.missing_capped)
             fare.add(step, price, capped=fare.starts)
@@ -326,10 +326,12 @@ def _explain_cap(fare: _Fare, result: Capped, number: int) -> None:
         return
     for effect in result.effects:
         cap = effect.cap
-        rides = cap.after_rides is not None
+        rides = cap.amount_minor is None
+        kind: StepKind = "cap" if not rides else "after_rides" if cap.first_rides is None else "first_rides"
+        count = effect.rides if cap.first_rides is None else cap.first_rides - effect.rides - fare.starts
         step = Step(
-            "after_rides" if rides else "cap", effect.change_minor, cap.id, number,
+            kind, effect.change_minor, cap.id, number,
             limit_minor=cap.amount_minor, spent_minor=effect.spent_minor,
-            number=effect.rides if rides else None, percent=cap.then_percent if rides or cap.then_percent else None,
+            number=count if rides else None, percent=cap.then_percent if rides or cap.then_percent else None,
         )  # fmt: skip
         fare.add(step, effect.change_minor)

@@ -97,7 +97,7 @@ def _rows(rule: LegRule, table: Fares, media: str | None) -> list[int]:
 def _holds_any_ride(rule: LegRule, table: Fares) -> bool:
     narrow = rule.networks or rule.from_areas or rule.to_areas or rule.within
     timed = rule.from_timeframe or rule.to_timeframe
-    measured = any(limit is not None for limit in (rule.below_m, rule.below_s, rule.stops_max))
+    measured = any(limit is not None for limit in (rule.below_m, rule.below_s, rule.stops_max, rule.zones_max))
     return not narrow and not timed and not measured and (table.empty_is_any or not _names_places(table))
 
 

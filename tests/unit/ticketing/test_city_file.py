@@ -24,6 +24,20 @@ RIDE = f'[[fare]]\nid = "ride"\n{NAME}price_minor = 800\n'
         ("discount", 'percent = 40\nhours = "noon"', "discount 'x'.hours: 'noon' is defined nowhere"),
         ("category", 'rounding = "floor"', "category 'x'.rounding`: write one of half_up, down, up (line 11)"),
         ("cap", 'period = "day"\namount_minor = 5\nthen_rides = 1', "cap 'x'.then_rides: give it with after_rides"),
+        ("cap", 'period = "day"\namount_minor = 5\nfirst_rides = 5', "cap 'x'.amount_minor: give it, or after_rides;"),
+        ("cap", 'period = "day"\nfirst_rides = 0', "cap 'x'.first_rides: write a whole number from 1 to 10000, not 0"),
+        (
+            "cap",
+            'period = "day"\nfirst_rides = 5\nfrom_next_ride = true',
+            "cap 'x'.from_next_ride: give it, and up_to_",
+        ),
+        (
+            "cap",
+            'period = "day"\namount_minor = 5\nup_to_minor = 5',
+            "cap 'x'.up_to_minor: write more than amount_minor",
+        ),
+        ("fare", "price_minor = 5\nzones_max = 0", "fare 'x'.zones_max: write a whole number from 1 to 1000, not 0"),
+        ("fare", "price_minor = 5\nwithout_exit = true\nbelow_m = 500", "fare 'x'.without_exit: nobody knows how far"),
         ("fare", "price_minor = 2.50", "fare 'x'.price_minor`: write a whole number; amounts are minor units"),
         ("fare", "price_minor = 5\nstops_max = -1", "fare 'x'.stops_max: write a whole number from 0 to 1000"),
         ("fare", "price_minor = 5\nbelow_minutes = 0", "fare 'x'.below_minutes: write a whole number from 1 to 1440"),
@@ -49,6 +63,7 @@ def test_what_is_wrong_with_an_entry(kind, rows, said):
     [
         ('[[distance]]\nends = ["a"]\nmetres = 5', 'write two of them, as in ends = ["one", "other"]'),
         ('[[distance]]\nends = ["a", "b"]\nmetres = -5', "distance 1.metres: write a whole number from 0"),
+        ('[[zone]]\nid = "1"\nbeside = ["2"]', "zone '1'.beside: '2' is defined nowhere in this file"),
         ('[[join]]\nanywhere = true\nminutes = 5\nhours = "noon"', "join 1.hours: 'noon' is defined nowhere"),
         ('[[fares]]\nid = "x"', "unknown field `fares`: leave it out, or see docs/tariff.md"),
         ('[purse]\npassback_minutes = "5"', "write a whole number without quotes"),
