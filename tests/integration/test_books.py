@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sql import query
 from sql.migrate import FOLDER, list_migrations, migrate
 from sql.pool import open_pool
-from ticketing.api import ShiftClosing, ShiftOpening, TicketingApi, TopUp
+from ticketing.api import TicketingApi, TopUp
 from ticketing.books import audit
 from ticketing.card import CardKeys
 from ticketing.desk import Refunding
@@ -25,6 +25,7 @@ from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.service import Ticketing
+from ticketing.shifts_api import ShiftClosing, ShiftOpening
 from ticketing.tariff import parse_tariff
 
 TARIFF = parse_tariff((Path(__file__).parents[2] / "ticketing" / "tariff.toml").read_text(), "tariff.toml")
@@ -170,22 +171,22 @@ async def test_an_entry_that_was_rolled_back_leaves_no_gap(town):
 
 async def test_a_list_is_the_same_to_the_byte_until_something_in_it_changes(town):
     sold = await work(town, 2)
-    first, first_cwt = await town.api.status_list(1), await town.api.status_list_cwt(1)
+    first, first_cwt = await town.api.lists.status_list(1), await town.api.lists.status_list_cwt(1)
     town.api.lists._made[1].checked_s -= 60
-    assert (await town.api.status_list(1), await town.api.status_list_cwt(1)) == (first, first_cwt)
+    assert (await town.api.lists.status_list(1), await town.api.lists.status_list_cwt(1)) == (first, first_cwt)
     await town.api.desk.change_ticket(sold[0], "revoke", "lost", subject="olena")
     town.api.lists._made[1].checked_s -= 60
-    assert await town.api.status_list(1) != first
-    assert await town.api.status_list_cwt(1) != first_cwt
+    assert await town.api.lists.status_list(1) != first
+    assert await town.api.lists.status_list_cwt(1) != first_cwt
     with pytest.raises(Problem, match="no status list 2"):
-        await town.api.status_list_cwt(2)
+        await town.api.lists.status_list_cwt(2)
 
 
 async def test_the_ages_of_the_lists_are_measured(town):
     await work(town, 1)
-    await town.api.status_list(1)
+    await town.api.lists.status_list(1)
     await town.pool.fetchval(query("lists.deny"), "card", bytes(7), False, "lost")
-    await town.api.deny_list()
+    await town.api.lists.deny_list(0)
     town.api.lists._made[1].checked_s -= 60
     gauges = town.service.gauges()
     assert 60 <= gauges["status_list_age_seconds"] < 120
@@ -198,7 +199,7 @@ async def test_the_ages_of_the_lists_are_measured(town):
 
 async def test_a_cashiers_day_meets_the_ledger(town):
     api = town.api
-    shift = await api.open_shift(body=ShiftOpening(10_000), subject="olena")
+    shift = await api.shifts.open(body=ShiftOpening(10_000), subject="olena")
     sold = await work(town, 3)
     await work(town, 2, "petro")  # another desk
     await api.desk.refund(sold[0], Refunding("rain"), subject="olena")
@@ -206,24 +207,24 @@ async def test_a_cashiers_day_meets_the_ledger(town):
     await api.top_up("04DE5F1EACC040", body=TopUp(5_000), subject="olena", idempotency_key="k1")
     await api.top_up("04DE5F1EACC040", body=TopUp(5_000), subject="olena", idempotency_key="k1")
     price = TARIFF.products["single"].price_minor
-    report = await api.get_shift(shift.id, subject="olena", role="cashier")
+    report = await api.shifts.get(shift.id, subject="olena", role="cashier")
     assert {line.kind: (line.count, line.cash_minor) for line in report.lines} == {
         "sale": (3, 3 * price),
         "refund": (1, -price),
         "top_up": (1, 5_000),
     }
     assert report.expected_minor == 10_000 + 2 * price + 5_000
-    closed = await api.close_shift(shift.id, body=ShiftClosing(report.expected_minor), subject="olena", role="cashier")
+    closed = await api.shifts.close(shift.id, body=ShiftClosing(report.expected_minor), subject="olena", role="cashier")
     assert (closed.difference_minor, closed.counted_minor) == (0, report.expected_minor)
     assert await town.broken() == []
 
 
 @pytest.mark.parametrize("off_minor", [-150, 150])
 async def test_a_difference_is_booked_so_that_the_ledgers_cash_is_the_drawers(town, off_minor):
-    shift = await town.api.open_shift(body=ShiftOpening(0), subject="olena")
+    shift = await town.api.shifts.open(body=ShiftOpening(0), subject="olena")
     await work(town, 2)
-    expected = (await town.api.get_shift(shift.id, subject="olena", role="cashier")).expected_minor
-    closed = await town.api.close_shift(
+    expected = (await town.api.shifts.get(shift.id, subject="olena", role="cashier")).expected_minor
+    closed = await town.api.shifts.close(
         shift.id, body=ShiftClosing(expected + off_minor), subject="olena", role="cashier"
     )
     assert (closed.expected_minor, closed.difference_minor) == (expected, off_minor)
@@ -234,30 +235,30 @@ async def test_a_difference_is_booked_so_that_the_ledgers_cash_is_the_drawers(to
 
 async def test_a_shift_is_opened_once_closed_once_and_ones_own(town):
     api = town.api
-    shift = await api.open_shift(body=ShiftOpening(0), subject="olena")
+    shift = await api.shifts.open(body=ShiftOpening(0), subject="olena")
     with pytest.raises(Problem, match="close it first"):
-        await api.open_shift(body=ShiftOpening(0), subject="olena")
+        await api.shifts.open(body=ShiftOpening(0), subject="olena")
     for number, subject in ((shift.id, "petro"), (shift.id + 1, "olena"), (2**80, "olena"), (-1, "olena")):
         with pytest.raises(Problem, match="no shift"):
-            await api.get_shift(number, subject=subject, role="cashier")
+            await api.shifts.get(number, subject=subject, role="cashier")
     with pytest.raises(Problem, match="no shift"):
-        await api.close_shift(shift.id, body=ShiftClosing(0), subject="petro", role="cashier")
-    await api.close_shift(shift.id, body=ShiftClosing(0), subject="boss", role="admin")
+        await api.shifts.close(shift.id, body=ShiftClosing(0), subject="petro", role="cashier")
+    await api.shifts.close(shift.id, body=ShiftClosing(0), subject="boss", role="admin")
     with pytest.raises(Problem, match="closed already"):
-        await api.close_shift(shift.id, body=ShiftClosing(0), subject="olena", role="cashier")
-    assert [found.id for found in (await api.list_shifts(subject="boss", role="admin")).shifts] == [shift.id]
-    assert (await api.list_shifts(subject="petro", role="cashier")).shifts == []
+        await api.shifts.close(shift.id, body=ShiftClosing(0), subject="olena", role="cashier")
+    assert [found.id for found in (await api.shifts.list_shifts(subject="boss", role="admin")).shifts] == [shift.id]
+    assert (await api.shifts.list_shifts(subject="petro", role="cashier")).shifts == []
     await work(town, 1)
-    assert (await api.get_shift(shift.id, subject="olena", role="cashier")).lines == []
+    assert (await api.shifts.get(shift.id, subject="olena", role="cashier")).lines == []
 
 
 async def test_sales_during_the_closing_belong_to_the_shift_or_come_after_it(town):
-    shift = await town.api.open_shift(body=ShiftOpening(0), subject="olena")
+    shift = await town.api.shifts.open(body=ShiftOpening(0), subject="olena")
     sales = [asyncio.create_task(work(town, 3)) for _ in range(4)]
     expected = 0
-    closed = await town.api.close_shift(shift.id, body=ShiftClosing(expected), subject="olena", role="cashier")
+    closed = await town.api.shifts.close(shift.id, body=ShiftClosing(expected), subject="olena", role="cashier")
     await asyncio.gather(*sales)
-    report = await town.api.get_shift(shift.id, subject="olena", role="cashier")
+    report = await town.api.shifts.get(shift.id, subject="olena", role="cashier")
     assert report.lines == closed.lines
     price = TARIFF.products["single"].price_minor
     assert report.expected_minor == price * sum(line.count for line in report.lines if line.kind == "sale")
@@ -268,12 +269,12 @@ async def test_sales_during_the_closing_belong_to_the_shift_or_come_after_it(tow
 
 async def test_hundreds_of_cards_with_passes_are_enrolled_while_desks_work(town):
     uids = [f"04{number:012X}" for number in range(300)]
-    shift = await town.api.open_shift(body=ShiftOpening(0), subject="olena")
+    shift = await town.api.shifts.open(body=ShiftOpening(0), subject="olena")
     enrolling = asyncio.create_task(town.api.cards.enrol(uids, CARD_KEYS, subject="olena", product_id="day"))
     sold = await asyncio.gather(*(work(town, 3, desk) for desk in ("petro", "ivan")))
     assert len(await enrolling) == 300
     assert sum(len(tickets) for tickets in sold) == 6
-    await town.api.close_shift(shift.id, body=ShiftClosing(0), subject="olena", role="cashier")
+    await town.api.shifts.close(shift.id, body=ShiftClosing(0), subject="olena", role="cashier")
     assert await town.broken() == []
     rows = await town.pool.fetch("SELECT action FROM audit WHERE subject = 'olena' ORDER BY seq")
     assert [row["action"] for row in rows].count("enrol") == 300

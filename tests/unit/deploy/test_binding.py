@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from deploy.binding import bind, bind_all, convert
-from ticketing.api import TicketingApi
+from ticketing.keys_api import KeysApi
 
 
 class Body(msgspec.Struct):
@@ -141,7 +141,7 @@ def test_text_of_another_type_is_refused(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1e308", "-1e308", "1e18", "nan"])
 def test_an_instant_that_no_calendar_has_is_refused_at_the_door(text: str) -> None:
-    handler = TicketingApi.__new__(TicketingApi).issuer_keys
+    handler = KeysApi.__new__(KeysApi).issuer_keys
     (parameter,) = bind("GET", "/api/v1/issuer-keys", "cards:manage", handler).parameters
     assert convert(parameter, "1795323493.5") == 1795323493.5
     with pytest.raises(msgspec.ValidationError):
