@@ -7,12 +7,15 @@ to write a ticket, and a stranger's bytes cost no more than their own length.
 from __future__ import annotations
 
 import struct
+from typing import Any
 from uuid import UUID
 
 _TIMES_AND_ID = struct.Struct(">2sI2sI2s16s6s")
 _FRAME = (b"\x04\x1a", b"\x05\x1a", b"\x07\x50", b"\x3a\x00\x01\x00\x00\x85")
 _LONG_TIME_MIN = 2**16
 _NUMBER_END = 2**32
+_DEPTH_MAX = 4
+"""Claims go no deeper than the device's key: a map in a map in a map."""
 _SHORTEST = (24, 2**8, 2**16, 2**32)
 """The least numbers that are written in one byte, two, four and eight."""
 
@@ -46,16 +49,24 @@ def take_bstr(data: bytes, at: int) -> tuple[bytes, int]:
 
 def take_uint(data: bytes, at: int) -> tuple[int, int]:
     """The unsigned integer at a place and where it ends; ValueError or IndexError unless it is there whole."""
-    head = data[at]
-    if head < 0x18:
-        return head, at + 1
-    if head > 0x1B:
+    if data[at] > 0x1B:
         raise ValueError("no number where one belongs")
-    end = at + 1 + (1 << head - 0x18)
-    value = int.from_bytes(data[at + 1 : end])
-    if end > len(data) or value < _SHORTEST[head - 0x18]:
-        raise ValueError("a number that is cut off or written the long way")
-    return value, end
+    return _take_argument(data, at)
+
+
+def decode(data: bytes) -> Any:
+    """The one item that some bytes are: integers, byte strings, texts, arrays, maps and null, and nothing else.
+
+    No tags, floats, booleans or indefinite lengths: their decoders are where general ones are fooled, and `true` and
+    1.0 are equal to 1 as keys. ValueError also for a key twice, keys that are no integer or text, and deep nesting.
+    """
+    try:
+        item, end = _take_item(data, 0, 0)
+    except IndexError:
+        raise ValueError("CBOR that is cut off") from None
+    if end != len(data):
+        raise ValueError("more behind the end of the CBOR")
+    return item
 
 
 def issuer_claim(issuer: str) -> bytes:
@@ -89,6 +100,58 @@ def usual_claims(payload: bytes, beginning: bytes) -> UsualClaims | None:
     if at != len(payload) or status_list >= _NUMBER_END or status_index >= _NUMBER_END:
         return None
     return UUID(bytes=ticket_id), product, not_before_s, expires_s, networks, status_list, status_index, concession
+
+
+def _take_argument(data: bytes, at: int) -> tuple[int, int]:
+    """The number in the head at a place, a length or a value, and where it ends."""
+    info = data[at] & 0x1F
+    if info < 24:
+        return info, at + 1
+    if info > 27:
+        raise ValueError("an indefinite length or a reserved one")
+    end = at + 1 + (1 << info - 24)
+    value = int.from_bytes(data[at + 1 : end])
+    if end > len(data) or value < _SHORTEST[info - 24]:
+        raise ValueError("a number that is cut off or written the long way")
+    return value, end
+
+
+def _take_item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+    if depth > _DEPTH_MAX:
+        raise ValueError("CBOR nested too deep")
+    if data[at] == 0xF6:
+        return None, at + 1
+    major = data[at] >> 5
+    number, at = _take_argument(data, at)
+    match major:
+        case 0:
+            return number, at
+        case 1:
+            return -1 - number, at
+        case 2 | 3:
+            end = at + number
+            if end > len(data):
+                raise ValueError("a string that is cut off")
+            return (data[at:end] if major == 2 else data[at:end].decode()), end
+        case 4:
+            items = []
+            for _ in range(number):
+                item, at = _take_item(data, at, depth + 1)
+                items.append(item)
+            return items, at
+        case 5:
+            return _take_map(data, at, number, depth + 1)
+    raise ValueError("a tag, a float or another item that no ticket has")
+
+
+def _take_map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[int | str, Any], int]:
+    found: dict[int | str, Any] = {}
+    for _ in range(count):
+        key, at = _take_item(data, at, depth)
+        if not isinstance(key, int | str) or key in found:
+            raise ValueError("a key twice, or one that is no integer or text")
+        found[key], at = _take_item(data, at, depth)
+    return found, at
 
 
 def _take_text(data: bytes, at: int) -> tuple[str, int]:

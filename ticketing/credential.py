@@ -23,7 +23,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from ticketing import base45
-from ticketing.cbor import bstr, take_bstr, take_uint, usual_claims
+from ticketing.cbor import bstr, decode, take_bstr, take_uint, usual_claims
 from ticketing.errors import CredentialError
 from ticketing.keyset import (
     DeviceKey,
@@ -38,6 +38,7 @@ from ticketing.keyset import (
     device_key_from_jwk,
     jose_header,
 )
+from ticketing.statuslist import list_number
 
 TOKEN_CHARACTERS_MAX = 1600
 """More than a JWT with a P-256 device key and its proof; a QR of version 20 at level M holds 970."""
@@ -256,12 +257,9 @@ def _cwt_claims(payload: bytes, key: IssuerKey) -> Claims:
 
 
 def _any_claims(payload: bytes, key: IssuerKey) -> Claims:
-    """The same by the general decoder: device keys, long texts, and whatever another issuer may write."""
+    """The same item by item: device keys, long texts, and whatever another issuer may write."""
     try:
-        body = cbor2.loads(payload)
-        # Writing it again must give the same bytes: no doubled key, no long form, nothing after the end.
-        if cbor2.dumps(body) != payload:
-            raise _malformed("claims that are not in the shortest CBOR")
+        body = decode(payload)
         iss, exp, nbf, cti, (product, number, index, nets, cls) = body[1], body[4], body[5], body[7], body[_PRIVATE]
         cnf = body.get(8)
         if len(body) != (6 if cnf else 5) or (cnf is not None and (type(cnf) is not dict or list(cnf) != [1])):
@@ -270,7 +268,7 @@ def _any_claims(payload: bytes, key: IssuerKey) -> Claims:
             raise _malformed("claims of wrong types")
         device = device_key_from_cose(cnf[1]) if cnf else None
         claims = Claims(iss, UUID(bytes=cti), product, nbf, exp, tuple(nets), number, index, cls, device)
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, MemoryError, cbor2.CBORError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise _malformed(f"claims: {error}"[:80]) from None
     return _checked(claims, key)
 
@@ -281,10 +279,14 @@ def _read_jwt(token: str, keys: KeySet) -> Credential:
     if len(parts) != 3:
         raise _malformed("no compact JWT")
     header, body, signature_text = parts
-    key = keys.by_jose_header.get(header) or _jose_key(header, keys)
-    signature, payload = _b64(signature_text), _b64(body)
+    signature, payload, stamp = _b64(signature_text), _b64(body), _b64(proof)
     if len(signature) != 64:
         raise _malformed("no Ed25519 signature of 64 bytes")
+    proof_s = int.from_bytes(stamp[:8])
+    if tilde and (len(stamp) != 72 or proof_s > _TIME_MAX):
+        raise _malformed("no proof of 72 bytes after the tilde")
+    # The whole form comes first: what is malformed is so whoever's key it names.
+    key = keys.by_jose_header.get(header) or _jose_key(header, keys)
     try:
         key.public.verify(signature, f"{header}.{body}".encode("ascii"))
     except InvalidSignature:
@@ -292,10 +294,6 @@ def _read_jwt(token: str, keys: KeySet) -> Credential:
     claims = _jwt_claims(payload, key)
     if not tilde:
         return Credential(claims, key.kid, None)
-    stamp = _b64(proof)
-    proof_s = int.from_bytes(stamp[:8])
-    if len(stamp) != 72 or proof_s > _TIME_MAX:
-        raise _malformed("no proof of 72 bytes after the tilde")
     _check_proof(claims, stamp[8:], proof_message(signed.encode("ascii"), proof_s))
     return Credential(claims, key.kid, proof_s)
 
@@ -337,11 +335,10 @@ def _jwt_claims(payload: bytes, key: IssuerKey) -> Claims:
                 "networks": list(nets),
                 "status": {"status_list": {"idx": index, "uri": str(uri)}},
             }:
-                number = int(uri.rpartition("/")[2])
+                number = list_number(uri)
             case _:
                 raise _malformed("claims are missing")
-        cnf = body.get("cnf")
-        device = device_key_from_jwk(cnf["jwk"]) if isinstance(cnf, dict) else None
+        device = _confirmation(body["cnf"]) if "cnf" in body else None
         concession = body.get("concession")
         if concession is not None and not isinstance(concession, str):
             raise _malformed("a concession that is no text")
@@ -351,12 +348,20 @@ def _jwt_claims(payload: bytes, key: IssuerKey) -> Claims:
     return _checked(claims, key)
 
 
+def _confirmation(cnf: object) -> DeviceKey:
+    """The device key that a ticket is bound to; one bound to something else must not pass as bound to nothing."""
+    match cnf:
+        case {"jwk": dict(jwk), **rest} if not rest:
+            return device_key_from_jwk(jwk)
+    raise _malformed("a confirmation that is no device key")
+
+
 def _checked(claims: Claims, key: IssuerKey) -> Claims:
     """The claims when every one has its type and range and the issuer is the key's own."""
     for number in (claims.not_before_s, claims.expires_s, claims.status_list, claims.status_index):
         if type(number) is not int or not 0 <= number < _TIME_MAX:
             raise _malformed("a number out of range among the claims")
-    for text in (claims.product, *claims.networks, claims.concession or ""):
+    for text in (claims.product, *claims.networks, "" if claims.concession is None else claims.concession):
         if type(text) is not str or len(text) > 64:
             raise _malformed("a text of wrong type or length among the claims")
     if claims.issuer != key.issuer:

@@ -18,10 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from ticketing.cbor import bstr, issuer_claim
+from ticketing.cbor import bstr, decode, issuer_claim
 
 KEYS_MAX = 64
+KID_BYTES_MAX = 23
+"""What a header holds with a length of one byte, and more than anyone's look-up needs."""
 _P = 2**255 - 19
+_D = -121665 * pow(121666, -1, _P) % _P
 # The y coordinates of Curve25519's points of small order (RFC 7748 section 7 warns of them): with such a key one
 # constant signature fits any message. Sign bit aside, also in their two non-canonical spellings.
 _SMALL_ORDER_Y = frozenset(
@@ -85,7 +88,7 @@ class DeviceKey:
 
 
 def device_key_from_jwk(jwk: Mapping[str, object]) -> DeviceKey:
-    """The device key of a JWK; ValueError for another type, a private part, a point off the curve or of small order."""
+    """The device key of a JWK; ValueError as for `checked_device_key`, and for another type or a private part."""
     if "d" in jwk:
         raise ValueError("device_key holds a private key: send the public part alone (kty, crv, x)")
     match jwk.get("kty"), jwk.get("crv"):
@@ -96,6 +99,18 @@ def device_key_from_jwk(jwk: Mapping[str, object]) -> DeviceKey:
         case _:
             raise ValueError("device_key must be a JWK of kty OKP with crv Ed25519, or of kty EC with crv P-256")
     return checked_device_key("P-256" if jwk["kty"] == "EC" else "Ed25519", point)
+
+
+def new_device_key(jwk: Mapping[str, object]) -> DeviceKey:
+    """The same where a ticket is sold for it; ValueError also for a point that Ed25519 does not have.
+
+    With such a key nobody can ever prove anything: its owner learns it at the sale and not at the gate. Where tickets
+    are read, their signatures tell, and to look would cost more than they do.
+    """
+    key = device_key_from_jwk(jwk)
+    if key.curve == "Ed25519" and not _on_edwards_curve(int.from_bytes(key.point, "little") & (2**255 - 1)):
+        raise ValueError("device_key is no point of Ed25519, so that nobody can hold its private part")
+    return key
 
 
 def device_key_from_cose(key: object) -> DeviceKey:
@@ -109,7 +124,7 @@ def device_key_from_cose(key: object) -> DeviceKey:
 
 
 def checked_device_key(curve: str, point: bytes) -> DeviceKey:
-    """A device key whose point is on its curve and of full order; ValueError otherwise."""
+    """A device key of its curve's size; ValueError for a point of small order, or one that P-256 does not have."""
     key = DeviceKey(curve, point)
     if len(point) != (32 if curve == "Ed25519" else 64):
         raise ValueError(f"device_key has {len(point)} bytes, which no {curve} key has")
@@ -120,6 +135,12 @@ def checked_device_key(curve: str, point: bytes) -> DeviceKey:
     else:
         key._p256()
     return key
+
+
+def _on_edwards_curve(y: int) -> bool:
+    """Whether -x^2 + y^2 = 1 + d x^2 y^2 has an x (RFC 8032 section 5.1.3): x^2 = u/v is a square when u v is one."""
+    u, v = y * y - 1, _D * y * y + 1
+    return pow(u * v % _P, (_P - 1) // 2, _P) in (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +156,8 @@ class IssuerKey:
     """How what it signs for a ticket begins, up to the payload."""
 
     def __post_init__(self) -> None:
+        if not 1 <= len(self.kid) <= KID_BYTES_MAX:
+            raise ValueError(f"a kid of {len(self.kid)} bytes: 1 to {KID_BYTES_MAX} name a key")
         object.__setattr__(self, "claims_begin", issuer_claim(self.issuer))
         object.__setattr__(self, "signed_begin", cose_signed(cose_header(self.kid)))
 
@@ -198,29 +221,48 @@ def key_set_from_jwks(text: bytes | str, issuer: str = "takt") -> KeySet:
     """The key set of a JWKS document; ValueError names what is wrong with it. `iss` beside a key names its issuer."""
     try:
         keys = json.loads(text)["keys"]
-        return KeySet(_issuer_key(jwk, issuer) for jwk in keys)
-    except (KeyError, TypeError, RecursionError, UnicodeDecodeError, json.JSONDecodeError, binascii.Error):
-        raise ValueError('no JWK set: expected {"keys": [{"kty": "OKP", "crv": "Ed25519", "x", "kid"}]}') from None
+    except (KeyError, TypeError, RecursionError, ValueError):
+        keys = None
+    if not isinstance(keys, list) or not keys or not all(isinstance(jwk, dict) for jwk in keys):
+        raise ValueError('no JWK set: expected {"keys": [{"kty": "OKP", "crv": "Ed25519", "x", "kid"}]}')
+    return _key_set(keys, issuer)
 
 
 def key_set_from_cose(data: bytes, issuer: str = "takt") -> KeySet:
     """The key set of a COSE_KeySet file; ValueError names what is wrong with it."""
     try:
-        keys = cbor2.loads(data)
-        entries = [{"kty": "OKP", "crv": "Ed25519", "x": b64url(key[-2]), "kid": key[2].hex()} for key in keys]
-        pinned = all(key[1] == 1 and key[-1] == 6 and key.get(3, -8) == -8 for key in keys)
-    except (cbor2.CBORDecodeError, KeyError, TypeError, AttributeError, RecursionError):
-        entries, pinned = [], False
-    if not entries or not pinned:
+        keys = decode(data)
+    except ValueError:
+        keys = None
+    if not isinstance(keys, list) or not keys:
         raise ValueError("no COSE key set of Ed25519 keys")
-    return KeySet(_issuer_key(entry, issuer) for entry in entries)
+    return _key_set([_jwk(key) for key in keys], issuer)
 
 
-def _issuer_key(jwk: Mapping[str, str], issuer: str) -> IssuerKey:
-    if jwk["kty"] != "OKP" or jwk["crv"] != "Ed25519" or jwk.get("alg", "EdDSA") not in ("EdDSA", "Ed25519"):
-        raise ValueError(f"key {jwk.get('kid')!r} is not an Ed25519 key, and tickets are signed with nothing else")
+def _jwk(key: object) -> Mapping[str, object]:
+    """A COSE_Key as JWK; ValueError for another kind."""
+    match key:
+        case {1: 1, -1: 6, -2: bytes(point), 2: bytes(kid), **rest} if rest.get(3, -8) == -8:
+            return {"kty": "OKP", "crv": "Ed25519", "x": b64url(point), "kid": kid.hex()}
+    raise ValueError("no COSE key set of Ed25519 keys")
+
+
+def _key_set(jwks: list[Mapping[str, object]], issuer: str) -> KeySet:
+    if len(jwks) > KEYS_MAX:
+        raise ValueError(f"a key set of {len(jwks)} keys: {KEYS_MAX} at most")
+    return KeySet([_issuer_key(jwk, issuer) for jwk in jwks])
+
+
+def _issuer_key(jwk: Mapping[str, object], issuer: str) -> IssuerKey:
+    kid, name = jwk.get("kid"), jwk.get("iss", issuer)
+    if (jwk.get("kty"), jwk.get("crv")) != ("OKP", "Ed25519") or jwk.get("alg", "EdDSA") not in ("EdDSA", "Ed25519"):
+        raise ValueError(f"key {kid!r} is not an Ed25519 key, and tickets are signed with nothing else")
+    if jwk.get("use", "sig") != "sig":
+        raise ValueError(f"key {kid!r} is for another use than signatures")
+    if type(kid) is not str or type(name) is not str:
+        raise ValueError(f"key {kid!r} needs a kid of hex digits, and an iss that is a text where there is one")
     point = checked_device_key("Ed25519", _member(jwk, "x")).point
-    return IssuerKey(bytes.fromhex(jwk["kid"]), jwk.get("iss", issuer), Ed25519PublicKey.from_public_bytes(point))
+    return IssuerKey(bytes.fromhex(kid), name, Ed25519PublicKey.from_public_bytes(point))
 
 
 def b64url(data: bytes) -> str:

@@ -59,6 +59,14 @@ def status_at(array: bytes, index: int, bits: int = 2) -> int:
     return array[index // per_byte] >> (index % per_byte * bits) & ((1 << bits) - 1)
 
 
+def list_number(uri: str) -> int:
+    """The number of a list by its address, whose last part it is; ValueError for an address of something else."""
+    digits = uri.rpartition("/")[2]
+    if not (digits.isascii() and digits.isdecimal()):
+        raise ValueError(f"{uri[:80]!r} is no address of a status list")
+    return int(digits)
+
+
 def issue_list_jwt(
     array: bytes, signer: Signer, uri: str, now_s: int, ttl_s: int, *, life_s: int | None = None, bits: int = 2
 ) -> str:

@@ -44,6 +44,7 @@ from ticketing.keyset import (
     key_set_from_cose,
     key_set_from_jwks,
     kid_of,
+    new_device_key,
 )
 
 # RFC 8032 section 7.1, test 1 and 2: keys that are public and so sign nothing that matters.
@@ -207,6 +208,16 @@ def test_device_keys_of_small_order_prove_nothing_and_are_refused():
                 device_key_from_jwk({"kty": "OKP", "crv": "Ed25519", "x": b64url((y | sign).to_bytes(32, "little"))})
 
 
+def test_a_ticket_is_sold_for_no_key_that_nobody_can_hold():
+    """y = 2 is on no point of the curve: half of all 32 bytes are like that."""
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64url((2).to_bytes(32, "little"))}
+    with pytest.raises(ValueError, match="no point of Ed25519"):
+        new_device_key(jwk)
+    assert new_device_key(DEVICE_KEY.jwk()) == DEVICE_KEY
+    off = Claims("takt", UUID(int=8), "mobile", NOW, NOW + 9, (), 1, 9, None, device_key_from_jwk(jwk))
+    assert refusal(proven(issue_qr(off, SIGNER))) == "bad_signature"
+
+
 def test_a_private_key_is_not_taken():
     with pytest.raises(ValueError, match="private key"):
         device_key_from_jwk({"kty": "OKP", "crv": "Ed25519", "x": "x" * 43, "d": "x" * 43})
@@ -355,6 +366,19 @@ def test_payloads_that_the_issuer_would_never_write_are_refused_even_when_signed
         cbor2.dumps(good | {8: {1: {1: 1, -1: 6, -2: bytes(32)}}}, canonical=True),
         cbor2.dumps(good | {8: {1: {1: 4, -1: b"secret"}}}, canonical=True),
         cbor2.dumps(good | {-65537: ["single", 1, 1, ["*"] * 3, 7]}, canonical=True),
+        *(cbor2.dumps(good | {-65537: ["single", 1, 1, ["*"], cls]}) for cls in (False, 0, "x" * 65, b"", [], {}, 0.0)),
+        *(cbor2.dumps(good | {-65537: ["single", 1, 1, nets, None]}) for nets in ("*", None, {}, [0], [["*"]], [b"*"])),
+        # true and 1.0 are equal to 1, and 7.0 to 7, wherever keys are compared by their value.
+        *(
+            cbor2.dumps({other if key == is_ else key: good[key] for key in good})
+            for is_, other in ((1, True), (7, 7.0))
+        ),
+        cbor2.dumps(good | {4: True}),
+        cbor2.dumps(good | {8: {True: BOUND.device_key.cose()}}),
+        bytes.fromhex("c4821b7f7f7f7f7f7f7f7f01"),  # a decimal fraction whose exponent no machine can hold
+        bytes.fromhex("c5821affffffff01"),  # a bigfloat of that kind
+        bytes.fromhex("d81c81d81d00"),  # an array that contains itself (tags 28 and 29)
+        bytes.fromhex("d8236128"),  # a regular expression to be compiled (tag 35)
     ]
     for payload in hostile:
         assert refusal(signed_cwt(payload)) == "malformed", payload.hex()
@@ -377,11 +401,48 @@ def test_json_that_the_issuer_would_never_write_is_refused_even_when_signed():
         json.dumps(good | {"exp": True}).encode(),
         json.dumps(good | {"jti": "7"}).encode(),
         json.dumps(good | {"cnf": {"kid": "x"}}).encode(),
+        *(
+            json.dumps(good | {"cnf": cnf}).encode()
+            for cnf in (None, 0, "x", [], ["jwk"], {}, {"jwk": "d"}, {"jwk": []})
+        ),
+        json.dumps(good | {"cnf": {"jwk": BOUND.device_key.jwk(), "jku": "https://evil.example"}}).encode(),
+        json.dumps(good | {"concession": False}).encode(),
+        *(
+            json.dumps(good | {"status": {"status_list": {"idx": index, "uri": f"{URI}/{number}"}}}).encode()
+            for index, number in (
+                (True, 1),
+                (1.0, 1),
+                ("1", 1),
+                (1, "+1"),
+                (1, " 1"),
+                (1, "1_0"),
+                (1, "\u0661"),
+                (1, -1),
+            )
+        ),
         json.dumps(good | {"product": "x" * 65}).encode(),
         json.dumps({name: value for name, value in good.items() if name != "exp"}).encode(),
     ]
     for payload in hostile:
         assert refusal(signed_jwt(payload)) == "malformed", payload
+
+
+@pytest.mark.parametrize("token", [BOUND_QR, BOUND_JWT])
+def test_what_is_malformed_is_so_whoevers_key_it_names(token):
+    """The contract's order: malformed comes before unknown_key."""
+    nobody = KeySet([])
+    assert refusal(proven(token), nobody) == "unknown_key"
+    if token is BOUND_JWT:
+        head, _, signature = token.rpartition(".")
+        hostile = [f"{head}.{signature[:-4]}", f"{head}.{signature}=", f"{token}~", f"{token}~AAAA"]
+        hostile.append(f"{token}~" + b64url(b"\xff" * 72))
+    else:
+        cwt_bytes = base45.decode(token)
+        hostile = [base45.encode(cwt_bytes[:-1]), base45.encode(cwt_bytes + b"\x00")]
+        hostile.append(base45.encode(cbor2.dumps([cwt_bytes, 2**40 + 1, bytes(64)])))
+        hostile.append(base45.encode(cbor2.dumps([cwt_bytes, NOW, bytes(63)])))
+    for text in hostile:
+        assert refusal(text, nobody) == "malformed", text
 
 
 def test_base64_has_one_spelling():
