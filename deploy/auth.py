@@ -48,6 +48,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "tickets:read": frozenset({"cashier", "inspector", "vendor"}),
     "tickets:change": frozenset({"cashier"}),
     "accounts:read": frozenset({"cashier"}),  # a rider's day, trip by trip
+    "tokens:revoke": frozenset(),
     "cards:manage": frozenset(),  # an admin's alone: enrolment shows a card's keys
     "validations:create": frozenset({"validator"}),
     "inspections:create": frozenset({"inspector"}),
@@ -226,7 +227,7 @@ class Tokens:
 class BearerGate:
     """Reads `Authorization: Bearer`, counting what it refuses.
 
-    why_refused says why a token of ours counts no longer (that of a revoked device), or None.
+    why_refused says why a token of ours counts no longer (revoked, or that of a revoked device), or None.
     """
 
     def __init__(

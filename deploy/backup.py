@@ -43,6 +43,7 @@ FILES = (
     "instance.json",
     "devices.json",
     "users.json",
+    "ended-tokens.json",
     "control.json",
     "orders.json",
     "running-times.bin",
@@ -52,8 +53,8 @@ FILES = (
 )
 SETTINGS = ("takt.toml", "tariff.toml")
 _FILE_NAME = re.compile(
-    r"files/(?:settings/(?:takt|tariff)\.toml|(?:instance|devices|users|control|orders|feed)\.json|running-times\.bin|"
-    r"network/in-use\.network|keys(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,3})"
+    r"files/(?:settings/(?:takt|tariff)\.toml|(?:instance|devices|users|ended-tokens|control|orders|feed)\.json|"
+    r"running-times\.bin|network/in-use\.network|keys(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,3})"
 )
 _PART_NAME = re.compile(r"database/\d{8}")
 

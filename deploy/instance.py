@@ -83,6 +83,7 @@ class Instance:
         self.secrets_path = folder / "secrets.json"
         self.devices_path = folder / "devices.json"
         self.users_path = folder / "users.json"
+        self.ended_tokens_path = folder / "ended-tokens.json"
         self.keys_dir = folder / "keys"
         self.issuer_keys_dir = folder / "keys" / "issuer"
         self.card_keys_path = folder / "keys" / "card-keys.json"
@@ -183,6 +184,7 @@ class Instance:
             self.secrets_path,
             self.devices_path,
             self.users_path,
+            self.ended_tokens_path,
             self.card_keys_path,
             self.token_key_path,
         )

@@ -1,18 +1,22 @@
-"""Which devices' bearer tokens count no longer: those of revoked devices, and those made before a revocation."""
+"""Which bearer tokens count no longer: revoked ones, those of revoked devices, and those made before a revocation."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import structlog
 
 from deploy.auth import Claims
 from deploy.devices import Registry
+from deploy.ended_tokens import Ended, EndedTokens
 from deploy.errors import UserError
 
 LOOK_EVERY_S = 1.0
+T = TypeVar("T")
 
 log = structlog.get_logger("devices")
 
@@ -44,33 +48,44 @@ class Standing:
         return None
 
 
-class Revocations:
-    """The register as it stands, read again when it has changed; looked at no more than once a second."""
+class _Followed(Generic[T]):
+    """A file of the data folder that others change: read again when it is another one, as it was where it cannot be."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float] = time.monotonic) -> None:
-        self._registry = registry
+    def __init__(self, path: Path, read: Callable[[], T], value: T) -> None:
+        self.value = value
+        self._path = path
+        self._read = read
+        self._seen: tuple[int, int] | None = None
+
+    def look(self) -> None:
+        """Take up what has changed."""
+        try:
+            status = self._path.stat()
+            # It is replaced as a whole, so a changed one is another file; what cannot be read changes nothing.
+            seen = (status.st_ino, status.st_mtime_ns)
+            if seen != self._seen:
+                self._seen = seen
+                self.value = self._read()
+        except FileNotFoundError:
+            return
+        except (OSError, UserError) as error:
+            log.warning("register_unreadable", error=str(error))
+
+
+class Revocations:
+    """The registers as they stand, read again when they have changed; looked at no more than once a second."""
+
+    def __init__(self, registry: Registry, ended: EndedTokens, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looked_s = -LOOK_EVERY_S
-        self._seen: tuple[int, int] | None = None
-        self._standing = Standing()
+        self._devices = _Followed(registry.path, lambda: Standing(*registry.standing()), Standing())
+        self._ended = _Followed(ended.path, ended.read, Ended())
 
     def why_refused(self, claims: Claims) -> str | None:
         """Why a token counts no longer; None where it does."""
         now_s = self._clock()
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
-            self._look()
-        return self._standing.why_refused(claims)
-
-    def _look(self) -> None:
-        try:
-            status = self._registry.path.stat()
-            # It is replaced as a whole, so a changed one is another file; what cannot be read changes nothing.
-            seen = (status.st_ino, status.st_mtime_ns)
-            if seen != self._seen:
-                self._seen = seen
-                self._standing = Standing(*self._registry.standing())
-        except FileNotFoundError:
-            return
-        except (OSError, UserError) as error:
-            log.warning("register_unreadable", error=str(error))
+            self._devices.look()
+            self._ended.look()
+        return self._ended.value.why_refused(claims) or self._devices.value.why_refused(claims)

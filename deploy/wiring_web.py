@@ -18,6 +18,7 @@ from deploy.announcer import Announcer
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
 from deploy.devices import Registry
+from deploy.ended_tokens import EndedTokens
 from deploy.feeds import Feeds
 from deploy.instance import takt_version
 from deploy.links import (
@@ -28,6 +29,7 @@ from deploy.links import (
 from deploy.revoked import Revocations
 from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
+from deploy.tokens_api import TokensApi
 from deploy.users import Users
 from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
@@ -105,6 +107,7 @@ async def _web(
 
     settings, instance = grounds.settings, grounds.instance
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
+    ended = EndedTokens(instance)
     sessions = Sessions(Users(instance.users_path), tokens, time.time)
     status = StatusApi(
         [lambda: [reason for check in grounds.checks for reason in check()]],
@@ -132,9 +135,10 @@ async def _web(
             selling(grounds, service) as sale,
             city_books(grounds, service, feeds, each_night=announcer is not None) as books,
             WebServer(
-                [status, *fleet, feeds, tickets, wallet(grounds, service), *sale, *books, *receipts(grounds, service)],
+                [status, TokensApi(tokens, ended), *fleet, feeds, tickets, wallet(grounds, service), *sale, *books]
+                + receipts(grounds, service),
                 options,
-                Access(BearerGate(tokens, time.time, Revocations(Registry(instance)).why_refused), sessions),
+                Access(BearerGate(tokens, time.time, Revocations(Registry(instance), ended).why_refused), sessions),
                 grounds.registry,
             ) as server,
             announcer.announcing(tickets.lists) if announcer else contextlib.nullcontext(),

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from deploy.auth import Tokens, issuer_of, read_key
 from deploy.commands import token, user
 from deploy.devices import Registry
+from deploy.ended_tokens import EndedTokens
 from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.revoked import Revocations
@@ -100,4 +101,4 @@ def test_no_token_is_made_for_a_revoked_device_and_one_for_it_once_it_is_back(in
     registry.add("validator", "kpt", "door-1")
     made = run(instance, "token", "--role", "validator", "--subject", "kpt:door-1").strip()
     claims = Tokens(read_key(instance.token_key_path), issuer_of(instance.id)).verify(made, time.time() + 2)
-    assert Revocations(registry).why_refused(claims) is None
+    assert Revocations(registry, EndedTokens(instance)).why_refused(claims) is None

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.auth import BearerGate, Claims, Tokens, issuer_of, read_key
 from deploy.devices import Registry
+from deploy.ended_tokens import EndedTokens
 from deploy.instance import Instance
 from deploy.problems import Problem
 from deploy.revoked import Revocations, Standing
@@ -43,7 +44,8 @@ def test_the_register_is_followed_while_it_changes(tmp_path):
     instance = Instance.open(tmp_path / "data")
     registry, now = Registry(instance), [0.0]
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
-    gate = BearerGate(tokens, time.time, Revocations(registry, lambda: now[0]).why_refused)
+    revocations = Revocations(registry, EndedTokens(instance), lambda: now[0])
+    gate = BearerGate(tokens, time.time, revocations.why_refused)
     old = tokens.issue("validator", "kpt:door-1", time.time() - 2, 3600)
     assert gate.identify(f"Bearer {old}").subject == "kpt:door-1"
     registry.add("validator", "kpt", "door-1")
@@ -72,8 +74,9 @@ def test_new_credentials_end_the_tokens_that_came_with_the_old(tmp_path):
 
 
 def test_a_register_that_cannot_be_read_changes_nothing(tmp_path):
-    registry, now = Registry(Instance.open(tmp_path / "data")), [0.0]
-    revocations = Revocations(registry, lambda: now[0])
+    instance = Instance.open(tmp_path / "data")
+    registry, now = Registry(instance), [0.0]
+    revocations = Revocations(registry, EndedTokens(instance), lambda: now[0])
     registry.add("validator", "kpt", "door-1")
     registry.revoke("validator", "kpt", "door-1")
     assert revocations.why_refused(claims("kpt:door-1"))
