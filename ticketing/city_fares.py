@@ -131,8 +131,10 @@ def _transfer(
     if transfer.changes_max == 0 or transfer.changes_max < -1:
         checks.fail(where, "changes_max", "write -1 for no limit, or 1 and more")
     checks.one_of(where, "pays", transfer.pays, tuple(_PAYS))
-    events = ("boarding", "exit", "last_boarding", "last_exit")
+    events = ("boarding", "exit", "last_boarding", "last_exit", "group")
     checks.one_of(where, "counted_from", transfer.counted_from, events)
+    if transfer.counted_from == "group" and not transfer.groups:
+        checks.fail(where, "counted_from", "name the groups whose first ride it is counted from")
     checks.one_of(where, "counted_to", transfer.counted_to, ("boarding", "exit"))
     to_groups = transfer.groups if transfer.to_groups is None else transfer.to_groups
     checks.known(where, "groups", (*transfer.groups, *to_groups), groups)
@@ -150,7 +152,8 @@ def _transfer(
         count=transfer.changes_max,
         chained=not transfer.counted_from.startswith("last_"),
         between_others=transfer.between_others,
-        return_trips=transfer.return_trips,
+        return_trips=transfer.return_trips is not False,
+        back_only=transfer.return_trips == "only",
         same_route=transfer.same_route,
         once_on=frozenset(transfer.once_on),
         round_up_s=transfer.from_full_minutes * 60,
@@ -160,6 +163,7 @@ def _transfer(
         count_from=transfer.changes_from,
         hours=transfer.hours,
         percent=100 if transfer.percent is None else transfer.percent,
+        from_group=transfer.counted_from == "group",
     )
 
 

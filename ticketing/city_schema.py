@@ -99,7 +99,7 @@ class Network(Entry, frozen=True, forbid_unknown_fields=True):
 
 
 class Zone(Entry, frozen=True, forbid_unknown_fields=True):
-    """An area of stops; beside: the zones next to it, for fares by the number of zones. Said of one, it holds for both."""
+    """An area of stops; beside: its neighbours, for fares by the number of zones; said of one, it holds for both."""
 
     stops: Ids = ()
     beside: Ids = ()
@@ -188,11 +188,12 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     pays: "extra" (price_minor instead of the ride's fare), "difference" (up to the dearer fare), "discount" (the ride's
     fare less price_minor), "percent" (of the ride's fare) or "total" (the journey costs price_minor in all); a ride's
     own fare is paid where that is cheaper. counted_from: "boarding" or "exit" of the journey's first ride,
-    "last_boarding" or "last_exit" of the ride before; counted_to: "boarding" or "exit". from_full_minutes 60 counts
-    from the next full hour; until, instead of minutes, holds to that time of the clock. total_minutes: from the
-    journey's first boarding, whatever minutes counts from. hours: those in which the journey begins. changes_from: the
-    first change of a journey that it is for, changes_max: how many it makes. Not joined: a way back unless
-    return_trips, a route ridden before unless same_route, a second ride on a network of once_on.
+    "last_boarding" or "last_exit" of the ride before, "group" the boarding of the journey's first ride that is one of
+    groups; counted_to: "boarding" or "exit". from_full_minutes 60 counts from the next full hour; until, instead of
+    minutes, holds to that time of the clock. total_minutes: from the journey's first boarding, whatever minutes counts
+    from. hours: those in which the journey begins. changes_from: the first change of a journey that it is for,
+    changes_max: how many it makes. Not joined: a way back unless return_trips ("only": nothing but the way back, to
+    where the journey began), a route ridden before unless same_route, a second ride on a network of once_on.
     """
 
     minutes: int | None = None
@@ -209,7 +210,7 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     changes_from: int = 1
     changes_max: int = -1
     between_others: bool = True
-    return_trips: bool = True
+    return_trips: bool | Literal["only"] = True
     same_route: bool = True
     once_on: Ids = ()
     from_full_minutes: int = 0

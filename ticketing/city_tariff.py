@@ -74,7 +74,7 @@ class CityTariff:
         return Rider(category, media, known.percent, known.round_minor, known.rounding)
 
     def distance_of(self, from_stop: str | None, to_stop: str | None) -> Distance | None:
-        """How far it is between two stops, or their stations, where the file says so; to where one came from it is 0."""
+        """How far it is between two stops, or their stations, where the file says so; back where one began it is 0."""
         if from_stop is None or to_stop is None:
             return None
         table = self.tables[-1]

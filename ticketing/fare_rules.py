@@ -234,7 +234,8 @@ class TransferRule:
     The rest is ours. same_route: a route may be ridden again; once_on: networks that may be ridden once; round_up_s:
     the time runs from the next full multiple of so many seconds; until_s: it ends at this time of the clock, seconds
     since midnight; total_s: counted from the journey's beginning whatever limit_s counts from; count_from: the first
-    change of a journey that it is for; hours: those in which the journey began; percent: of the ride's own fare.
+    change of a journey that it is for; hours: those in which the journey began; percent: of the ride's own fare;
+    back_only: for nothing but the way back; from_group: counted from the journey's first ride that is of from_groups.
     """
 
     id: str
@@ -257,13 +258,15 @@ class TransferRule:
     count_from: int = 1
     hours: str | None = None
     percent: int = 100
+    back_only: bool = False
+    from_group: bool = False
     # Whether its time alone decides: what was ridden before in the journey does not matter.
     plain: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Look once whether anything but the time decides."""
         limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
-        places = not self.return_trips or not self.same_route or bool(self.once_on)
+        places = not self.return_trips or self.back_only or not self.same_route or bool(self.once_on)
         whole = self.pays in (Pays.DIFFERENCE, Pays.TOTAL)
         object.__setattr__(self, "plain", not (limits or places or whole))
 

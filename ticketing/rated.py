@@ -22,10 +22,10 @@ StepKind = Literal[
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rule at work: what it did to the amount (minor units), and the facts that it used.
 
-    rider 0 holds the medium, 1 and more ride along. tap is the first ride of the journey for a transfer; since_s and
-    until_s its half-open time; limit_minor and spent_minor a cap's amount and what had been spent; number the rides
-    made or left; percent what a category pays; other the second rule of a combination; held what the ride was taken
-    from, by its id (HeldPass).
+    rider 0 holds the medium, 1 and more ride along. tap is the first ride of the journey for a transfer whose time runs
+    from it; since_s and until_s its half-open time; limit_minor and spent_minor a cap's amount and what had been spent;
+    number the rides made or left; percent what a category pays; other the second rule of a combination; held what the
+    ride was taken from, by its id (HeldPass).
     """
 
     kind: StepKind

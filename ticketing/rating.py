@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from math import isfinite
 
 from ticketing.capping import Capped, Due, Spent, cap_rides, is_for, opening, runs_on
 from ticketing.city_schema import Pass, Surcharge
@@ -232,10 +233,10 @@ def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tar
         since = chain[one.since].leg
         rule = tariff.rules_by_id[one.rule]
         since_s, end_s = transfer_span_s(rule, since, tariff.zone)
-        until_s = end_s if rule.limit_s is not None else None
+        from_first = one.since == one.anchor and since_s == since.start_s
         step = Step(
             "transfer", one.adds_minor - one.fare_minor, one.transfer_product or one.rule, number,
-            tap=since.taps[0], since_s=since_s, until_s=until_s,
+            tap=since.taps[0] if from_first else None, since_s=since_s, until_s=end_s if isfinite(end_s) else None,
         )  # fmt: skip
         fare.add(step, step.amount_minor)
 

@@ -29,7 +29,7 @@ _TEXT: dict[Language, dict[str, str]] = {
         "concession_own": "Пільгова ціна",
         "transfer": "Пересадка «{name}»: перша поїздка о {since}, діє до {until}",
         "transfer_open": "Пересадка «{name}»: перша поїздка о {since}",
-        "transfer_more": "Доплата за пересадку «{name}»: перша поїздка о {since}",
+        "transfer_since": "Пересадка «{name}»: час від {since} до {until}",
         "discount": "Знижка «{name}»: сплачуєте {percent} %",
         "regrouped": "Частина ціни попередніх поїздок: разом так дешевше",
         "later_transfer": "Знижка: поїздка стала частиною дешевшої подорожі",
@@ -69,7 +69,7 @@ _TEXT: dict[Language, dict[str, str]] = {
         "concession_own": "Concession price",
         "transfer": "Transfer “{name}”: the first ride was at {since}, it lasts until {until}",
         "transfer_open": "Transfer “{name}”: the first ride was at {since}",
-        "transfer_more": "Extra for the transfer “{name}”: the first ride was at {since}",
+        "transfer_since": "Transfer “{name}”: the time is from {since} until {until}",
         "discount": "Discount “{name}”: you pay {percent}%",
         "regrouped": "A part of the price of the rides before: cheaper together this way",
         "later_transfer": "Reduction: the ride became part of a cheaper journey",
@@ -191,8 +191,8 @@ def _which(step: Step) -> str:
     match step.kind:
         case "concession" if step.percent is None:
             return "concession_own"
-        case "transfer" if step.until_s is None:
-            return "transfer_open"
+        case "transfer":
+            return "transfer_open" if step.until_s is None else "transfer_since" if step.tap is None else "transfer"
         case "cap" if step.percent:
             return "cap_part"
         case "pass" if step.number is not None:
