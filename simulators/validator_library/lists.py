@@ -1,7 +1,8 @@
 """What a validator fetches while it can and decides by while it cannot, each with its age.
 
-Nothing older replaces something newer, and a status list counts only when a key of the set has signed it: the network
-on which these travel may be anybody's.
+Nothing older replaces something newer, and a status list counts only when a key of the set has signed it and its end
+is not over: the network on which these travel may be anybody's. A list that is held stays in use beyond its end, since
+knowing who was revoked an hour ago is better than knowing nobody; its age is shown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from ticketing.keyset import KeySet, b64url_decode, jose_header, key_set_from_cose
-from ticketing.statuslist import inflate, status_at
+from ticketing.statuslist import inflate, list_number, status_at
 
 STATUS_LISTS_MAX = 64
 DENIED_MAX = 1_000_000
@@ -55,6 +56,7 @@ class _StatusClaims(msgspec.Struct):
     sub: str
     iat: int
     status_list: _StatusBody
+    exp: int | None = None
 
 
 @dataclass(slots=True)
@@ -158,11 +160,14 @@ class Lists:
             raise ValueError("a status list that its issuer did not sign") from None
         try:
             claims = msgspec.json.decode(b64url_decode(payload), type=_StatusClaims)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"no status list: {error}") from None
-        number = int(claims.sub.rpartition("/")[2])
+        if claims.exp is not None and claims.exp <= now_s:
+            raise ValueError("a status list whose end is over")
+        number = list_number(claims.sub)
         held = self._status.get(number)
-        if held is not None and claims.iat < held.issued_s:
+        # One from the future was signed by a clock that was wrong: it must not hold up all that come until then.
+        if held is not None and claims.iat < held.issued_s <= now_s:
             raise ValueError(f"status list {number} is older than the one that is held")
         if held is None and len(self._status) >= STATUS_LISTS_MAX:
             raise ValueError(f"more than {STATUS_LISTS_MAX} status lists")
