@@ -111,8 +111,6 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         raise UserError(str(error)) from None
     boardings = Outgoing(links, BOARDINGS, size=1000)
     sender = asyncio.create_task(boardings.run(), name="link boardings")
-    pool = await open_pool(grounds.dsn, init=warm)
-    rating = await open_rating(grounds, pool)
     proof = ProofLimits(settings.ticketing.proof_window_s)
     options = TicketingSettings(
         issuer=settings.ticketing.issuer,
@@ -120,6 +118,8 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         proof=proof,
         elsewhere_kmh=settings.ticketing.elsewhere_kmh,
     )
+    pool = await open_pool(grounds.dsn, size_min=options.workers, init=warm)
+    rating = await open_rating(grounds, pool)
     service = Ticketing(
         pool,
         keys,

@@ -12,6 +12,7 @@ import contextlib
 import random
 import socket
 import ssl
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from gateway.client import make_client
 from gateway.config import Broker
 
-PACKETS_PER_WAKE: Final = 128  # about 4 ms of paho's time: the other connections get their turn
+READING_S_MAX: Final = 0.001  # then others have their turn: answers to what came before, the other connections
 SHORT_LIFE_S: Final = 30.0
 FLAPPING_LIVES: Final = 3
 FLAPPING_WINDOW_S: Final = 120.0
@@ -298,7 +299,8 @@ class Session:
     def _readable(self) -> None:
         """Read until nothing is left or others should have their turn."""
         client = self._client
-        for _ in range(PACKETS_PER_WAKE):
+        until_s = time.perf_counter() + READING_S_MAX
+        while time.perf_counter() < until_s:
             if self._watched is None or self._paused:
                 return
             before = self._packets

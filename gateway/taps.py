@@ -1,8 +1,8 @@
 """Taps on their way to judgement: batches to ticketing, then the verdict down, then the acknowledgement, in that order.
 
 Riders who wait at a validator and what validators decided alone and upload now have a lane each, so that nobody waits
-for a backlog. In each, one batch is under way at a time; what arrives meanwhile is the next one, so batches grow with
-the load by themselves.
+for a backlog. Two batches of riders' taps and one of a backlog's are under way at a time; what arrives meanwhile is the
+next one, so batches grow with the load by themselves. A device has taps in one of them only, so they keep their order.
 A batch that fails is tried again in halves: an outage fails whatever is tried and is waited out, while a tap that fails
 alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
 A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
@@ -62,19 +62,22 @@ class Pending:
     counted: bool = False  # as a dead letter, stored or not
 
 
-LATE_MAX = 64
+LATE_MAX = 32
 """A batch of what was decided offline is no larger: a rider who comes next shares the machine with no more."""
+ANSWERS_A_TURN = 16
+"""So many are sent, in about a millisecond, before others have a turn of the loop."""
 RIDERS_S = 1.0
 """So long after a rider's tap a backlog rests as long as it works."""
 
 
 class Lane:
-    """Taps that wait, and whether there are any."""
+    """Taps that wait; those of one device are taken in their order, and never by two batches at once."""
 
     def __init__(self, size_max: int) -> None:
         self.size_max = size_max
         self.filled = asyncio.Event()
         self._waiting: deque[Pending] = deque()
+        self._busy: set[str] = set()  # topics, each of one device
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -90,8 +93,22 @@ class Lane:
         self.filled.set()
 
     def take(self, size: int) -> list[Pending]:
-        """The next batch, at most so many."""
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), size, self.size_max))]
+        """The next batch, at most so many; empty where only devices wait that another batch has in hand."""
+        batch: list[Pending] = []
+        passed_over: list[Pending] = []
+        size = min(size, self.size_max)
+        while self._waiting and len(batch) < size:
+            pending = self._waiting.popleft()
+            (passed_over if pending.topic in self._busy else batch).append(pending)
+        self._waiting.extendleft(reversed(passed_over))
+        self._busy.update(pending.topic for pending in batch)
+        return batch
+
+    def done(self, batch: list[Pending]) -> None:
+        """The devices of a batch may have their next turn."""
+        self._busy.difference_update([pending.topic for pending in batch])
+        if self._waiting:
+            self.filled.set()
 
 
 class TapIntake:
@@ -180,20 +197,21 @@ class TapIntake:
 
     async def run(self) -> None:
         """Judge what is queued, for ever."""
-        await asyncio.gather(self._work(self._live), self._work(self._late))
+        await asyncio.gather(self._work(self._live), self._work(self._live), self._work(self._late))
 
     async def _work(self, lane: Lane) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await lane.filled.wait()
             lane.filled.clear()
-            while lane and not self._closing:
+            while not self._closing and (batch := lane.take(self._window)):
                 self._at_work += 1
                 self._idle.clear()
                 begun_s = loop.time()
                 try:
-                    wait_s = await self._step(lane)
+                    wait_s = await self._step(batch)
                 finally:
+                    lane.done(batch)
                     self._at_work -= 1
                     if not self._at_work:
                         self._idle.set()
@@ -211,8 +229,10 @@ class TapIntake:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._settings.receipt_every_s)
-            for due in self.receipts.pop_due(loop.time()):
+            for number, due in enumerate(self.receipts.pop_due(loop.time()), start=1):
                 self._outbox.receipt(*due)
+                if number % ANSWERS_A_TURN == 0:
+                    await asyncio.sleep(0)
 
     async def drain(self, timeout_s: float) -> None:
         """Take no further batch and wait for the one under way."""
@@ -223,9 +243,8 @@ class TapIntake:
         except TimeoutError:
             self._counts["drains_cut_short"] += 1
 
-    async def _step(self, lane: Lane) -> float:
-        """Judge one batch of a lane; the seconds to wait before the next."""
-        batch = lane.take(self._window)
+    async def _step(self, batch: list[Pending]) -> float:
+        """Judge one batch; the seconds to wait before the next."""
         good = [pending for pending in batch if not isinstance(pending.tap, Refusal)]
         bad = [pending for pending in batch if isinstance(pending.tap, Refusal)]
         wait_s = 0.0
@@ -249,8 +268,10 @@ class TapIntake:
         self.failing_since_s = None
         self._window = min(2 * self._window, self._settings.taps_batch_max)
         self._counts["tap_batches"] += 1
-        for pending, tap, answer in zip(batch, taps, answers, strict=True):
+        for number, (pending, tap, answer) in enumerate(zip(batch, taps, answers, strict=True), start=1):
             self._answer(pending, tap, answer)
+            if number % ANSWERS_A_TURN == 0:
+                await asyncio.sleep(0)
         return 0.0
 
     def _answer(self, pending: Pending, tap: wire.Tap, answer: wire.Answer) -> None:

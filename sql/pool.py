@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+IDLE_S_MAX = 60.0
 SERVER_SETTINGS = {
     "application_name": "takt",
     "timezone": "UTC",
@@ -17,6 +18,18 @@ SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
     "tcp_user_timeout": "8000",
 }
+
+
+QUERIES_MAX = 10_000_000
+"""Of one connection: closed after so many, it is opened again while somebody waits."""
+
+
+async def _keep_as_it_is(_connection: Any) -> None:
+    """Do nothing to a connection that comes back; asyncpg has rolled back what it may have left open.
+
+    Its own reset asks the server to forget listeners, settings and locks of the session. No statement over a pool makes
+    any, and that round trip would be every tap's second one.
+    """
 
 
 async def open_pool(
@@ -33,7 +46,8 @@ async def open_pool(
     init makes each new connection ready for its work.
 
     command_timeout bounds every statement, also against a server that swallows packets without a word (its default in
-    asyncpg is none); connections are renewed so that a fail-over or a changed DNS entry is noticed.
+    asyncpg is none); idle connections are renewed so that a fail-over or a changed DNS entry is noticed. What is taken
+    from it must leave no state in its session: transactions, SET LOCAL and transaction locks only.
     """
     return await asyncpg.create_pool(
         dsn,
@@ -42,7 +56,9 @@ async def open_pool(
         timeout=connect_timeout_s,
         command_timeout=command_timeout_s,
         statement_cache_size=256,
-        max_inactive_connection_lifetime=60.0,
+        max_inactive_connection_lifetime=IDLE_S_MAX,
+        max_queries=QUERIES_MAX,
+        reset=_keep_as_it_is,
         server_settings=SERVER_SETTINGS,
         init=init,
     )

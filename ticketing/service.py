@@ -26,10 +26,13 @@ from ticketing.verdict import Answer, Tap, Verdict, say_of, unavailable
 from ticketing.waiting import Lane, Turns
 
 PROBE_S = 2.0
+READY_S = 20.0
+"""Every connection is used so often, or the pool would close it, and a rider wait while the next is opened."""
 TIDY_S = 3600.0
-READING_S_MAX = 0.002
-"""After so long a reading of tokens lets the loop serve others. A thread would not help: whoever verifies a signature
-holds the interpreter, and the loop would wait longer for its turn."""
+READING_S_MAX = 0.0005
+"""After so long a reading of tokens lets the loop serve others: a rider's tap has some eight turns of the loop to wait
+for, each behind such a piece of a backlog. A thread would not help: whoever verifies a signature holds the interpreter,
+and the loop would wait longer for its turn."""
 _QR_S, _CARD_S = 0.00014, 0.000008
 EAGER_WORKERS = 2
 LATE_BATCH_MAX = 128
@@ -110,12 +113,12 @@ class Ticketing:
         self._read_card_keys = read_card_keys
         self._live: Lane[_Waiting] = Lane()
         self._late: Lane[_Waiting] = Lane()
-        self._under_way = 0
         self._filled = [asyncio.Event() for _ in range(self.settings.workers)]
         self._tally = Tally()
         self._retry_at = 0.0
         self._last_success = 0.0
         self._tidy_at = 0.0
+        self._ready_at = 0.0
         self._stopping = False
         self._workers: list[asyncio.Task[None]] = []
         self._prober: asyncio.Task[None]
@@ -237,12 +240,11 @@ class Ticketing:
     async def _judge_next(self, lane: Lane[_Waiting]) -> None:
         """Judge a batch of a lane; a first tap goes at once, and while others are judged those that follow gather."""
         size = LATE_BATCH_MAX if lane is self._late else self.settings.batch_max
-        if self._under_way and len(lane) < size and not self._stopping:
+        if lane.busy and len(lane) < size and not self._stopping:
             await asyncio.sleep(self.settings.linger_s)
         batch, devices = lane.take(size)
         if not batch:
             return
-        self._under_way += 1
         try:
             await self._judge(batch)
         except asyncio.CancelledError:
@@ -253,7 +255,6 @@ class Ticketing:
             self._note_failure(f"{type(error).__name__}: {error}")
             self._refuse(batch, "fault")
         finally:
-            self._under_way -= 1
             lane.done(devices)
             if self._ready() or self._stopping:
                 self._wake()
@@ -334,7 +335,8 @@ class Ticketing:
     async def _tidy(self) -> None:
         """Ask for a sign of life, or once in TIDY_S drop the answers that no client will ask for again."""
         if time.monotonic() < self._tidy_at:
-            await self.store.ping()
+            await self.store.ping(self.settings.workers)
+            self._ready_at = time.monotonic() + READY_S
         else:
             await self.store.forget_answers()
             self._tidy_at = time.monotonic() + TIDY_S
@@ -367,7 +369,8 @@ class Ticketing:
         while True:
             await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
             self._refresh_keys()
-            if time.monotonic() - self._last_success < PROBE_S and time.monotonic() < self._tidy_at:
+            now_s = time.monotonic()
+            if now_s - self._last_success < PROBE_S and now_s < min(self._tidy_at, self._ready_at):
                 continue
             try:
                 await self._tidy()

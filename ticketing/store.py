@@ -99,10 +99,16 @@ class Store:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def ping(self) -> None:
-        """Returns when the database answers."""
+    async def ping(self, connections: int = 1) -> None:
+        """Returns when the database answers, over so many connections at once."""
+        answers = await asyncio.gather(*(self._ping() for _ in range(connections)), return_exceptions=True)
+        for answer in answers:
+            if answer is not None:
+                raise answer
+
+    async def _ping(self) -> None:
         async with self.connection() as connection:
-            await connection.fetchval("SELECT 1", timeout=self._statement_s_max)
+            await connection.execute("SELECT 1", timeout=self._statement_s_max)
 
     async def forget_answers(self) -> None:
         """Drop the answers kept for retries of sales that are two days old."""

@@ -49,6 +49,11 @@ class Lane(Generic[T]):
         """Whether somebody waits whose device is not being judged right now."""
         return bool(self._ready)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch of this lane is being judged right now."""
+        return bool(self._busy)
+
     def add(self, waiting: T) -> None:
         """Let one wait, behind the others of its device."""
         key = waiting.device_key

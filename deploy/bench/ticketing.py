@@ -114,7 +114,7 @@ async def prepare(dsn: str, folder: Path) -> Bench:
     signer, issuer = _issuer()
     keys = CardKeys(1, secrets.token_bytes(16), secrets.token_bytes(16))
     tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
-    pool = await open_pool(dsn, init=warm)
+    pool = await open_pool(dsn, size_min=TicketingSettings().workers, init=warm)
     uids = [b"\x04" + secrets.token_bytes(6) for _ in range(CARDS)]
     await pool.copy_records_to_table(
         "card",

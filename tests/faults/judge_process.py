@@ -1,4 +1,4 @@
-"""Gateway and ticketing as a process of its own, which a test may kill at a chosen point."""
+"""Gateway and ticketing as a process of their own, as `takt run` has them, which a test may kill at a chosen point."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from prometheus_client import CollectorRegistry
 
 from deploy import mapping, metrics
 from deploy.auth import BearerGate, Tokens
+from deploy.memory import settle
+from deploy.serving import run
 from deploy.status import StatusApi
 from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import dead_letter_box
@@ -34,6 +36,7 @@ from ticketing.card import CardKeys
 from ticketing.config import DEFAULT_TARIFF, TicketingSettings
 from ticketing.keys import load_issuer_keys
 from ticketing.service import Ticketing
+from ticketing.store import warm
 from ticketing.tariff import parse_tariff
 
 assert mapping  # the seam's own mapping, as the product wires it
@@ -113,7 +116,7 @@ def _main(options: JudgeOptions, pipe: Connection) -> None:
         os.dup2(log.fileno(), sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(_serve(options, pipe))
+    run(_serve(options, pipe))
 
 
 @asynccontextmanager
@@ -136,8 +139,8 @@ async def _serve(options: JudgeOptions, pipe: Connection) -> None:
     tariff = parse_tariff(DEFAULT_TARIFF.read_text(encoding="utf-8"), str(DEFAULT_TARIFF))
     keys = load_issuer_keys(options.keys_dir, "takt")
     card_keys = tuple(CardKeys(*version) for version in options.card_keys)
-    pool = await open_pool(options.dsn)
     settings = TicketingSettings(statement_s_max=options.statement_s_max)
+    pool = await open_pool(options.dsn, size_min=settings.workers, init=warm)
     fast = {"retry_s_min": 0.05, "retry_s_max": 0.5, "reconnect_s_max": 0.5, "connect_timeout_s": 2.0}
     gateway_settings = GatewaySettings(
         Broker("127.0.0.1", options.mqtt_port),
@@ -169,6 +172,7 @@ async def _serve(options: JudgeOptions, pipe: Connection) -> None:
                     stop.set()
 
             asyncio.get_running_loop().add_reader(pipe.fileno(), answer)
+            settle()
             await stop.wait()
     pool.terminate()
 
