@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from deploy.commands import card_auto_top_up
-from deploy.commands.options import AsJson, Config, DataDir, print_json
+from deploy.commands.options import AsJson, Config, DataDir, minor_units, print_json, some_minor_units
 from deploy.errors import UsageError, UserError
 
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The card's UID: 14 hex digits.")]
@@ -49,7 +49,9 @@ def enrol(
     uids: Annotated[list[str], typer.Argument(metavar="UID...", help="UIDs: 14 hex digits each.")],
     key_version: Annotated[int | None, typer.Option(help="The key version [default: the newest].")] = None,
     product: Annotated[str | None, typer.Option(help="A product that each card shall hold, such as month.")] = None,
-    top_up: Annotated[int, typer.Option(min=0, help="Money for each card's purse, in minor units.")] = 0,
+    top_up: Annotated[
+        int, typer.Option(parser=minor_units, metavar="MINOR", help="Money for each card's purse, in minor units.")
+    ] = 0,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -58,17 +60,39 @@ def enrol(
     from deploy.client import Client
 
     client = Client(data_dir, config)
-    body = {"uids": uids, "key_version": key_version, "product_id": product}
-    answer = client.post("/api/v1/cards", body)
-    for card in answer["cards"] if top_up else ():
-        client.post(f"/api/v1/cards/{card['uid']}/top-up", {"amount_minor": top_up})
+    body = {"uids": _checked(uids), "key_version": key_version, "product_id": product}
+    cards = client.post("/api/v1/cards", body)["cards"]
+    # The keys come first: they are told this once, and a top-up that is refused must not cost them.
     if as_json:
-        print_json(answer)
-        return
-    for card in answer["cards"]:
-        typer.echo(f"card {card['uid']}, key version {card['key_version']}")
-        typer.echo(f"  meta-read key  {card['meta_read_key']}")
-        typer.echo(f"  file-read key  {card['file_read_key']}")
+        print_json({"cards": cards})
+    else:
+        for card in cards:
+            typer.echo(f"card {card['uid']}, key version {card['key_version']}")
+            typer.echo(f"  meta-read key  {card['meta_read_key']}")
+            typer.echo(f"  file-read key  {card['file_read_key']}")
+    for done, card in enumerate(cards if top_up else ()):
+        try:
+            client.post(f"/api/v1/cards/{card['uid']}/top-up", {"amount_minor": top_up})
+        except UserError as error:
+            raise UserError(
+                f"enrolled, and topped up {done} of {len(cards)}, not card {card['uid']}: {error}"
+            ) from None
+
+
+def _checked(uids: list[str]) -> list[str]:
+    """UIDs as they were typed, each a UID and none twice."""
+    from ticketing.card import parse_uid
+
+    seen: set[bytes] = set()
+    for text in uids:
+        try:
+            uid = parse_uid(text)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if uid in seen:
+            raise UserError(f"card {uid.hex()} stands there twice: none was enrolled")
+        seen.add(uid)
+    return uids
 
 
 def show(uid: Uid, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -80,7 +104,10 @@ def show(uid: Uid, data_dir: DataDir = None, config: Config = None, as_json: AsJ
 
 def top_up(
     uid: Uid,
-    amount_minor: Annotated[int, typer.Argument(min=1, help="How much, in minor units (kopiyky, cents).")],
+    amount_minor: Annotated[
+        int,
+        typer.Argument(parser=some_minor_units, metavar="MINOR", help="How much, in minor units (kopiyky, cents)."),
+    ],
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from deploy.commands.options import AsJson, Config, DataDir, print_json
+from deploy.commands.options import AsJson, Config, DataDir, print_json, some_minor_units
 
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The card's UID: 14 hex digits.")]
 
@@ -31,8 +31,13 @@ def register(card: typer.Typer) -> None:
 
 def set_terms(
     uid: Uid,
-    threshold: Annotated[int, typer.Option(min=1, help="Top up when the purse holds less, in minor units.")],
-    amount: Annotated[int, typer.Option(min=1, help="How much to put on the card, in minor units.")],
+    threshold: Annotated[
+        int,
+        typer.Option(parser=some_minor_units, metavar="MINOR", help="Top up when the purse holds less (minor units)."),
+    ],
+    amount: Annotated[
+        int, typer.Option(parser=some_minor_units, metavar="MINOR", help="How much to put on the card (minor units).")
+    ],
     max_per_day: Annotated[int, typer.Option(min=1, max=10, help="At most so often in 24 hours.")] = 1,
     token: Annotated[
         str | None, typer.Option(help="The acquirer's token of the bank card, not its number [default: asked for].")

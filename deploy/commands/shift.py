@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.options import AsJson, Config, DataDir, print_json
+from deploy.commands.options import AsJson, Config, DataDir, minor_units, print_json
 
 Number = Annotated[int | None, typer.Argument(metavar="[SHIFT]", help="The shift's number [default: the newest].")]
 
@@ -27,7 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 def open_shift(
-    float_minor: Annotated[int, typer.Option("--float", min=0, help="The cash in the drawer now.")] = 0,
+    float_minor: Annotated[
+        int,
+        typer.Option(
+            "--float", parser=minor_units, metavar="MINOR", help="The cash in the drawer now, in minor units."
+        ),
+    ] = 0,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -39,7 +44,12 @@ def open_shift(
 
 
 def close(
-    counted_minor: Annotated[int, typer.Option("--counted", min=0, help="The cash counted in the drawer.")],
+    counted_minor: Annotated[
+        int,
+        typer.Option(
+            "--counted", parser=minor_units, metavar="MINOR", help="The cash counted in the drawer, in minor units."
+        ),
+    ],
     number: Number = None,
     data_dir: DataDir = None,
     config: Config = None,
