@@ -1,4 +1,4 @@
-"""The books' own wiring: settlements, riders' data and penalties, and what is done for both each night."""
+"""The books' own wiring: settlements, riders' data, penalties, flagged taps, and what is done for them each night."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 async def city_books(
     grounds: Grounds, service: Ticketing, feeds: Feeds, *, each_night: bool
 ) -> AsyncIterator[list[Any]]:
-    """The APIs of settlements, riders' data and penalties, for the web server; each_night: this process settles."""
+    """The books' APIs for the web server; each_night: this process settles."""
     from deploy.devices import Registry
     from deploy.nightly import nightly
     from ticketing.books import Books
+    from ticketing.flagged import FlaggedApi
     from ticketing.penalties import Lines, Penalties
     from ticketing.penalties_api import PenaltiesApi
     from ticketing.privacy import Privacy
@@ -35,4 +36,5 @@ async def city_books(
         registry = Registry(grounds.instance)
         lines = Lines(lambda: {device.operator for device in registry.list()}, lambda: feeds.network.route_id)
         penalties = PenaltiesApi(Penalties(books, service.tariff, service.clock, lines))
-        yield [SettlementApi(settlements), PrivacyApi(privacy, settlements), penalties]
+        flagged = FlaggedApi(books, service.clock)
+        yield [SettlementApi(settlements), PrivacyApi(privacy, settlements), penalties, flagged]

@@ -126,6 +126,7 @@ async def _web(
         tile_url=settings.tile_url,
         local_permissions=frozenset({"metrics:read"} if settings.http.metrics == "local" else ()),
     )
+    doors = [status, TokensApi(tokens, ended)]
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     tickets = TicketingApi(service)
     try:
@@ -135,8 +136,7 @@ async def _web(
             selling(grounds, service) as sale,
             city_books(grounds, service, feeds, each_night=announcer is not None) as books,
             WebServer(
-                [status, TokensApi(tokens, ended), *fleet, feeds, tickets, wallet(grounds, service), *sale, *books]
-                + receipts(grounds, service),
+                [*doors, *fleet, feeds, tickets, wallet(grounds, service), *sale, *books, *receipts(grounds, service)],
                 options,
                 Access(BearerGate(tokens, time.time, Revocations(Registry(instance), ended).why_refused), sessions),
                 grounds.registry,

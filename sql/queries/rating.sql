@@ -93,7 +93,8 @@ CROSS JOIN LATERAL (
 SELECT card_uid, id, product_id, extract(epoch FROM valid_from)::float8 AS from_s,
        extract(epoch FROM CASE WHEN status = 'valid' THEN valid_until WHEN uses_kept = 0 THEN valid_from
                                ELSE least(valid_until, coalesce(status_at, valid_from)) END)::float8 AS until_s,
-       uses, CASE WHEN uses_allowed > 0 THEN coalesce(uses_kept, uses_allowed) END AS uses_allowed, networks, status = 'valid' AS usable
+       uses, CASE WHEN uses_allowed > 0 THEN coalesce(uses_kept, uses_allowed) END AS uses_allowed, networks,
+       status = 'valid' AS usable
 FROM ticket WHERE card_uid = ANY ($1) AND valid_until > to_timestamp($2::float8) ORDER BY card_uid, valid_until, id;
 
 -- name: quoted
