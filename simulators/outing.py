@@ -11,6 +11,7 @@ import numpy as np
 
 from gateway import topics
 from simulators.faults import FaultSettings, Link, Receiver
+from simulators.frames import frame_of
 from simulators.gates import Gates
 from simulators.onboard import Onboard, obey
 from simulators.provision import DeviceCredential
@@ -159,7 +160,7 @@ class Outing:
         self._answer(now_s)
         shown = self._fleet.shown(now_s)
         speaking = shown[shown % self._pace.slices == part]
-        frame = self._fleet.frame(speaking, now_s)
+        frame = frame_of(self._fleet, speaking, now_s)
         lat_deg, lon_deg = self._receiver.blur(speaking, frame.lat_deg, frame.lon_deg, self._pace.position_interval_s)
         heard = self._receiver.heard(speaking, now_s).tolist()
         at_s = (now_s + self._receiver.clock_off_s[speaking]).tolist()

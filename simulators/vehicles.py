@@ -1,7 +1,7 @@
 """A fleet that runs a feed's schedule the way real ones do: late here, held up there, and bunched by itself.
 
 Each vehicle is in one phase until a known time, so a step only looks at those whose time has come, and a place between
-two halts is worked out when somebody asks. Between halts the running time is the timetable's, times a draw of its own,
+two halts is worked out when somebody asks (`frames`). Between halts the running time is the timetable's, times a draw of its own,
 times what the district's traffic does to all. At a halt, riders have gathered since the previous vehicle of the line:
 who comes late finds more of them and gets later, who follows closely finds none and catches up (Newell and Potts 1964).
 Drivers who are late drive a little faster, and recover at terminals, which nobody leaves before time unless asked to.
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.network import Network
-from dispatch.timetable import point_at
 from simulators.drivers import Drivers, Order
 from simulators.duties import Duties
-from simulators.halts import Halts, make_halts, place_headways
+from simulators.halts import Halts
+from simulators.run_times import RunTimes
 from simulators.traffic import Traffic, make_traffic
 
 Index = NDArray[np.intp]
@@ -36,10 +36,7 @@ SHOWN_AFTER_S = 45.0
 PAUSE_S_MAX = 3_600.0  # between two runs; who has longer goes to the depot and signs off
 SPEED_MPS_MAX = 25.0  # whatever a timetable that rounds to minutes may ask for
 DEADHEAD_MPS = 9.0
-RAMP = 0.15  # share of a leg's time spent speeding up, and as much slowing down
 TRANSITIONS_MAX = 500  # one step never does more for one vehicle
-OCCUPANCY = ("EMPTY", "MANY_SEATS_AVAILABLE", "FEW_SEATS_AVAILABLE", "STANDING_ROOM_ONLY", "CRUSHED_STANDING_ROOM_ONLY")
-CROWDING = np.array([0.03, 0.35, 0.55, 0.85])  # load over capacity at which the next name begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +74,6 @@ class Service:
     dwell_s: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What N vehicles would report at one instant; `run` is a row of the duties or -1 when no trip is claimed."""
-
-    vehicle: Index
-    lat_deg: Floats
-    lon_deg: Floats
-    speed_mps: Floats
-    bearing_deg: Floats
-    odometer_m: Floats
-    run: Index
-    door_open: Flags
-    occupancy: Index  # into OCCUPANCY
-
-
 class Fleet:
     """All vehicles of some duties; time is whatever the caller says it is (Unix seconds), and never goes back."""
 
@@ -109,11 +91,10 @@ class Fleet:
         self.settings = settings
         self.rng = rng
         self.traffic: Traffic = make_traffic(rng, settings.traffic_variation)
-        self.run_pattern: Index = network.trip_pattern[duties.runs.trip].astype(np.intp)
-        self.halts: Halts = make_halts(network, np.unique(self.run_pattern), settings.halt_spacing_m)
-        self.zero_s = duties.zero_s()
-        self.headway_first, self.headway_s = self._place_headways()
-        self.run_guided: Flags = np.isin(network.route_type[network.pattern_route[self.run_pattern]], RAILS_AND_WIRES)
+        self.times = RunTimes(network, duties, settings.halt_spacing_m)
+        self.halts: Halts = self.times.halts
+        route = network.pattern_route[self.times.pattern]
+        self.run_guided: Flags = np.isin(network.route_type[route], RAILS_AND_WIRES)
         size = len(duties)
         self.run: Index = duties.first[:-1].copy()
         self.halt: Index = np.zeros(size, dtype=np.intp)  # the halt last reached, within the run
@@ -164,64 +145,11 @@ class Fleet:
         return [service for service in services if service.vehicle.size]
 
     def instruct(self, vehicle: int, instruction: Mapping[str, Any], now_s: float) -> bool:
-        """Show a driver an instruction, as decoded from JSON; whether he could make sense of it.
-
-        What he answers is in `drivers.due`.
-        """
+        """Show a driver an instruction, as decoded from JSON; whether it made sense. Answers are in `drivers.due`."""
         told = self.drivers.tell(vehicle, instruction, now_s)
         if told:
             self._obey(vehicle)
         return told
-
-    def frame(self, vehicles: Index, now_s: float) -> Frame:
-        """Where these vehicles are at `now_s`, which lies at or after the last step."""
-        phase, run = self.phase[vehicles], self.run[vehicles]
-        row = self._row(run, self.halt[vehicles])
-        path = self.network.pattern_path[self.run_pattern[run]]
-        along_m, speed_mps = self._along(vehicles, row, now_s)
-        x_m, y_m = point_at(self.network, path, along_m)
-        ahead_x_m, ahead_y_m = point_at(self.network, path, along_m + 8.0)
-        behind_x_m, behind_y_m = point_at(self.network, path, np.maximum(along_m - 8.0, 0.0))
-        claims = np.ones(vehicles.size, dtype=np.bool_)
-        for i in np.flatnonzero(phase == WAITING).tolist():
-            x_m[i], y_m[i], claims[i] = self._on_the_way(int(vehicles[i]), now_s, (x_m[i], y_m[i]))
-        claims &= phase != HOME
-        lat_deg, lon_deg = self.network.unproject(x_m, y_m)
-        east_m, north_m = ahead_x_m - behind_x_m, ahead_y_m - behind_y_m
-        return Frame(
-            vehicle=vehicles,
-            lat_deg=lat_deg,
-            lon_deg=lon_deg,
-            speed_mps=speed_mps,
-            bearing_deg=np.degrees(np.arctan2(east_m, north_m)) % 360.0,
-            odometer_m=self.driven_m[vehicles] + along_m,
-            run=np.where(claims, run, -1),
-            door_open=phase == DWELLING,
-            occupancy=np.searchsorted(CROWDING, self.load[vehicles] / self.settings.capacity, side="right"),
-        )
-
-    # What a row of the halts and a run say about time.
-
-    def _row(self, run: Index, halt: Index) -> Index:
-        return self.halts.first[self.run_pattern[run]] + halt
-
-    def _due_s(self, run: Index, row: Index, *, leaving: bool) -> Floats:
-        """Scheduled arrival at a halt, or departure from it, Unix seconds."""
-        network, share = self.network, self.halts.share[row]
-        time = network.trip_time_start[self.duties.runs.trip[run]] + self.halts.leg[row]
-        between = share > 0
-        left_s = network.departure_s[time]
-        there_s = network.arrival_s[np.where(between, time + 1, time)]
-        at_stop_s = left_s if leaving else there_s
-        return self.zero_s[run] + np.where(between, left_s + share * (there_s - left_s), at_stop_s)
-
-    def _place_headways(self) -> tuple[Index, Floats]:
-        """Where each run's halts begin in the second column, and the scheduled headway at each of them."""
-        counts = self.halts.count[self.run_pattern]
-        first = np.cumsum(counts) - counts
-        run = np.repeat(np.arange(counts.size), counts)
-        row = self._row(run, np.arange(counts.sum()) - first[run])
-        return first, place_headways(self.halts.place[row], self._due_s(run, row, leaving=True))
 
     # The beginning.
 
@@ -236,7 +164,7 @@ class Fleet:
             started = np.flatnonzero(runs.start_s[first:end] + late_s[v] <= now_s)
             run = first + int(started[-1]) if started.size else first
             if badly[v]:
-                late_s[v] = min(float(self.rng.uniform(0.5, 0.95)) * self.headway_s[self.headway_first[run]], 900.0)
+                late_s[v] = min(float(self.rng.uniform(0.5, 0.95) * self.times.headway_s(run, 0)), 900.0)
             self._place(v, run, end, float(late_s[v]), now_s)
 
     def _place(self, v: int, run: int, end: int, late_s: float, now_s: float) -> None:
@@ -244,24 +172,24 @@ class Fleet:
             run += 1
         if run >= end:
             self.run[v], self.phase[v] = end - 1, HOME
-            self.halt[v] = self.halts.count[self.run_pattern[end - 1]] - 1
+            self.halt[v] = self.times.count(end - 1) - 1
             self.since_s[v], self.until_s[v] = -np.inf, np.inf
             return
         self.run[v] = run
-        row = self._row(np.array([run]), np.array([0]))
+        row = self.times.row(np.array([run]), np.array([0]))
         self.from_x_m[v], self.from_y_m[v] = self.halts.x_m[row[0]], self.halts.y_m[row[0]]
         starts_s = float(self.duties.runs.start_s[run])
         if runs_out or starts_s + late_s > now_s:
             self.since_s[v], self.until_s[v] = now_s, max(starts_s, starts_s + min(late_s, 60.0))
             self.ready_s[v], self.planned_s[v] = now_s, self.until_s[v]
             return
-        rows = row[0] + np.arange(self.halts.count[self.run_pattern[run]])
-        left_s = self._due_s(np.full(rows.size, run), rows, leaving=True) + late_s
+        rows = row[0] + np.arange(int(self.times.count(run)))
+        left_s = self.times.due_s(np.full(rows.size, run), rows, leaving=True) + late_s
         halt = min(int(np.searchsorted(left_s, now_s, side="right")) - 1, rows.size - 2)
         self.halt[v], self.phase[v] = max(halt, 0), RUNNING
         self.since_s[v] = left_s[self.halt[v]]
         there = rows[self.halt[v] + 1 : self.halt[v] + 2]
-        self.until_s[v] = self._due_s(np.array([run]), there, leaving=False)[0] + late_s
+        self.until_s[v] = self.times.due_s(np.array([run]), there, leaving=False)[0] + late_s
 
     # What happens.
 
@@ -270,7 +198,7 @@ class Fleet:
         phase = self.phase[v]
         if phase not in (WAITING, DWELLING):
             return
-        row = int(self._row(self.run[v : v + 1], self.halt[v : v + 1])[0])
+        row = int(self.times.row(self.run[v : v + 1], self.halt[v : v + 1])[0])
         stop, first = int(self.halts.stop[row]), bool(phase == WAITING)
         order = self.drivers.order(v, stop, first=first, leaves_s=float(self.until_s[v]))
         if order is None:
@@ -284,57 +212,60 @@ class Fleet:
         held = (ahead >= 0) & (self.phase[vehicles] == DWELLING) & (self.phase[ahead] == DWELLING)
         if not held.any():
             return vehicles
-        here = self.halts.place[self._row(self.run[vehicles], self.halt[vehicles])]
-        there = self.halts.place[self._row(self.run[ahead], self.halt[ahead])]
+        here = self.halts.place[self.times.row(self.run[vehicles], self.halt[vehicles])]
+        there = self.halts.place[self.times.row(self.run[ahead], self.halt[ahead])]
         held &= self.run_guided[self.run[vehicles]] & (here == there) & (self.until_s[ahead] >= self.until_s[vehicles])
         self.until_s[vehicles[held]] = self.until_s[ahead[held]] + FOLLOW_S_MIN
         return np.asarray(vehicles[~held])
 
     def _leave(self, vehicles: Index) -> list[Service]:
         """Doors closed: off to the next halt. At the first stop of a run, its riders have got in meanwhile."""
-        settings = self.settings
         at_s, run = self.until_s[vehicles], self.run[vehicles]
         beginning = self.phase[vehicles] == WAITING
-        here = self._row(run, self.halt[vehicles])
-        there = here + 1
+        here = self.times.row(run, self.halt[vehicles])
         services = [
             self._serve(vehicles[beginning], here[beginning], at_s[beginning]),
             self._join(vehicles[~beginning], here[~beginning], at_s[~beginning]),
         ]
         for v in self.kept.keys() & set(vehicles.tolist()):
             self.drivers.left(v, self.kept.pop(v), float(self.until_s[v]))
-        length_m = self.halts.along_m[there] - self.halts.along_m[here]
-        left_due_s = self._due_s(run, here, leaving=True)
-        there_due_s, leave_due_s = self._due_s(run, there, leaving=False), self._due_s(run, there, leaving=True)
-        planned_s = there_due_s - left_due_s
-        dwell_s = settings.dwell_fixed_s + settings.boarding_s * settings.boardings_mean
-        unplanned_s = np.maximum(dwell_s - (leave_due_s - there_due_s), 0.0)
-        usual_s = np.maximum(planned_s - unplanned_s, 0.55 * planned_s)
-        late = np.clip((at_s - left_due_s) / 300.0, -1.0, 2.0)
-        sigma = np.sqrt(np.log1p(settings.running_variation**2))
-        own = np.exp(sigma * self.rng.standard_normal(vehicles.size) - sigma**2 / 2.0)
-        traffic = self.traffic.factor(self.halts.x_m[here], self.halts.y_m[here], at_s)
-        running_s = usual_s * (1.0 - settings.catch_up * late) * own * traffic
-        quickest_s = np.minimum(length_m / settings.speed_mps_max, 0.9 * planned_s)
-        arrive_s = at_s + np.maximum(running_s, np.maximum(quickest_s, length_m / SPEED_MPS_MAX))
-        place = self.halts.place[there]
-        guided = self.run_guided[run]
+        arrive_s = self._next_arrival_s(run, here, at_s)
+        place, guided = self.halts.place[here + 1], self.run_guided[run]
         arrive_s = np.where(guided, np.maximum(arrive_s, self.reached_s[place] + FOLLOW_S_MIN), arrive_s)
         self.reached_s[place] = arrive_s
         self.phase[vehicles] = RUNNING
         self.since_s[vehicles], self.until_s[vehicles] = at_s, arrive_s
         return services
 
+    def _next_arrival_s(self, run: Index, here: Index, at_s: Floats) -> Floats:
+        """When runs that leave a halt reach the next one, if nobody is in their way."""
+        settings, there = self.settings, here + 1
+        length_m = self.halts.along_m[there] - self.halts.along_m[here]
+        left_due_s = self.times.due_s(run, here, leaving=True)
+        there_due_s = self.times.due_s(run, there, leaving=False)
+        leave_due_s = self.times.due_s(run, there, leaving=True)
+        planned_s = there_due_s - left_due_s
+        dwell_s = settings.dwell_fixed_s + settings.boarding_s * settings.boardings_mean
+        unplanned_s = np.maximum(dwell_s - (leave_due_s - there_due_s), 0.0)
+        usual_s = np.maximum(planned_s - unplanned_s, 0.55 * planned_s)
+        late = np.clip((at_s - left_due_s) / 300.0, -1.0, 2.0)
+        sigma = np.sqrt(np.log1p(settings.running_variation**2))
+        own = np.exp(sigma * self.rng.standard_normal(run.size) - sigma**2 / 2.0)
+        traffic = self.traffic.factor(self.halts.x_m[here], self.halts.y_m[here], at_s)
+        running_s = usual_s * (1.0 - settings.catch_up * late) * own * traffic
+        quickest_s = np.minimum(length_m / settings.speed_mps_max, 0.9 * planned_s)
+        return np.asarray(at_s + np.maximum(running_s, np.maximum(quickest_s, length_m / SPEED_MPS_MAX)))
+
     def _arrive(self, vehicles: Index) -> Service:
         """At the next halt: doors open, or the run is over."""
         self.halt[vehicles] += 1
         run, at_s = self.run[vehicles], self.until_s[vehicles]
-        last = self.halt[vehicles] == self.halts.count[self.run_pattern[run]] - 1
+        last = self.halt[vehicles] == self.times.count(run) - 1
         for v, when_s in zip(vehicles[last].tolist(), at_s[last].tolist(), strict=True):
             self._end_run(v, when_s)
         calling = vehicles[~last]
         at_s = at_s[~last]
-        service = self._serve(calling, self._row(run[~last], self.halt[calling]), at_s)
+        service = self._serve(calling, self.times.row(run[~last], self.halt[calling]), at_s)
         self.phase[calling] = DWELLING
         leave_s, guided = at_s + service.dwell_s, self.run_guided[run[~last]]
         leave_s = np.where(guided, np.maximum(leave_s, self.left_s[service.place] + FOLLOW_S_MIN), leave_s)
@@ -348,12 +279,12 @@ class Fleet:
         """Riders get out and in: as many in as have gathered since the place was served last."""
         settings, place = self.settings, self.halts.place[row]
         run = self.run[vehicles]
-        headway_s = self._headway_s(vehicles)
+        headway_s = self.times.headway_s(self.run[vehicles], self.halt[vehicles])
         waited_s = at_s - self.served_s[place]
         first = np.isnan(waited_s)
         waited_s = np.where(first, headway_s * self.rng.uniform(0.6, 1.4, vehicles.size), np.maximum(waited_s, 0.0))
         gathered = self.rng.poisson(settings.boardings_mean * np.minimum(waited_s / headway_s, 4.0))
-        trip_share = self.halt[vehicles] / np.maximum(self.halts.count[self.run_pattern[run]] - 1, 1)
+        trip_share = self.halt[vehicles] / np.maximum(self.times.count(run) - 1, 1)
         leaving = self.rng.binomial(self.load[vehicles], np.clip(0.05 + 0.3 * trip_share, 0.0, 1.0))
         boardings = np.minimum(gathered, settings.capacity - self.load[vehicles] + leaving)
         self.load[vehicles] += boardings - leaving
@@ -366,16 +297,13 @@ class Fleet:
         """Riders who have come since the doors opened get in before they close."""
         place = self.halts.place[row]
         waited_s = np.maximum(at_s - self.served_s[place], 0.0)
-        came = self.rng.poisson(self.settings.boardings_mean * np.minimum(waited_s / self._headway_s(vehicles), 4.0))
+        headway_s = self.times.headway_s(self.run[vehicles], self.halt[vehicles])
+        came = self.rng.poisson(self.settings.boardings_mean * np.minimum(waited_s / headway_s, 4.0))
         boardings = np.minimum(came, self.settings.capacity - self.load[vehicles]).astype(np.intp)
         self.load[vehicles] += boardings
         self.served_s[place] = np.fmax(self.served_s[place], at_s)
         some = boardings > 0
         return Service(vehicles[some], place[some], at_s[some], boardings[some], np.zeros(int(some.sum())))
-
-    def _headway_s(self, vehicles: Index) -> Floats:
-        """Scheduled, at the halts where the vehicles are."""
-        return np.asarray(self.headway_s[self.headway_first[self.run[vehicles]] + self.halt[vehicles]])
 
     def _stand(self, vehicles: Index, ready_s: Floats, planned_s: Floats) -> None:
         """They stand, and would leave as planned; those who have orders for this place leave when these say."""
@@ -385,7 +313,7 @@ class Fleet:
 
     def _end_run(self, v: int, at_s: float) -> None:
         """The end of a trip: everybody out, and on to the next one, not before its time, or home."""
-        row = int(self._row(self.run[v : v + 1], self.halt[v : v + 1])[0])
+        row = int(self.times.row(self.run[v : v + 1], self.halt[v : v + 1])[0])
         self.load[v] = 0
         if self.run[v] + 1 >= self.duties.first[v + 1]:
             self.phase[v], self.since_s[v], self.until_s[v] = HOME, at_s, np.inf
@@ -394,34 +322,9 @@ class Fleet:
         self.from_x_m[v], self.from_y_m[v] = self.halts.x_m[row], self.halts.y_m[row]
         self.run[v] += 1
         self.halt[v] = 0
-        first = int(self._row(self.run[v : v + 1], self.halt[v : v + 1])[0])
+        first = int(self.times.row(self.run[v : v + 1], self.halt[v : v + 1])[0])
         way_m = np.hypot(self.halts.x_m[first] - self.from_x_m[v], self.halts.y_m[first] - self.from_y_m[v])
         ready_s = at_s + self.settings.turn_s_min + way_m / DEADHEAD_MPS
         self.phase[v], self.since_s[v] = WAITING, at_s
         self.until_s[v] = max(ready_s, float(self.duties.runs.start_s[self.run[v]]))
         self._stand(np.array([v]), np.array([ready_s]), self.until_s[v : v + 1].copy())
-
-    # Where they are.
-
-    def _along(self, vehicles: Index, row: Index, now_s: float) -> tuple[Floats, Floats]:
-        """Metres along the path and speed: a leg begins and ends at rest, and is driven evenly between."""
-        along_m = self.halts.along_m[row]
-        running = self.phase[vehicles] == RUNNING
-        lasts_s = np.where(running, self.until_s[vehicles] - self.since_s[vehicles], 1.0)
-        time = np.clip((now_s - self.since_s[vehicles]) / np.maximum(lasts_s, 0.1), 0.0, 1.0)
-        from_end = np.minimum(time, 1.0 - time)
-        part = np.where(from_end < RAMP, from_end**2 / (2 * RAMP), from_end - RAMP / 2) / (1 - RAMP)
-        way_m = self.halts.along_m[np.where(running, row + 1, row)] - along_m
-        speed_mps = way_m / np.maximum(lasts_s, 0.1) * np.minimum(from_end / RAMP, 1.0) / (1 - RAMP)
-        return along_m + way_m * np.where(time <= 0.5, part, 1.0 - part), np.where(running, speed_mps, 0.0)
-
-    def _on_the_way(self, v: int, now_s: float, stop_xy_m: tuple[float, float]) -> tuple[float, float, bool]:
-        """Between two runs: straight from one terminal to the next at an even pace; a trip is claimed only there."""
-        from_x_m, from_y_m = float(self.from_x_m[v]), float(self.from_y_m[v])
-        way_m = float(np.hypot(stop_xy_m[0] - from_x_m, stop_xy_m[1] - from_y_m))
-        done_m = max(now_s - float(self.since_s[v]), 0.0) * DEADHEAD_MPS
-        if done_m >= way_m:
-            return stop_xy_m[0], stop_xy_m[1], True
-        share = done_m / way_m
-        x_m = from_x_m + share * (stop_xy_m[0] - from_x_m)
-        return x_m, from_y_m + share * (stop_xy_m[1] - from_y_m), False

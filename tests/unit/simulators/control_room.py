@@ -89,7 +89,7 @@ class ControlRoom:
         self.holds_s.append(hold_s)
         if hold_s:
             stop = fleet.network.stop_id[
-                int(fleet.halts.stop[fleet._row(fleet.run[v : v + 1], fleet.halt[v : v + 1])[0]])
+                int(fleet.halts.stop[fleet.times.row(fleet.run[v : v + 1], fleet.halt[v : v + 1])[0]])
             ]
             instruction = {
                 "id": f"i-{next(self.numbers)}",
@@ -102,7 +102,7 @@ class ControlRoom:
 
     def _situation(self, v: int, place: int, came_s: float, before_s: float, now_s: float) -> Situation:
         fleet, run = self.fleet, int(self.fleet.run[v])
-        headway_s = float(fleet._headway_s(np.array([v]))[0])
+        headway_s = float(fleet.times.headway_s(fleet.run[v : v + 1], fleet.halt[v : v + 1])[0])
         ready_s, due_s = float(fleet.planned_s[v]), self._due_s(run, place)
         others = ((self._comes_s(o, place, now_s), o) for o in range(len(fleet.duties)) if o != v)
         followers = sorted((at_s, o) for at_s, o in others if np.isfinite(at_s))[:BEHIND_MAX]
@@ -132,18 +132,18 @@ class ControlRoom:
     def _due_s(self, run: int, place: int) -> float:
         """Scheduled at a place; nan where the run does not call there."""
         fleet = self.fleet
-        pattern = fleet.run_pattern[run]
+        pattern = fleet.times.pattern[run]
         first, size = fleet.halts.first[pattern], fleet.halts.count[pattern]
         rows = first + np.flatnonzero(fleet.halts.place[first : first + size] == place)
-        return float(fleet._due_s(np.array([run]), rows[:1], leaving=True)[0]) if rows.size else np.nan
+        return float(fleet.times.due_s(np.array([run]), rows[:1], leaving=True)[0]) if rows.size else np.nan
 
     def _comes_s(self, v: int, place: int, now_s: float) -> float:
         """When a vehicle should come to a place on its present run, as late as it is; nan where it will not."""
         fleet = self.fleet
         if fleet.phase[v] not in (RUNNING, DWELLING, WAITING):
             return np.nan
-        run, row = fleet.run[v : v + 1], fleet._row(fleet.run[v : v + 1], fleet.halt[v : v + 1])
-        here_s = float(fleet._due_s(run, row, leaving=True)[0])
+        run, row = fleet.run[v : v + 1], fleet.times.row(fleet.run[v : v + 1], fleet.halt[v : v + 1])
+        here_s = float(fleet.times.due_s(run, row, leaving=True)[0])
         there_s = self._due_s(int(run[0]), place)
         if not there_s > here_s:
             return np.nan

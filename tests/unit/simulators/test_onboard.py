@@ -15,6 +15,7 @@ from gateway.refusal import Refusal
 from gateway.wire import decode_position, decode_vehicle_event
 from simulators.drivers import Note
 from simulators.duties import plan_duties
+from simulators.frames import frame_of
 from simulators.onboard import Onboard, obey
 from simulators.vehicles import Fleet, VehicleSettings
 
@@ -31,7 +32,7 @@ def on_the_road(network: Network) -> tuple[Fleet, Onboard, float]:
 
 def test_a_position_says_everything_a_dispatcher_needs(line: MakeLine) -> None:
     fleet, onboard, now_s = on_the_road(line())
-    frame = fleet.frame(np.array([0]), now_s)
+    frame = frame_of(fleet, np.array([0]), now_s)
 
     ((vehicle, payload),) = onboard.positions(frame, [now_s])
     fix = decode_position(payload)
@@ -48,7 +49,7 @@ def test_a_position_says_everything_a_dispatcher_needs(line: MakeLine) -> None:
 
 def test_no_trip_no_claim(line: MakeLine) -> None:
     fleet, onboard, now_s = on_the_road(line())
-    frame = fleet.frame(np.array([0]), now_s)
+    frame = frame_of(fleet, np.array([0]), now_s)
     onboard.positions(frame, [now_s])
 
     ((_, payload),) = onboard.positions(replace(frame, run=np.array([-1])), [now_s])
@@ -59,7 +60,9 @@ def test_no_trip_no_claim(line: MakeLine) -> None:
 def test_a_departure_of_a_frequency_names_its_own_start(line: MakeLine) -> None:
     fleet, onboard, now_s = on_the_road(line(blocks=False, frequency=True, headway_s=300))
 
-    fixes = [decode_position(payload) for _, payload in onboard.positions(fleet.frame(np.array([1]), now_s), [now_s])]
+    fixes = [
+        decode_position(payload) for _, payload in onboard.positions(frame_of(fleet, np.array([1]), now_s), [now_s])
+    ]
 
     assert [(fix.trip_id, fix.start_time, fix.block_id) for fix in fixes if not isinstance(fix, Refusal)] == [
         ("T0", "08:05:00", None)
@@ -72,7 +75,7 @@ def test_trips_after_midnight_keep_their_day(line: MakeLine) -> None:
     duties = plan_duties(network, now_s - 3_600, now_s + 600)
     fleet = Fleet(network, duties, VehicleSettings(), rng=np.random.default_rng(1), now_s=now_s)
 
-    ((_, payload),) = Onboard(network, duties, "b").positions(fleet.frame(np.array([0]), now_s), [now_s])
+    ((_, payload),) = Onboard(network, duties, "b").positions(frame_of(fleet, np.array([0]), now_s), [now_s])
 
     assert json.loads(payload)["start_time"] == "25:00:00"
     assert json.loads(payload)["start_date"] == "20260713"

@@ -11,6 +11,7 @@ import pytest
 
 from dispatch.network import Network
 from simulators.duties import plan_duties
+from simulators.frames import frame_of
 from simulators.vehicles import DWELLING, HOME, RUNNING, WAITING, Fleet, VehicleSettings
 
 DAY = dt.date(2026, 7, 13)
@@ -72,7 +73,7 @@ def test_vehicles_never_go_backwards_nor_jump(line: MakeLine) -> None:
     before: dict[int, tuple[int, float]] = {}
     for at_s in np.arange(now_s, now_s + 4_000, 1.0).tolist():
         fleet.step(at_s)
-        frame = fleet.frame(fleet.shown(at_s), at_s)
+        frame = frame_of(fleet, fleet.shown(at_s), at_s)
         for v, run, odometer_m, speed in zip(
             frame.vehicle.tolist(), frame.run.tolist(), frame.odometer_m.tolist(), frame.speed_mps.tolist(), strict=True
         ):
@@ -131,7 +132,7 @@ def test_without_chance_the_timetable_is_kept(line: MakeLine) -> None:
 def test_who_comes_late_stays_longer(line: MakeLine) -> None:
     fleet, now_s = fleet_of(line(trips=1), STILL)
     vehicle, row = np.zeros(200, dtype=np.intp), np.full(200, 5)
-    fleet.headway_s[:] = 300.0
+    fleet.times.headways_s[:] = 300.0
     dwell_s = {}
     for waited_s in (30.0, 300.0, 900.0):
         draws = []
@@ -336,7 +337,7 @@ def test_trams_queue_behind_one_that_is_held(line: MakeLine) -> None:
 def test_a_play_begins_with_vehicles_all_along_the_line(line: MakeLine) -> None:
     fleet, now_s = fleet_of(line(stops=40, trips=30, headway_s=300), VehicleSettings(), before_s=-3_000.0)
 
-    frame = fleet.frame(fleet.shown(now_s), now_s)
+    frame = frame_of(fleet, fleet.shown(now_s), now_s)
 
     assert frame.vehicle.size >= 8
     assert np.unique(np.round(frame.lon_deg, 3)).size >= 6
