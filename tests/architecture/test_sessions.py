@@ -10,7 +10,7 @@ LEAVES_STATE = re.compile(
     r"\bpg_(?:try_)?advisory_lock|\bLISTEN\s+[a-z\"]|add_listener|\bSET\s+(?:SESSION|ROLE)\b|[\"']SET\s+(?!LOCAL)"
     r"|set_config\([^)]*false\)|\bCREATE\s+TEMP|\bWITH\s+HOLD\b"
 )
-OWN_CONNECTION = {"sql/migrate.py"}  # its lock is its session's, on a connection that it closes itself
+OWN_CONNECTION = {"sql/migrate.py", "deploy/embedded_postgres.py"}  # opened and closed for a few statements
 
 
 def leaving(text: str) -> list[str]:
