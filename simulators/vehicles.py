@@ -1,11 +1,12 @@
 """A fleet that runs a feed's schedule the way real ones do: late here, held up there, and bunched by itself.
 
 Each vehicle is in one phase until a known time, so a step only looks at those whose time has come, and a place between
-two halts is worked out when somebody asks (`frames`). Between halts the running time is the timetable's, times a draw of its own,
-times what the district's traffic does to all. At a halt, riders have gathered since the previous vehicle of the line:
-who comes late finds more of them and gets later, who follows closely finds none and catches up (Newell and Potts 1964).
-Drivers who are late drive a little faster, and recover at terminals, which nobody leaves before time unless asked to.
-They obey instructions as `drivers` says; while one is held, riders go on to come, and whoever follows finds fewer.
+two halts is worked out when somebody asks (`frames`). Between halts the running time is the timetable's (`run_times`),
+times a draw of its own, times what the district's traffic does to all. At a halt, riders have gathered since the line's
+previous vehicle: who comes late finds more of them and gets later, who follows closely finds none and catches up
+(Newell and Potts 1964). Drivers who are late drive a little faster, and recover at terminals, which nobody leaves
+before time unless asked to. They obey instructions as `drivers` says; while one is held, riders go on to come, and
+whoever follows finds fewer.
 """
 
 from __future__ import annotations
