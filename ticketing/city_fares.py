@@ -138,6 +138,7 @@ def _transfer(
     checks.one_of(where, "counted_to", transfer.counted_to, ("boarding", "exit"))
     to_groups = transfer.groups if transfer.to_groups is None else transfer.to_groups
     checks.known(where, "groups", (*transfer.groups, *to_groups), groups)
+    checks.known(where, "begins", transfer.begins, groups)
     sign = -1 if transfer.pays == "discount" else 1
     products[transfer.id] = _prices(sign * transfer.price_minor, transfer.categories, transfer.media)
     from_exit, to_exit = transfer.counted_from.endswith("exit"), transfer.counted_to == "exit"
@@ -164,6 +165,7 @@ def _transfer(
         hours=transfer.hours,
         percent=100 if transfer.percent is None else transfer.percent,
         from_group=transfer.counted_from == "group",
+        begins=frozenset(transfer.begins),
     )
 
 
@@ -180,6 +182,7 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
     checks.known(where, "once_on", join.once_on, checks.networks)
     checks.known(where, "hours", (join.hours,) if join.hours is not None else (), checks.hours)
     checks.number(where, "rides_max", join.rides_max, 2, 100)
+    checks.number(where, "zones_min", join.zones_min, 1, 1000)
     checks.number(where, "total_minutes", join.total_minutes, 1, 1440)
     network = join.networks[0] if join.networks else None
     return JoinRule(
@@ -194,6 +197,7 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
         join.same_route,
         frozenset(join.once_on),
         join.hours,
+        join.zones_min,
     )
 
 

@@ -191,9 +191,10 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     "last_boarding" or "last_exit" of the ride before, "group" the boarding of the journey's first ride that is one of
     groups; counted_to: "boarding" or "exit". from_full_minutes 60 counts from the next full hour; until, instead of
     minutes, holds to that time of the clock. total_minutes: from the journey's first boarding, whatever minutes counts
-    from. hours: those in which the journey begins. changes_from: the first change of a journey that it is for,
-    changes_max: how many it makes. Not joined: a way back unless return_trips ("only": nothing but the way back, to
-    where the journey began), a route ridden before unless same_route, a second ride on a network of once_on.
+    from. hours: those in which the journey begins; begins: the groups that its first ride is of. changes_from: the
+    first change of a journey that it is for, changes_max: how many it makes. Not joined: a way back unless return_trips
+    ("only": nothing but the way back, to where the journey began), a route ridden before unless same_route, a second
+    ride on a network of once_on.
     """
 
     minutes: int | None = None
@@ -202,6 +203,7 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     hours: str | None = None
     groups: Ids = ()
     to_groups: Ids | None = None
+    begins: Ids = ()
     media: Ids = ()
     categories: Ids = ()
     pays: str = "extra"
@@ -224,6 +226,7 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Without stops it begins where the first ended, or with anywhere = true wherever it likes; distances add up. Of one
     journey there are at most rides_max rides, begun within total_minutes of the first; none is on a route ridden before
     unless same_route, or the second on a network of once_on. hours: those in which the first of the two ends.
+    zones_min: only where the journey then goes through so many zones, counted along `beside`.
     """
 
     networks: Ids = ()
@@ -236,6 +239,7 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     same_route: bool = True
     once_on: Ids = ()
     hours: str | None = None
+    zones_min: int | None = None
 
 
 class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):

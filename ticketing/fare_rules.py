@@ -235,7 +235,8 @@ class TransferRule:
     the time runs from the next full multiple of so many seconds; until_s: it ends at this time of the clock, seconds
     since midnight; total_s: counted from the journey's beginning whatever limit_s counts from; count_from: the first
     change of a journey that it is for; hours: those in which the journey began; percent: of the ride's own fare;
-    back_only: for nothing but the way back; from_group: counted from the journey's first ride that is of from_groups.
+    back_only: for nothing but the way back; from_group: counted from the journey's first ride that is of from_groups;
+    begins: the groups that a journey's first ride is of.
     """
 
     id: str
@@ -260,12 +261,14 @@ class TransferRule:
     percent: int = 100
     back_only: bool = False
     from_group: bool = False
+    begins: Words = NONE
     # Whether its time alone decides: what was ridden before in the journey does not matter.
     plain: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Look once whether anything but the time decides."""
         limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
+        limits = limits or bool(self.begins)
         places = not self.return_trips or self.back_only or not self.same_route or bool(self.once_on)
         whole = self.pays in (Pays.DIFFERENCE, Pays.TOTAL)
         object.__setattr__(self, "plain", not (limits or places or whole))
@@ -277,7 +280,7 @@ class JoinRule:
 
     within_s (half-open, None: no limit), anywhere (whatever the stops), and what a journey may be made of are ours:
     at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once; hours
-    that hold the end of the ride before.
+    that hold the end of the ride before; zones_min: the journey with the ride goes through so many zones or more.
     """
 
     from_network: str | None = None
@@ -291,6 +294,7 @@ class JoinRule:
     same_route: bool = True
     once_on: Words = NONE
     hours: str | None = None
+    zones_min: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,8 +147,12 @@ def _joined(rides: list[Ride], rules: Sequence[JoinRule], tariff: CityTariff) ->
         before = joined[-1] if joined else None
         if before is not None and before.kind == ride.kind == "ride" and before.companions == ride.companions:
             one, two = before.leg, ride.leg
-            if any(_may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) for rule in rules):
-                joined[-1] = Ride(_merged(one, two), "ride", before.companions, (*before.parts, one))
+            both = _merged(one, two)
+            if any(
+                _may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) and _far_enough(rule, both, tariff)
+                for rule in rules
+            ):
+                joined[-1] = Ride(both, "ride", before.companions, (*before.parts, one))
                 parts.append(two)
                 continue
         joined.append(ride)
@@ -195,6 +199,14 @@ def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
     if rule.from_stops:
         return not rule.from_stops.isdisjoint(left) and not rule.to_stops.isdisjoint(met)
     return one.to_stop is not None and not (left - {None}).isdisjoint(met)
+
+
+def _far_enough(rule: JoinRule, both: Leg, tariff: CityTariff) -> bool:
+    """Whether a journey goes through as many zones as its longer time is for."""
+    if rule.zones_min is None:
+        return True
+    counts = [table.zones_of(both) for table in tariff.tables]
+    return any(count is not None and count >= rule.zones_min for count in counts)
 
 
 def _if_one(areas: frozenset[str]) -> frozenset[str]:

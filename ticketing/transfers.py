@@ -202,7 +202,7 @@ def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, rid
     if not rule.plain:
         journey = [one for one in before[anchor:] if one.anchor == anchor]
         over = rule.total_s is not None and leg.start_s >= first.start_s + rule.total_s
-        away = rule.back_only and not _is_back(leg, first, tables)
+        away = not _goes_with(rule, leg, before[anchor], tables)
         if over or away or not _count_allows(rule, journey) or not _may_join(rule, leg, first, journey):
             return None
     extra = 0
@@ -277,6 +277,13 @@ def _may_join(rule: TransferRule, leg: Leg, first: Leg, journey: Sequence[Linked
             if not rule.same_route or not (rule.return_trips or same_way):
                 return False
     return True
+
+
+def _goes_with(rule: TransferRule, leg: Leg, first: Linked, tables: Sequence[Fares]) -> bool:
+    """Whether a rule is for journeys that began so, and for this ride after that."""
+    if rule.begins and first.group not in rule.begins:
+        return False
+    return not rule.back_only or _is_back(leg, first.leg, tables)
 
 
 def _is_back(leg: Leg, first: Leg, tables: Sequence[Fares]) -> bool:
