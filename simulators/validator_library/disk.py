@@ -1,9 +1,4 @@
-"""A validator's disk: one append-only file of JSON lines, and a promise about when they are safe.
-
-    {"what": "tap", "id", "at", "payload"}        a tap was made
-    {"what": "decided", "id", "at", "payload"}    the same tap with the validator's own decision
-    {"what": "seen", "medium", "seen"}            what is remembered of a medium
-    {"what": "done", "id"}                        the tap has its receipt
+"""A validator's disk: one append-only file of `entries`, and a promise about when they are safe.
 
 Policy: a batch that holds a tap is synced to the medium (fsync) before `append` returns, so a power cut loses no tap
 that was sent or shown; receipts and memory are synced along with the next tap, since losing one costs a repeated
@@ -16,15 +11,22 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO, assert_never
 
 import msgspec
 
+from simulators.validator_library.entries import (
+    Entry,
+    MediumSeen,
+    TapDecided,
+    TapDone,
+    TapMade,
+    decode_entry,
+    encode_entry,
+)
 from simulators.validator_library.memory import ENTRIES_MAX
 
-Entry = dict[str, Any]
 BYTES_MAX = 16 * 1024 * 1024
-_encode = msgspec.json.Encoder().encode
 
 
 class Disk:
@@ -57,7 +59,7 @@ class Disk:
 
     def entries(self) -> list[Entry]:
         """What is still of use: taps that are not done, and what is remembered of media."""
-        return [msgspec.json.decode(line) for line in (*self._taps.values(), *self._seen.values())]
+        return [decode_entry(line) for line in (*self._taps.values(), *self._seen.values())]
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries; with a tap among them, they are safe when this returns.
@@ -67,8 +69,8 @@ class Disk:
         """
         lines, holds_tap = [], False
         for entry in entries:
-            lines.append(_encode(entry) + b"\n")
-            holds_tap |= entry["what"] in ("tap", "decided")
+            lines.append(encode_entry(entry) + b"\n")
+            holds_tap |= isinstance(entry, TapMade | TapDecided)
         if not lines:
             return
         self._write(b"".join(lines))
@@ -84,19 +86,21 @@ class Disk:
         if not line.endswith(b"\n"):  # whole, and cut just before its end
             line += b"\n"
         try:
-            entry = msgspec.json.decode(line)
-            match entry:
-                case {"what": "tap" | "decided", "id": str(tap_id), "at": _, "payload": str()}:
-                    self._taps[tap_id] = line
-                case {"what": "done", "id": str(tap_id)}:
-                    self._taps.pop(tap_id, None)
-                case {"what": "seen", "medium": str(medium), "seen": [_, _, _, _]}:
-                    self._seen.pop(medium, None)
-                    self._seen[medium] = line
-                    if len(self._seen) > self._seen_max:  # the longest unseen goes first, as in the memory itself
-                        del self._seen[next(iter(self._seen))]
+            entry = decode_entry(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            pass  # a line that a power cut has cut short: nothing of it was sent or shown
+            return  # a line that a power cut has cut short: nothing of it was sent or shown
+        match entry:
+            case TapMade() | TapDecided():
+                self._taps[entry.id] = line
+            case TapDone():
+                self._taps.pop(entry.id, None)
+            case MediumSeen():
+                self._seen.pop(entry.medium, None)
+                self._seen[entry.medium] = line
+                if len(self._seen) > self._seen_max:  # the longest unseen goes first, as in the memory itself
+                    del self._seen[next(iter(self._seen))]
+            case _:
+                assert_never(entry)
 
     def _open(self) -> None:
         self._file = self.path.open("ab", buffering=0)

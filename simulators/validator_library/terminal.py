@@ -14,20 +14,19 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import assert_never
 
 import msgspec
 import numpy as np
 
 from gateway.wire import Bank, Offline, TapBody
 from simulators.validator_library.decision import Decision, Scan, decide, note
+from simulators.validator_library.entries import Entry, MediumSeen, TapDecided, TapDone, TapMade
 from simulators.validator_library.lists import Lists
 from simulators.validator_library.memory import Memory, Seen
 from simulators.validator_library.rules import Rules
 from simulators.validators import Answered, Kept, Limits, Validator
 from ticketing.verdict import JUDGED, Verdict
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,18 @@ class Terminal:
         taps: dict[str, tuple[float, bytes]] = {}
         after: set[str] = set()  # decided after they were made, so that they may have been sent without it
         for entry in entries:
-            match entry["what"]:
-                case "tap" | "decided":
-                    taps[entry["id"]] = (entry["at"], entry["payload"].encode())
-                    if entry["what"] == "decided":
-                        after.add(entry["id"])
-                case "done":
-                    taps.pop(entry["id"], None)
-                case "seen":
-                    self.memory.put(entry["medium"], Seen(*entry["seen"]))
+            match entry:
+                case TapMade():
+                    taps[entry.id] = (entry.at, entry.payload.encode())
+                case TapDecided():
+                    taps[entry.id] = (entry.at, entry.payload.encode())
+                    after.add(entry.id)
+                case TapDone():
+                    taps.pop(entry.id, None)
+                case MediumSeen():
+                    self.memory.put(entry.medium, Seen(*entry.seen))
+                case _:
+                    assert_never(entry)
         untold: set[str] = set()
         for tap_id, (_, payload) in taps.items():
             offline = msgspec.json.decode(payload, type=TapBody).offline
@@ -114,11 +116,11 @@ class Terminal:
             return None
         self._scans[kept.tap_id] = Scan(medium, token, self._place, now_s, bank.oda if bank else "none")
         if self.alone_since_s is None:
-            self._step.write.append(_tap_entry("tap", kept))
+            self._step.write.append(TapMade(kept.tap_id, kept.made_s, kept.payload.decode()))
             if self._fallback_s is not None:
                 heapq.heappush(self._deadlines, (now_s + self._fallback_s, kept.tap_id))
         else:
-            self._decide(kept.tap_id, "tap")
+            self._decide(kept.tap_id, TapMade)
         return kept
 
     def step(self, now_s: float, online: bool) -> Step:
@@ -127,7 +129,7 @@ class Terminal:
             _, tap_id = heapq.heappop(self._deadlines)
             if tap_id in self._scans:
                 self._go_alone(now_s)
-                self._decide(tap_id, "decided")
+                self._decide(tap_id, TapDecided)
         if online:
             send, aside = self.validator.due(now_s)
             self._step.send += send
@@ -151,7 +153,7 @@ class Terminal:
         if answered.verdict == Verdict.UNAVAILABLE:
             if tap_id in self._scans and self._fallback_s is not None:
                 self._go_alone(now_s)
-                self._decide(tap_id, "decided")
+                self._decide(tap_id, TapDecided)
             return answered
         self.alone_since_s = None
         scan = self._scans.pop(tap_id, None)
@@ -168,7 +170,7 @@ class Terminal:
         """A cumulative receipt of the server; a rider who still waits, since the verdict was lost, hears our word."""
         for kept in self.validator.covered(payload):
             if kept.tap_id in self._scans:
-                self._decide(kept.tap_id, "decided")
+                self._decide(kept.tap_id, TapDecided)
         answered = self.validator.on_receipt(payload)
         self._forget(answered.tap_ids)
         return answered
@@ -182,7 +184,8 @@ class Terminal:
         if self.alone_since_s is None:
             self.alone_since_s = now_s
 
-    def _decide(self, tap_id: str, what: str) -> None:
+    def _decide(self, tap_id: str, entry: type[TapMade] | type[TapDecided]) -> None:
+        """Decide a tap alone and write it down, as `TapMade` where the disk does not have it yet."""
         scan = self._scans.pop(tap_id)
         decision = decide(scan, self.rules, self.lists, self.memory)
         kept = self.validator.decide_alone(tap_id, Offline(decision.verdict.value, self.rules.version))
@@ -190,7 +193,7 @@ class Terminal:
             return
         self.decided_alone += 1
         self._alone.add(tap_id)
-        self._step.write.append(_tap_entry(what, kept))
+        self._step.write.append(entry(kept.tap_id, kept.made_s, kept.payload.decode()))
         self._step.show.append(Shown(tap_id, decision.verdict.value, True, decision.reason))
         self._note(decision, scan)
 
@@ -198,15 +201,10 @@ class Terminal:
         note(decision, scan, self.memory)
         if decision.key is not None:
             seen = self.memory.get(decision.key)
-            fields = [seen.uses, seen.place, seen.last_s, seen.counter]
-            self._step.write.append({"what": "seen", "medium": decision.key, "seen": fields})
+            self._step.write.append(MediumSeen(decision.key, (seen.uses, seen.place, seen.last_s, seen.counter)))
 
     def _forget(self, tap_ids: list[str]) -> None:
         for tap_id in tap_ids:
             self._scans.pop(tap_id, None)
             self._alone.discard(tap_id)
-            self._step.write.append({"what": "done", "id": tap_id})
-
-
-def _tap_entry(what: str, kept: Kept) -> Entry:
-    return {"what": what, "id": kept.tap_id, "at": kept.made_s, "payload": kept.payload.decode()}
+            self._step.write.append(TapDone(tap_id))

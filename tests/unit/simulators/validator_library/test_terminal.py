@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from simulators.validator_library.decision import Scan, decide, note
 from simulators.validator_library.disk import Disk
+from simulators.validator_library.entries import MediumSeen, TapDecided, TapDone, TapMade
 from simulators.validator_library.lists import ListError, Lists
 from simulators.validator_library.memory import Memory, Seen
 from simulators.validator_library.rules import ProductRule, Profile, Rules, products_from_json
@@ -229,11 +230,11 @@ def test_the_server_is_asked_and_its_word_is_shown() -> None:
     kept = one.tap(NOW_S, "qr", issue_qr(claims(), SIGNER))
     assert kept is not None
     step = one.step(NOW_S, online=True)
-    assert ([entry["what"] for entry in step.write], [sent.tap_id for sent in step.send]) == (["tap"], [kept.tap_id])
+    assert ([type(entry) for entry in step.write], [sent.tap_id for sent in step.send]) == ([TapMade], [kept.tap_id])
     one.on_verdict(answer(kept.tap_id, "used_up"), NOW_S + 0.1)
     step = one.step(NOW_S + 0.1, online=True)
     assert [(shown.verdict, shown.alone) for shown in step.show] == [("used_up", False)]
-    assert step.write[-1] == {"what": "done", "id": kept.tap_id}
+    assert step.write[-1] == TapDone(kept.tap_id)
     assert one.alone_since_s is None
 
 
@@ -246,7 +247,8 @@ def test_unanswered_it_decides_alone_and_comes_back_by_itself() -> None:
     assert one.step(NOW_S + 0.4, online=True).show == []
     step = one.step(NOW_S + 0.5, online=True)
     assert [(shown.verdict, shown.alone) for shown in step.show] == [("accepted", True)]
-    assert json.loads(step.write[0]["payload"])["offline"] == {"verdict": "accepted", "rules_version": 7}
+    assert isinstance(step.write[0], TapDecided)
+    assert json.loads(step.write[0].payload)["offline"] == {"verdict": "accepted", "rules_version": 7}
     assert one.alone_since_s == NOW_S + 0.5
 
     second = one.tap(NOW_S + 1, "qr", token)  # decided at once now
@@ -319,7 +321,7 @@ def test_a_refusal_after_the_gate_has_opened_is_answered_with_the_decision(tmp_p
         two.on_verdict(answer(kept.tap_id, "used_up"), NOW_S + 61)
         disk.append(two.step(NOW_S + 61, online=True).write)
         assert (two.unjudged, two.validator.kept) == (0, {})
-        assert [entry["what"] for entry in disk.entries()] == ["seen"]
+        assert [type(entry) for entry in disk.entries()] == [MediumSeen]
 
 
 def test_a_rider_let_in_since_the_verdict_was_lost_is_told_of() -> None:
@@ -330,7 +332,7 @@ def test_a_rider_let_in_since_the_verdict_was_lost_is_told_of() -> None:
     step = one.step(NOW_S + 2, online=True)
     assert [shown.verdict for shown in step.show] == ["accepted", "used_up"]
     assert step.send == [taps[0]], "who was not let in owes nothing"
-    assert [entry["id"] for entry in step.write if entry["what"] == "done"] == [taps[1] and taps[1].tap_id]
+    assert [entry.id for entry in step.write if isinstance(entry, TapDone)] == [taps[1] and taps[1].tap_id]
 
 
 def test_a_full_validator_lets_nobody_in() -> None:
@@ -380,13 +382,13 @@ def test_the_disk_gives_back_taps_and_memory_after_a_power_cut(tmp_path) -> None
 def test_the_disk_is_written_anew_without_what_is_done(tmp_path) -> None:
     with Disk(tmp_path / "taps", bytes_max=2_000) as disk:
         for number in range(100):
-            disk.append([{"what": "tap", "id": str(number), "at": 0.0, "payload": "x" * 50}])
+            disk.append([TapMade(str(number), 0.0, "x" * 50)])
             if number != 40:
-                disk.append([{"what": "done", "id": str(number)}])
+                disk.append([TapDone(str(number))])
         assert disk.rewritten > 3
         assert disk.path.stat().st_size < 4_000
     with Disk(tmp_path / "taps") as disk:
-        assert [entry["id"] for entry in disk.entries()] == ["40"]
+        assert disk.entries() == [TapMade("40", 0.0, "x" * 50)]
 
 
 def test_with_no_time_to_fall_back_it_never_decides_alone() -> None:
@@ -407,16 +409,16 @@ def test_it_wants_a_step_for_what_is_to_be_written_or_shown() -> None:
     assert one.next_s() > NOW_S
     one.on_verdict(answer(kept.tap_id), NOW_S)
     assert one.next_s() < NOW_S
-    assert [entry["what"] for entry in one.step(NOW_S, online=True).write] == ["seen", "done"]
+    assert [type(entry) for entry in one.step(NOW_S, online=True).write] == [MediumSeen, TapDone]
 
 
 def test_the_disk_remembers_as_many_media_as_it_may_and_survives_a_line_without_its_end(tmp_path) -> None:
     path = tmp_path / "taps"
-    seen = [{"what": "seen", "medium": f"card:{number}", "seen": [1, "a/1", 5.0, number]} for number in range(5)]
+    seen = [MediumSeen(f"card:{number}", (1, "a/1", 5.0, number)) for number in range(5)]
     with Disk(path, seen_max=3) as disk:
         disk.append(seen)
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
     with Disk(path, bytes_max=1, seen_max=3) as disk:
-        disk.append([{"what": "tap", "id": "t", "at": 0.0, "payload": "{}"}])  # and writes it anew
+        disk.append([tap := TapMade("t", 0.0, "{}")])  # and writes it anew
     with Disk(path, seen_max=3) as disk:
-        assert [entry.get("medium", entry["what"]) for entry in disk.entries()] == ["tap", "card:2", "card:3", "card:4"]
+        assert disk.entries() == [tap, *seen[2:]]
