@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +23,7 @@ from msgspec.structs import replace
 
 from ticketing.errors import KeyFileError
 from ticketing.keyset import KEYS_MAX, kid_of
-from ticketing.private_files import read_private, write_private
+from ticketing.private_files import alone_in, read_private, sync_folder, write_private
 
 STATES_FILE = "states.json"
 PUBLISHED_S_MIN = 86_400.0
@@ -76,7 +77,7 @@ def list_keys(folder: Path) -> list[KeyInfo]:
     for file in files:
         name = file.stem
         # Before there were states, the keys before the last had been replaced at an unknown time: by the last at most.
-        at_s = published.get(name, file.stat().st_mtime)
+        at_s = published[name] if name in published else _modified_s(file)
         state = (
             State.SIGNING
             if name == signing
@@ -84,7 +85,9 @@ def list_keys(folder: Path) -> list[KeyInfo]:
             if name in published and name not in replaced
             else State.OLD
         )
-        replaced_s = replaced.get(name, (folder / f"{signing}.pem").stat().st_mtime) if state is State.OLD else None
+        replaced_s = None
+        if state is State.OLD:
+            replaced_s = replaced[name] if name in replaced else _modified_s(folder / f"{signing}.pem")
         keys.append(
             KeyInfo(name, kid_of(read_key(file).public_key().public_bytes_raw()).hex(), state, at_s, replaced_s)
         )
@@ -103,42 +106,46 @@ def find_key(folder: Path, named: str) -> KeyInfo:
 
 def publish_key(folder: Path, now_s: float) -> KeyInfo:
     """Make the next key and put it into the key sets; the one that signs goes on signing."""
-    keys = list_keys(folder)
-    if len(keys) >= KEYS_MAX:
-        raise KeyFileError(f"{folder}: holds {KEYS_MAX} keys, and a key set no more; retire one first")
-    waiting = [key for key in keys if key.state is State.NEXT]
-    if waiting:
-        raise KeyFileError(
-            f"key {waiting[0].kid} is published already and has not been used: takt key use {waiting[0].kid}"
-        )
-    private = Ed25519PrivateKey.generate()
-    name = f"{time.strftime('%Y%m%d', time.gmtime(now_s))}-{secrets.token_hex(4)}"
-    signing = next(key for key in keys if key.state is State.SIGNING)
-    # The states first: without them the new file, being the last by name, would sign at once.
-    states = _read_states(folder)
-    published = {**states.published, name: now_s}
-    _write_states(folder, replace(states, signing=signing.name, published=published))
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(folder / f"{name}.pem", pem)
-    return find_key(folder, name)
+    with alone_in(folder):
+        keys = list_keys(folder)
+        if len(keys) >= KEYS_MAX:
+            raise KeyFileError(f"{folder}: holds {KEYS_MAX} keys, and a key set no more; retire one first")
+        waiting = [key for key in keys if key.state is State.NEXT]
+        if waiting:
+            raise KeyFileError(
+                f"key {waiting[0].kid} is published already and has not been used: takt key use {waiting[0].kid}"
+            )
+        private = Ed25519PrivateKey.generate()
+        name = f"{time.strftime('%Y%m%d', time.gmtime(now_s))}-{secrets.token_hex(4)}"
+        signing = next(key for key in keys if key.state is State.SIGNING)
+        # The states first: without them the new file, being the last by name, would sign at once.
+        states = _read_states(folder)
+        published = {**states.published, name: now_s}
+        _write_states(folder, replace(states, signing=signing.name, published=published))
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_private(folder / f"{name}.pem", pem)
+        return find_key(folder, name)
 
 
 def use_key(folder: Path, named: str, now_s: float, published_s_min: float = PUBLISHED_S_MIN) -> KeyInfo:
     """Sign with a published key from now on; KeyFileError where it has not been published for long enough."""
-    key = find_key(folder, named)
-    if key.state is State.SIGNING:
-        return key
-    left_s = key.published_s + published_s_min - now_s
-    if key.state is State.NEXT and left_s > 0:
-        raise KeyFileError(
-            f"key {key.kid} was published {(now_s - key.published_s) / 3600:.1f} h ago: validators that have not"
-            f" fetched it would refuse new tickets; use it in {left_s / 3600:.1f} h, or now with --now"
-        )
-    states = _read_states(folder)
-    before = next(key for key in list_keys(folder) if key.state is State.SIGNING)
-    replaced = {name: at for name, at in states.replaced.items() if name != key.name}
-    _write_states(folder, replace(states, signing=key.name, replaced={**replaced, before.name: now_s}))
-    return find_key(folder, key.name)
+    with alone_in(folder):
+        key = find_key(folder, named)
+        if key.state is State.SIGNING:
+            return key
+        left_s = key.published_s + published_s_min - now_s
+        if key.state is State.NEXT and left_s > 0 < published_s_min:
+            raise KeyFileError(
+                f"key {key.kid} was published {max(0.0, now_s - key.published_s) / 3600:.1f} h ago: validators that"
+                f" have not fetched it would refuse new tickets; use it in {left_s / 3600:.1f} h, or now with --now"
+            )
+        states = _read_states(folder)
+        before = next(key for key in list_keys(folder) if key.state is State.SIGNING)
+        replaced = {name: at for name, at in states.replaced.items() if name != key.name}
+        # It signed at least until this one was published, wherever a clock that was put back stands now.
+        at_s = max(now_s, key.published_s, before.published_s)
+        _write_states(folder, replace(states, signing=key.name, replaced={**replaced, before.name: at_s}))
+        return find_key(folder, key.name)
 
 
 def retire_key(folder: Path, named: str, now_s: float, needed_until_s: float | None) -> KeyInfo:
@@ -146,18 +153,20 @@ def retire_key(folder: Path, named: str, now_s: float, needed_until_s: float | N
 
     needed_until_s is when the last ticket that it may have signed ends, None where that does not matter.
     """
-    key = find_key(folder, named)
-    if key.state is State.SIGNING:
-        raise KeyFileError(f"key {key.kid} signs: publish another and use that before this one is retired")
-    if needed_until_s is not None and needed_until_s > now_s:
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(needed_until_s))
-        raise KeyFileError(
-            f"key {key.kid}: tickets that it signed are good until {until}; retire it then, or with --now if it is"
-            " compromised: those tickets are refused from then on"
-        )
-    # Kept under another name: what it signed can still be told from a forgery, and nothing loads it.
-    (folder / f"{key.name}.pem").rename(folder / f"{key.name}.retired")
-    return key
+    with alone_in(folder):
+        key = find_key(folder, named)
+        if key.state is State.SIGNING:
+            raise KeyFileError(f"key {key.kid} signs: publish another and use that before this one is retired")
+        if needed_until_s is not None and needed_until_s > now_s:
+            until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(needed_until_s))
+            raise KeyFileError(
+                f"key {key.kid}: tickets that it signed are good until {until}; retire it then, or with --now if it is"
+                " compromised: those tickets are refused from then on"
+            )
+        # Kept under another name: what it signed can still be told from a forgery, and nothing loads it.
+        (folder / f"{key.name}.pem").rename(folder / f"{key.name}.retired")
+        sync_folder(folder)
+        return key
 
 
 def read_key(file: Path) -> Ed25519PrivateKey:
@@ -176,9 +185,17 @@ def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
     files = [*folder.glob("*.pem"), *folder.glob(STATES_FILE)]
     found = []
     for file in sorted(files):
-        stat = file.stat()
-        found.append((file.name, stat.st_mtime_ns, stat.st_size))
+        with suppress(FileNotFoundError):  # retired between the look at the folder and the look at the file
+            stat = file.stat()
+            found.append((file.name, stat.st_mtime_ns, stat.st_size))
     return tuple(found)
+
+
+def _modified_s(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        raise KeyFileError(f"{file}: is gone; try again, or restore it from a backup") from None
 
 
 def _read_states(folder: Path) -> _States:
