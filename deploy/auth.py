@@ -24,13 +24,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from deploy.errors import UserError
 from deploy.problems import Problem
 
-Role = Literal["dispatcher", "cashier", "inspector", "validator", "vendor", "monitor", "admin"]
-ROLES: tuple[Role, ...] = ("dispatcher", "cashier", "inspector", "validator", "vendor", "monitor", "admin")
+Role = Literal["dispatcher", "cashier", "inspector", "validator", "vendor", "fleet", "monitor", "admin"]
+ROLES: tuple[Role, ...] = ("dispatcher", "cashier", "inspector", "validator", "vendor", "fleet", "monitor", "admin")
 
 # Permission -> the roles that have it; an admin has every one of these, and what is not here nobody may do.
 PERMISSIONS: dict[str, frozenset[str]] = {
     "session:read": frozenset(ROLES),
     "metrics:read": frozenset({"monitor"}),  # on the machine itself it needs nobody's leave: see WebSettings
+    "letters:read": frozenset({"fleet"}),  # of the operator that is the subject: see LettersApi
     "alerts:drivers": frozenset({"dispatcher"}),  # drivers' alarms among the alerts
     "alerts:acknowledge": frozenset({"dispatcher"}),
     "instructions:send": frozenset({"dispatcher"}),

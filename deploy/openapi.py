@@ -31,6 +31,7 @@ _TAGS = {
     ".well-known": "Keys and lists",
     "status-lists": "Keys and lists",
     "deny-list": "Keys and lists",
+    "operators": "Devices",
     "instance": "Operations",
     "livez": "Operations",
     "readyz": "Operations",

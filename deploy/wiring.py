@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import structlog
@@ -164,6 +164,13 @@ def remote_judge(links: Links) -> Callable[[list[wire.Tap]], Awaitable[list[wire
     return validate
 
 
+class LetterBox(NamedTuple):
+    """Where the gateway's dead letters go, and the number of those that go nowhere."""
+
+    keep: Callable[[list[DeadLetter]], Awaitable[None]]
+    tally: Callable[[dict[str, int]], Awaitable[None]]
+
+
 def dead_letter_box(store: Any, quota: int) -> Callable[[list[DeadLetter]], Awaitable[None]]:
     """The gateway's seam to the table of dead letters."""
 
@@ -177,6 +184,20 @@ def dead_letter_box(store: Any, quota: int) -> Callable[[list[DeadLetter]], Awai
     return keep
 
 
+def letters_tally(store: Any) -> Callable[[dict[str, int]], Awaitable[None]]:
+    """The gateway's seam to the count of letters that were not stored: by operator, device and day."""
+
+    async def count(unstored: dict[str, int]) -> None:
+        from sql import query
+
+        names = [device.partition("/") for device in unstored]
+        columns = ([name[0] for name in names], [name[2] for name in names], list(unstored.values()))
+        async with store.connection() as connection:
+            await connection.execute(query("letters.count_unstored"), *columns)
+
+    return count
+
+
 # --- gateway ---------------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +205,7 @@ def dead_letter_box(store: Any, quota: int) -> Callable[[list[DeadLetter]], Awai
 async def gateway(grounds: Grounds, links: Links, service: Ticketing, network: Network) -> AsyncIterator[Gateway]:
     """The gateway beside ticketing: taps are a call, positions go to dispatch's process."""
     quota = service.settings.dead_letters_per_device_and_day
-    box = dead_letter_box(service.store, quota)
+    box = LetterBox(dead_letter_box(service.store, quota), letters_tally(service.store))
     async with _gateway(grounds, links, judge(service), box, network) as running:
         yield running
 
@@ -198,7 +219,8 @@ async def gateway_alone(grounds: Grounds, links: Links) -> AsyncIterator[Gateway
     network = await read_network(grounds.settings, grounds.instance) if grounds.settings.feed else None
     pool = await open_pool(grounds.dsn, size_max=2)
     try:
-        box = dead_letter_box(Store(pool), 1000)
+        store = Store(pool)
+        box = LetterBox(dead_letter_box(store, 1000), letters_tally(store))
         async with _gateway(grounds, links, remote_judge(links), box, network) as running:
             await hear_switches(links, lambda changed: running.use_bounds(bounds_of(changed)))
             yield running
@@ -212,7 +234,7 @@ async def _gateway(
     grounds: Grounds,
     links: Links,
     validate: Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]],
-    box: Callable[[list[DeadLetter]], Awaitable[None]],
+    box: LetterBox,
     network: Network | None,
 ) -> AsyncIterator[Gateway]:
     lately = Lately()
@@ -231,7 +253,8 @@ async def _gateway(
         raise UserError(str(error)) from None
     progress, on_instruction = tell_progress(links, lately)
     senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events, progress)]
-    running = Gateway(settings, Seams(on_fixes, on_event, validate, box, on_instruction=on_instruction))
+    seams = Seams(on_fixes, on_event, validate, box.keep, on_instruction=on_instruction, count_dead_letters=box.tally)
+    running = Gateway(settings, seams)
     metrics.expose(
         grounds.registry,
         "gateway",

@@ -11,6 +11,7 @@ from deploy.accuracy import hear_accuracy
 from deploy.control import RemoteControl, control_board
 from deploy.desk import RemoteDesk
 from deploy.feeds import Feeds
+from deploy.letters_api import LettersApi
 from deploy.links import Links
 from dispatch.board import Board
 from gateway import wire
@@ -54,4 +55,5 @@ async def fleet_apis(
     metrics.expose(grounds.registry, "playback", lambda: playback.counters, lambda: {"playing": playback.playing})
     metrics.expose(grounds.registry, "stream", lambda: streams.counters, lambda: {"open": streams.open})
     decided = ControlApi(controls, control, time.time, reader)
-    return [fleet, decided, ControlStopsApi(control), AccuracyApi(lambda: heard.reply), notices, playback, lines]
+    accuracy = AccuracyApi(lambda: heard.reply)
+    return [fleet, decided, ControlStopsApi(control), accuracy, notices, playback, lines, LettersApi(pool)]

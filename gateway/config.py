@@ -105,6 +105,7 @@ class GatewaySettings:
     dead_letter_window_s: float = 60.0
     dead_letters_queued_max: int = 5_000
     dead_letter_batch_max: int = 500
+    unstored_letters_every_s: float = 5.0
 
     publish_queued_max: int = 10_000
     reconnect_s_min: float = 0.2

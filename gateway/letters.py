@@ -1,6 +1,7 @@
 """Dead letters on their way to the store: a quota per device, a bounded queue, batches, retries.
 
-Every refused message is counted by its reason, whatever the quota: one device cannot flood the table, nor hide.
+Every refused message is counted by its reason, whatever the quota: one device cannot flood the table, nor hide. What a
+device has had refused and not stored is told as a number, for its maker.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from gateway.config import GatewaySettings
 from gateway.refusal import DeadLetter, Refusal, dead_letter
 
 Store = Callable[[list[DeadLetter]], Awaitable[None]]
+Tell = Callable[[dict[str, int]], Awaitable[None]]
+
+DEVICES_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -47,6 +51,7 @@ class Letters:
         self._quota = Quota(
             settings.dead_letters_per_device, settings.dead_letters_per_window, settings.dead_letter_window_s
         )
+        self._unstored: Counter[str] = Counter()  # by device, not yet told
         self._queue: deque[DeadLetter] = deque(maxlen=settings.dead_letters_queued_max)
         self._wake = asyncio.Event()
 
@@ -55,6 +60,7 @@ class Letters:
         self._counts[f"dead_letters.{refusal.reason}"] += 1
         if not self._quota.allows(device, now_s):
             self._counts["dead_letters_over_quota"] += 1
+            self._note_unstored(device)
             return None
         return dead_letter(now_s, device, topic, payload, refusal)
 
@@ -65,6 +71,7 @@ class Letters:
             return
         if len(self._queue) == self._queue.maxlen:
             self._counts["dead_letters_dropped"] += 1
+            self._note_unstored(self._queue[0].device)
         self._queue.append(letter)
         self._wake.set()
 
@@ -75,6 +82,25 @@ class Letters:
         async with asyncio.timeout(self._settings.validate_timeout_s):
             await self._store(list(letters))
         self._counts["dead_letters_stored"] += len(letters)
+
+    async def tell_unstored(self, tell: Tell) -> None:
+        """Tell now and then how many letters of each device were counted and not stored, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.unstored_letters_every_s)
+            if not self._unstored:
+                continue
+            told, self._unstored = self._unstored, Counter()
+            try:
+                async with asyncio.timeout(self._settings.validate_timeout_s):
+                    await tell(dict(told))
+            except Exception:  # whatever the store's fault, they are told the next time
+                self._counts["dead_letter_store_failures"] += 1
+                self._unstored.update(told)
+
+    def _note_unstored(self, device: str) -> None:
+        """One more; beyond DEVICES_MAX devices those that come next share the name of nobody."""
+        known = device in self._unstored or len(self._unstored) < DEVICES_MAX
+        self._unstored[device if known else ""] += 1
 
     async def run(self) -> None:
         """Store what is queued, for ever."""
@@ -93,6 +119,8 @@ class Letters:
                     self._counts["dead_letter_store_failures"] += 1
                     room = (self._queue.maxlen or 0) - len(self._queue)
                     self._counts["dead_letters_dropped"] += max(0, len(batch) - room)
+                    for lost in batch[room:]:
+                        self._note_unstored(lost.device)
                     self._queue.extendleft(reversed(batch[:room]))
                     await asyncio.sleep(wait_s)
                     wait_s = min(2 * wait_s, self._settings.retry_s_max)

@@ -19,6 +19,7 @@ PAYLOAD_BYTES_KEPT = 1024
 _CARD_LIKE = re.compile(rb"\d(?:[ -]?\d){12,}")
 _CARD_LIKE_TEXT = re.compile(r"\d(?:[ -]?\d){12,}", re.ASCII)
 _DIGIT = re.compile(rb"\d")
+_SIZE = re.compile(r"\(kept: the first \d+ of (\d+) bytes\)$", re.ASCII)
 
 
 class Reason(StrEnum):
@@ -62,17 +63,27 @@ class DeadLetter:
 
 
 def dead_letter(received_s: float, device: str, topic: str, payload: bytes, refusal: Refusal) -> DeadLetter:
-    """What is kept of a refused message."""
+    """What is kept of a refused message; the detail of one that is cut says how long it was."""
+    detail = mask_text(refusal.detail[:DETAIL_CHARS_MAX])
+    if len(payload) > PAYLOAD_BYTES_KEPT:
+        size = f"(kept: the first {PAYLOAD_BYTES_KEPT} of {len(payload)} bytes)"
+        detail = f"{detail[: DETAIL_CHARS_MAX - len(size) - 1]} {size}".lstrip()
     return DeadLetter(
         received_s,
         device,
         mask_text(topic[:TOPIC_CHARS_MAX]),
         refusal.reason.value,
-        mask_text(refusal.detail[:DETAIL_CHARS_MAX]),
+        detail,
         # Mask before the final cut: a cut inside a card number would leave twelve of its digits.
         mask(payload[: 2 * PAYLOAD_BYTES_KEPT])[:PAYLOAD_BYTES_KEPT],
         len(payload),
     )
+
+
+def detail_and_size(detail: str, payload: bytes) -> tuple[str, int]:
+    """The detail of a stored letter without the word on its size, and the size of its payload as it came, in bytes."""
+    cut = _SIZE.search(detail)
+    return (detail[: cut.start()].rstrip(), int(cut[1])) if cut else (detail, len(payload))
 
 
 def mask(data: bytes) -> bytes:

@@ -36,6 +36,10 @@ def _ignore(_event: ValidatorEvent) -> None:
     """Validators' events are counted; whoever wants them names a seam."""
 
 
+async def _count_nowhere(_unstored: dict[str, int]) -> None:
+    """Letters beyond the quota are counted by reason all the same."""
+
+
 def _tell_nobody(_instruction_id: str, _confirmed: bool) -> None:
     """Instructions are sent all the same when nobody asks what becomes of each."""
 
@@ -46,7 +50,8 @@ class Seams:
 
     `on_instruction` hears an instruction's id, and whether the broker has confirmed it or it will not be sent.
     `validate` returns one answer a tap, in order, after all of them are committed; if it raises, nothing is
-    acknowledged and all is tried again. `store_dead_letters` returns once they are stored.
+    acknowledged and all is tried again. `store_dead_letters` returns once they are stored; `count_dead_letters`
+    hears how many more of "<operator>/<device>" were counted and not stored.
     """
 
     on_fixes: Callable[[FixBatch], None]
@@ -55,6 +60,7 @@ class Seams:
     store_dead_letters: Callable[[list[DeadLetter]], Awaitable[None]]
     on_validator_event: Callable[[ValidatorEvent], None] = _ignore
     on_instruction: Callable[[str, bool], None] = _tell_nobody
+    count_dead_letters: Callable[[dict[str, int]], Awaitable[None]] = _count_nowhere
 
 
 class Gateway:
@@ -65,6 +71,7 @@ class Gateway:
         self._clock = clock
         self._counts: Counter[str] = Counter()
         self._letters = Letters(settings, seams.store_dead_letters, self._counts)
+        self._count_letters = seams.count_dead_letters
         heard = Heard(seams.on_fixes, seams.on_event, seams.on_validator_event)
         self._fixes = FixIntake(settings, heard, self._letters, self._counts, clock)
         self._events = EventIntake(heard, self._letters, self._counts, clock)
@@ -90,6 +97,7 @@ class Gateway:
             "gateway taps": self._taps.run(),
             "gateway receipts": self._taps.send_receipts(),
             "gateway dead letters": self._letters.run(),
+            "gateway letters unstored": self._letters.tell_unstored(self._count_letters),
         }
         self._tasks = [group.create_task(job, name=name) for name, job in work.items()]
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from deploy.commands.device_letters import letters
 from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UsageError, UserError
 
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     device.command("list", epilog="Example: takt device list --json")(list_devices)
     device.command("revoke", epilog="Example: takt device revoke validator kpt door-17")(revoke)
     device.command("export", epilog="Example: takt device export --format mosquitto --out /etc/mosquitto")(export)
+    device.command("letters", epilog="Example: takt device letters vehicle.kpt.4582 --since 2h")(letters)
     app.add_typer(device)
 
 

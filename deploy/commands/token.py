@@ -32,7 +32,7 @@ def token(
     context: typer.Context,
     role: Annotated[
         str | None,
-        typer.Option(help="What it allows: dispatcher, cashier, inspector, validator, vendor, monitor or admin."),
+        typer.Option(help="What it allows: dispatcher, cashier, inspector, validator, vendor, fleet, monitor, admin."),
     ] = None,
     subject: Annotated[
         str | None,

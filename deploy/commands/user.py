@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def add(
     name: Annotated[str, typer.Argument(help="The name to log in with.")],
-    role: Annotated[str, typer.Option(help="dispatcher, cashier, inspector, validator, vendor or admin.")],
+    role: Annotated[str, typer.Option(help="dispatcher, cashier, inspector, validator, vendor, fleet or admin.")],
     generate: Annotated[bool, typer.Option(help="Make a password and print it once.")] = False,
     data_dir: DataDir = DEFAULT_DIR,
     as_json: AsJson = False,

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from deploy.auth import PERMISSIONS, ROLES
 from deploy.instance import Instance
+from deploy.letters_api import LettersApi
 from deploy.web import routes_of
 from dispatch.control import OFFERED
 from dispatch.control_api import ControlApi
@@ -95,7 +96,7 @@ async def running_product(folder: Path, database: str, **settings: Any) -> Async
         control = ControlApi(shown, LocalControl(line, shown), time.time, HistoryReader(pool, "UTC"))
         async with Ticketing(pool, keys, tariff, card_keys=card_keys) as service:
             tickets = TicketingApi(service)
-            more = [tickets, control, await receipts_of(service, tickets)]
+            more = [tickets, control, await receipts_of(service, tickets), LettersApi(pool)]
             async with running_web(folder, more=more, per_address=None, per_subject=None, **settings) as running:
                 yield running
     finally:

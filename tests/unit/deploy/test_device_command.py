@@ -142,3 +142,24 @@ def test_an_export_is_for_its_owner_alone(data_dir: str, tmp_path: Path) -> None
     assert [Path(file).stat().st_mode & 0o777 for file in shown["files"]] == [0o600, 0o600]
     assert "there is no such folder" in sentence("export", "--out", str(tmp_path / "none"), "--data-dir", data_dir)
     assert "there is only mosquitto" in sentence("export", "--format", "emqx", "--data-dir", data_dir)
+
+
+def test_letters_are_of_a_device_or_an_operator_however_it_is_named(data_dir: str) -> None:
+    for words in (["vehicle.kpt.4582"], ["vehicle", "kpt", "4582"], ["kpt"]):
+        assert "is not running; start it with: takt run" in sentence("letters", *words, "--data-dir", data_dir)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tram.kpt.1"], "a device is a vehicle or a validator"),
+        (["kpt", "4582"], "name a device as vehicle.kpt.4582"),
+        (["k p t"], "neither a device, such as vehicle.kpt.4582, nor an operator"),
+        (["kpt", "--since", "yesterday"], "write how long ago, such as 2h"),
+        (["kpt", "--since", "0001-01-01"], "write how long ago, such as 2h"),
+    ],
+)
+def test_letters_of_nobody_are_wrong_usage(words: list[str], said: str, data_dir: str) -> None:
+    error = run("letters", *words, "--data-dir", data_dir).exception
+    assert isinstance(error, UsageError)
+    assert said in str(error)

@@ -16,6 +16,7 @@ from deploy.openapi import _tag
         ("/status-lists/{list_id}/cwt", "Keys and lists"),
         ("/api/v1/shifts/{shift_id}/close", "Ticketing"),
         ("/api/v1/vehicles", "Dispatch"),
+        ("/api/v1/operators/{operator}/letters", "Devices"),
     ],
 )
 def test_an_operation_is_filed_under_what_it_is_about(path: str, tag: str) -> None:
