@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from sql import query
-from ticketing.city_schema import Pass
+from ticketing.city_schema import Pass, read_tariff_file
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
 from ticketing.errors import TariffError
@@ -34,8 +34,18 @@ class TariffSource(msgspec.Struct, frozen=True):
 
     def read(self) -> Sold:
         """The tariff, checked; TariffError names file, entry, field and line."""
-        fares = read_fares(self.feed, self.timezone) if has_fares(self.feed) else None
+        fares = read_fares(self.feed, self.timezone or self._own_timezone()) if has_fares(self.feed) else None
         return read_tariff(self.text, self.file, fares)
+
+    def _own_timezone(self) -> str | None:
+        """What the file says, for a feed without agency.txt; a file that is wrong has its reader say so."""
+        if "agency.txt" in self.feed:
+            return None
+        try:
+            return read_tariff_file(self.text, self.file).timezone
+        except TariffError:
+            read_tariff(self.text, self.file)
+            raise
 
     @property
     def digest(self) -> bytes:

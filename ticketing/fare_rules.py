@@ -5,6 +5,7 @@ Source of the semantics: the GTFS Schedule reference, fare files, revision of 20
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
@@ -231,6 +232,8 @@ class TransferRule:
     chained: the time and the count run from the first leg that the rule joined. count -1 is no limit.
     between_others: rides that the rule says nothing about may lie between (nonconsecutive_transfers_allowed).
     optional: the rider pays the ride's own fare where that is cheaper; a feed's rule must be processed.
+    same_product: both rides need the same product (fare_product_behavior 0). alike: the ids of all rules for the same
+    two groups, whose time and count run together (by itself: its own).
     The rest is ours. same_route: a route may be ridden again; once_on: networks that may be ridden once; round_up_s:
     the time runs from the next full multiple of so many seconds; until_s: it ends at this time of the clock, seconds
     since midnight; total_s: counted from the journey's beginning whatever limit_s counts from; count_from: the first
@@ -262,11 +265,14 @@ class TransferRule:
     back_only: bool = False
     from_group: bool = False
     begins: Words = NONE
+    same_product: bool = False
+    alike: Words = NONE
     # Whether its time alone decides: what was ridden before in the journey does not matter.
     plain: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Look once whether anything but the time decides."""
+        object.__setattr__(self, "alike", self.alike or frozenset((self.id,)))
         limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
         limits = limits or bool(self.begins)
         places = not self.return_trips or self.back_only or not self.same_route or bool(self.once_on)
@@ -310,6 +316,14 @@ class LegFare:
     full_minor: int
     discount: str | None = None
     discount_minor: int = 0
+
+
+def places_of(stop_id: str, parents: Mapping[str, str]) -> Iterator[str]:
+    """A stop, and what it is a part of, in order: its station, or its platform and the station of that."""
+    place: str | None = stop_id
+    while place is not None:
+        yield place
+        place = parents.get(place)
 
 
 def percent_of(minor: int, percent: int, round_minor: int = 1, rounding: Rounding = "half_up") -> int:

@@ -29,6 +29,7 @@ from ticketing.fare_rules import (
     TransferRule,
     Words,
     percent_of,
+    places_of,
 )
 
 _MEMO_MAX = 20_000
@@ -77,17 +78,20 @@ class Fares:
         """Whether rides may lie between the two of a transfer."""
         return any(rule.between_others for rule in self.transfer_rules)
 
+    def leads_on(self, group: str) -> bool:
+        """Whether any change may go on from a leg group."""
+        return any(not rule.from_groups or group in rule.from_groups for rule in self.transfer_rules)
+
     def areas_of(self, stop_id: str | None) -> Words:
-        """The areas of a stop; a platform belongs to the areas of its station as well."""
+        """The areas of a stop; a platform without any has those of its station."""
         if stop_id is None:
             return NONE
-        areas = self.areas_by_stop.get(stop_id, NONE)
-        station = self.station_by_stop.get(stop_id)
-        return areas | self.areas_by_stop.get(station, NONE) if station else areas
+        found = (self.areas_by_stop.get(place, NONE) for place in places_of(stop_id, self.station_by_stop))
+        return next((areas for areas in found if areas), NONE)
 
     def station_of(self, stop_id: str | None) -> str | None:
-        """The station of a platform, or the stop itself."""
-        return self.station_by_stop.get(stop_id, stop_id) if stop_id is not None else None
+        """The station that a stop is a part of, or the stop itself."""
+        return stop_id if stop_id is None else [*places_of(stop_id, self.station_by_stop)][-1]
 
     def timeframes_at(self, at_s: float, stop_id: str | None) -> Words:
         """The timeframe groups that hold an instant, by the clock of the stop."""
@@ -109,15 +113,13 @@ class Fares:
     ) -> tuple[int, int] | None:
         """What a product costs the rider, and without concession; None where it is not for his category or medium.
 
-        A rider of any category may pay what the default category pays; of what he may pay, the least counts. metered
-        adds what the leg's length costs.
+        A rider of any category may pay what the default category pays; of what he may pay, the least counts. A row of
+        the rider's medium goes before one that names none. metered adds what the leg's length costs.
         """
-        rows = [row for row in self.products.get(product, ()) if row.media is None or rider.media in (None, row.media)]
-        if rider.media is not None and any(row.media for row in rows):
-            rows = [row for row in rows if row.media]
+        rows = self.products.get(product, ())
         defaults = self.default_categories or self._only_category
-        ordinary = [row.minor for row in rows if row.category is None or row.category in defaults]
-        own = [row.minor for row in rows if row.category is not None and row.category == rider.category]
+        ordinary = _by_medium([row for row in rows if row.category is None or row.category in defaults], rider)
+        own = _by_medium([row for row in rows if row.category and row.category == rider.category], rider)
         if metered is not None and leg is not None:
             ordinary, own = (
                 [metered.price_minor(minor, leg.distance_m or 0) for minor in one] for one in (ordinary, own)
@@ -345,6 +347,13 @@ def within_limit(rule: TransferRule, first: Leg, last: Leg, zone: ZoneInfo) -> b
     """Whether the last leg still falls into the rule's time."""
     to_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_DEPARTURE)
     return (last.start_s if to_departure else last.end_s) < transfer_span_s(rule, first, zone)[1]
+
+
+def _by_medium(rows: Sequence[Price], rider: Rider) -> list[int]:
+    """What rows cost that the rider's medium can pay: all of them where it is not known."""
+    named = [row.minor for row in rows if row.media is not None and rider.media in (None, row.media)]
+    unnamed = [row.minor for row in rows if row.media is None]
+    return named + unnamed if rider.media is None else named or unnamed
 
 
 def _is_or_any(named: Words, found: Words) -> bool:

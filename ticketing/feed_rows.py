@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -29,7 +29,7 @@ class Row:
         """The cell; TariffError where it is empty."""
         text = self.get(field_)
         if not text:
-            self.fail(field_, "it is required and empty")
+            self.fail(field_, "it is required and empty: fill it in")
         return text
 
     def one_of(self, field_: str, allowed: str, default: str = "") -> int:
@@ -77,19 +77,33 @@ class FareFiles:
     def __getitem__(self, file: str) -> Table:
         return self.tables.get(file, Table())
 
-    def refer(self, row: Row, field_: str, file: str, target: str) -> None:
-        """A value that another file must hold, where that file is there."""
+    def refer(self, row: Row, field_: str, file: str, target: str, *, needed: bool = False) -> None:
+        """A value that another file must hold, where that file is there; needed: it must be there."""
         value = row.get(field_)
-        if not value or not self[file].present:
+        if not value:
+            return
+        if not self[file].present:
+            if needed:
+                row.fail(field_, f"{value!r} belongs into {file}, which is not in the feed: add it, or leave this out")
             return
         if (file, target) not in self.known:
             self.known[file, target] = self[file].ids(target)
         if value not in self.known[file, target]:
-            row.fail(field_, f"{value!r} is not in {file}")
+            row.fail(field_, f"{value!r} is not in {file}: add it there, or correct it here")
+
+    def unique(self, file: str, *fields: str) -> None:
+        """The fields that are a file's key: no two rows may have the same."""
+        lines: dict[tuple[str, ...], int] = {}
+        for row in self[file]:
+            key = tuple(row.get(field_) for field_ in fields)
+            first = lines.setdefault(key, row.line)
+            if first != row.line:
+                said = ", ".join(part for part in key if part)
+                row.fail(fields[0], f"{said!r} is there twice, first in line {first}: leave one of them out")
 
 
 def read_table(file: str, content: bytes) -> Table:
-    """The rows of a file; TariffError where it is no CSV in UTF-8, or has a column twice."""
+    """The rows of a file; TariffError where it is no CSV in UTF-8, or has a column twice or too few."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -97,13 +111,20 @@ def read_table(file: str, content: bytes) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = [name.strip() for name in next(reader, [])]
-        rows = tuple(
-            Row(file, reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False)))
-            for cells in reader
-            if any(cells)
-        )
+        named = [name for name in header if name]
+        twice = next((name for number, name in enumerate(named) if name in named[:number]), None)
+        if twice is not None:
+            raise TariffError(f"{file} line 1: a column is there twice: {twice}")
+        rows = tuple(_row(file, reader.line_num, header, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error as error:
-        raise TariffError(f"{file} line {reader.line_num}: {error}") from None
-    if len(set(header)) < len(header):
-        raise TariffError(f"{file} line 1: a column is there twice")
-    return Table(True, frozenset(header), rows)
+        raise TariffError(f"{file} line {reader.line_num}: {error}: save it as CSV, one row a line") from None
+    return Table(True, frozenset(named), rows)
+
+
+def _row(file: str, line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
+    if any(map(str.strip, cells[len(header) :])):
+        raise TariffError(
+            f"{file} line {line}: it has {len(cells)} cells under {len(header)} columns:"
+            " put text that has commas between quotes"
+        )
+    return Row(file, line, {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name})

@@ -1,12 +1,16 @@
 """Rides joined into journeys by transfer rules: what each ride adds to what the journey costs.
 
 Each ride takes the cheapest change that the rules allow, as a reader at the door would. Where a whole journey has a
-price ("total": tickets by time), a change that costs something is weighed against beginning anew: after every ride the
-cheapest of these ways is what all rides so far cost.
+price ("total": tickets by time), a change that costs something is weighed against beginning anew; where a feed sells
+several products for a ride, and other changes go on from each, they are weighed as well. After every ride the cheapest
+of these ways is what all rides so far cost.
+
+A feed's rule for two consecutive rides is followed even where it costs more; a file's is optional.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -97,42 +101,53 @@ class Chain:
         for total, linked in self._ways:
             choices = _choices(_Next(leg, () if apart else linked, tables, rider, options))
             grown += [(total + one.adds_minor, [*linked, one]) for one in choices]
-        self._ways = _worth_weighing(grown) if len(grown) > 1 else grown
+        self._ways = _worth_weighing(grown, grouped=_grouped(tables)) if len(grown) > 1 else grown
         self.charges.append(self._ways[0][0] - before_minor)
 
 
 def _choices(ride: _Next) -> list[Linked]:
-    """The cheapest place first; beside it, where that is the rider's choice, beginning anew and buying the journey."""
-    best, alone, whole = _best(ride)
-    if whole is None or best.adds_minor <= 0:
-        return [best]
-    return [best, *(one for one in (alone, whole) if one is not best)]
+    """The cheapest place first; beside it, where that is the rider's choice, beginning anew and buying the journey.
+
+    And each other product that a feed sells for the ride, where changes go on from it.
+    """
+    best, bases, whole = _best(ride)
+    choices = [best]
+    if whole is not None and best.adds_minor > 0:
+        choices += [one for one in (bases[0], whole) if one is not best]
+    if len(bases) > 1 and _grouped(ride.tables):
+        choices += [
+            one
+            for one in bases
+            if one.group != best.group
+            and any(table.leads_on(one.group) for table in ride.tables)
+            and not any(one is known for known in choices)
+        ]
+    return choices
 
 
-def _worth_weighing(ways: list[_Way]) -> list[_Way]:
+def _grouped(tables: Sequence[Fares]) -> bool:
+    """Whether a feed's changes follow from what was bought before: the cheapest now may not be so in the end."""
+    return any(table.transfer_rules and not table.transfer_empty_is_any for table in tables)
+
+
+def _worth_weighing(ways: list[_Way], *, grouped: bool) -> list[_Way]:
     """The ways that may yet turn out the cheapest, the cheapest now first.
 
     What comes may join the journey that is open last. A way is no better than a cheaper one whose last journey began no
     earlier, unless more has been paid for its own than the difference: that much less the whole journey still costs.
+    grouped: or unless its last ride is of another leg group, from which other changes go.
     """
-    kept: list[tuple[int, int, _Way]] = []
+    kept: list[tuple[int, int, str, _Way]] = []
     for way in sorted(ways, key=lambda way: way[0]):
         total, linked = way
-        anchor = linked[-1].anchor
+        anchor, group = linked[-1].anchor, linked[-1].group if grouped else ""
         paid = sum(one.adds_minor for one in linked[max(0, anchor) :] if one.anchor == anchor)
         if not any(
-            later >= anchor and other[0] + max(0, paid - paid_there) <= total for later, paid_there, other in kept
+            later >= anchor and there == group and other[0] + max(0, paid - paid_there) <= total
+            for later, paid_there, there, other in kept
         ):
-            kept.append((anchor, paid, way))
-    return [way for _, _, way in kept[:WAYS_MAX]]
-
-
-def link(leg: Leg, before: Sequence[Linked], tables: Sequence[Fares], rider: Rider) -> Linked:
-    """The ride's place after those before it: by the cheapest transfer that the rules allow, or on its own.
-
-    A feed's rule that joins two consecutive rides is followed even where it costs more; a file's is optional.
-    """
-    return _best(_Next(leg, before, tables, rider, _options(leg, tables, rider)))[0]
+            kept.append((anchor, paid, group, way))
+    return [way for *_, way in kept[:WAYS_MAX]]
 
 
 def _options(leg: Leg, tables: Sequence[Fares], rider: Rider) -> Sequence[LegFare]:
@@ -140,13 +155,15 @@ def _options(leg: Leg, tables: Sequence[Fares], rider: Rider) -> Sequence[LegFar
     return next((found for table in tables if (found := table.leg_fares(leg, rider))), ())
 
 
-def _best(ride: _Next) -> tuple[Linked, Linked, Linked | None]:
-    """The cheapest place of a ride, its place on its own, and the cheapest that has a price for the whole journey."""
+def _best(ride: _Next) -> tuple[Linked, list[Linked], Linked | None]:
+    """The cheapest place of a ride, its place by each product but for offered changes (the cheapest first), and the
+    cheapest that has a price for the whole journey.
+    """
     leg, before, tables, _, options = ride
     if not options:
         unknown = Linked(leg, "", "", 0, 0, 0, len(before))
-        return unknown, unknown, None
-    followed: list[tuple[int, Linked]] = []
+        return unknown, [unknown], None
+    followed: dict[str, list[tuple[float, Linked]]] = {}
     offered: list[Linked] = []
     whole: list[Linked] = []
     tried: set[tuple[str, str, int]] = set()
@@ -169,17 +186,24 @@ def _best(ride: _Next) -> tuple[Linked, Linked, Linked | None]:
                     if linked is None:
                         continue
                     if place == last and not rule.optional:
-                        followed.append((rule.count if rule.count > 0 else LOOK_BACK_MAX + 1, linked))
+                        count = rule.count if rule.count > 0 else math.inf
+                        followed.setdefault(option.group, []).append((count, linked))
                         continue
                     offered.append(linked)
                     if rule.pays is Pays.TOTAL:
                         whole.append(linked)
         if offered and not followed and offered[-1].adds_minor == 0:
             break  # nothing is cheaper than nothing
-    alone = ride.linked(options[0], options[0].minor, len(before))
+    bases = sorted((_base(ride, option, followed.get(option.group, ())) for option in options), key=_adds_minor)
+    return min((bases[0], *offered), key=_adds_minor), bases, min(whole, key=_adds_minor) if whole else None
+
+
+def _base(ride: _Next, option: LegFare, followed: Sequence[tuple[float, Linked]]) -> Linked:
+    """A ride by one product: changed to as a feed's rules say, else on its own."""
+    if not followed:
+        return ride.linked(option, option.minor, len(ride.before))
     # Of several counts the least that still allows the change is the rule's (transfer_count).
-    base = min(followed, key=lambda pair: (pair[0], pair[1].adds_minor))[1] if followed else alone
-    return min((base, *offered), key=_adds_minor), base, min(whole, key=_adds_minor) if whole else None
+    return min(followed, key=lambda pair: (pair[0], pair[1].adds_minor))[1]
 
 
 def _adds_minor(linked: Linked) -> int:
@@ -189,8 +213,7 @@ def _adds_minor(linked: Linked) -> int:
 def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, ride: _Next) -> Linked | None:
     leg, before, tables, rider, _ = ride
     earlier = before[place]
-    consecutive = place == len(before) - 1
-    if not earlier.group or not option.group or not (consecutive or rule.between_others):
+    if not _may_change(rule, earlier, option, consecutive=place == len(before) - 1):
         return None
     anchor, since = _journey(rule, place, before)
     if anchor < 0 or not _in_hours(rule, before[anchor].leg, tables):
@@ -214,6 +237,13 @@ def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, rid
     return ride.linked(option, _adds(rule, extra, option, earlier, journey), anchor, rule, since)
 
 
+def _may_change(rule: TransferRule, earlier: Linked, option: LegFare, *, consecutive: bool) -> bool:
+    """Whether the rule is for two rides, apart from when they are: both have groups, and nothing forbidden between."""
+    if not earlier.group or not option.group or not (consecutive or rule.between_others):
+        return False
+    return not rule.same_product or earlier.product == option.product
+
+
 def _journey(rule: TransferRule, place: int, before: Sequence[Linked]) -> tuple[int, int]:
     """Where the journey of an earlier ride began, and the ride from which the rule's time runs.
 
@@ -228,7 +258,7 @@ def _journey(rule: TransferRule, place: int, before: Sequence[Linked]) -> tuple[
             mine = (one for one in range(anchor, place) if before[one].anchor == anchor)
             return anchor, next((one for one in mine if before[one].group in rule.from_groups), place)
         return anchor, anchor if rule.chained else place
-    anchor = earlier.anchor if rule.chained and earlier.rule == rule.id else place
+    anchor = earlier.anchor if rule.chained and earlier.rule in rule.alike else place
     return anchor, anchor
 
 
@@ -241,7 +271,7 @@ def _count_allows(rule: TransferRule, journey: Sequence[Linked]) -> bool:
     """Whether the rule is for the journey's next change: it counts those that it made itself."""
     if rule.count_from > 1 and len(journey) < rule.count_from:
         return False
-    return rule.count <= 0 or sum(one.rule == rule.id for one in journey) < rule.count
+    return rule.count <= 0 or sum(one.rule in rule.alike for one in journey) < rule.count
 
 
 def _adds(rule: TransferRule, extra: int, option: LegFare, earlier: Linked, journey: Sequence[Linked]) -> int:
@@ -300,10 +330,10 @@ def _is_back(leg: Leg, first: Leg, tables: Sequence[Fares]) -> bool:
 
 def journey_minor(legs: Sequence[Leg], tables: Sequence[Fares], rider: Rider) -> int | None:
     """What a journey of legs costs by the fare tables alone; None where the fare of a leg is unknown."""
-    linked: list[Linked] = []
+    chain = Chain(())
     for leg in legs:
-        linked.append(link(leg, linked, tables, rider))
-    return sum(one.adds_minor for one in linked) if all(one.product for one in linked) else None
+        chain.add(leg, tables, rider)
+    return sum(chain.charges) if all(one.product for one in chain.linked) else None
 
 
 def carried_over(linked: Sequence[Linked], from_s: float) -> tuple[Linked, ...]:

@@ -215,7 +215,7 @@ def test_stops_have_areas_by_their_station_and_routes_a_network():
     tables = fares(
         areas="area_id centre airport",
         stop_areas="area_id,stop_id centre,station airport,terminal",
-        stops="stop_id,parent_station,stop_timezone platform,station, terminal,,Europe/London",
+        stops="stop_id,parent_station,stop_timezone station,, platform,station, terminal,,Europe/London",
         networks="network_id na nb nc",
         route_networks="network_id,route_id na,r1",
     )
@@ -223,7 +223,8 @@ def test_stops_have_areas_by_their_station_and_routes_a_network():
     assert tables.areas_of(None) == frozenset()
     assert tables.network_by_route == {"r1": "na"}
     assert tables.zone_by_stop["terminal"].key == "Europe/London"
-    assert fares(routes="route_id,network_id r2,nb").network_by_route == {"r2": "nb"}
+    by_route = fares(routes="route_id,network_id r2,nb r3,na r4,nc").network_by_route
+    assert by_route == {"r2": "nb", "r3": "na", "r4": "nc"}
 
 
 def test_joined_legs_are_one_leg():
@@ -249,7 +250,7 @@ def test_joined_legs_are_one_leg():
         ({"fare_products": "fare_product_id,amount,currency A,NaN,EUR"}, "fare_products.txt line 2, amount"),
         ({"fare_products": "fare_product_id,amount,currency A,1e99,EUR"}, "fare_products.txt line 2, amount"),
         ({"fare_products": "fare_product_id,amount,currency A,1,euro"}, "fare_products.txt line 2, currency"),
-        ({"fare_products": "fare_product_id,amount,currency A,1,EUR B,1,USD"}, "line 3, currency: EUR and USD"),
+        ({"fare_products": "fare_product_id,amount,currency A,1,EUR B,1,USD"}, "line 3, currency: EUR (line 2) and"),
         ({"fare_products": "fare_product_id,amount,currency A,1,EUR A,2,EUR"}, "line 3, fare_product_id: 'A' is there"),
         ({"fare_products": "fare_product_id,amount,currency"}, "fare_products.txt: it has no rows"),
         ({"fare_leg_rules": "fare_product_id nothing"}, "fare_leg_rules.txt line 2, fare_product_id: 'nothing'"),
@@ -281,7 +282,13 @@ def test_joined_legs_are_one_leg():
             },
             "timeframes.txt line 3, start_time: it overlaps",
         ),
-        ({"calendar_dates": "service_id,date,exception_type s,20260230,1"}, "calendar_dates.txt line 2, date: write"),
+        (
+            {
+                "timeframes": "timeframe_group_id,service_id p,s",
+                "calendar_dates": "service_id,date,exception_type s,20260230,1",
+            },
+            "calendar_dates.txt line 2, date: write",
+        ),
         ({"fare_media": "fare_media_id,fare_media_type x,7"}, "fare_media.txt line 2, fare_media_type"),
         ({"areas": "area_id a", "stop_areas": "area_id,stop_id b,s"}, "stop_areas.txt line 2, area_id: 'b' is not in"),
         ({"agency": "agency_id,agency_timezone a,Mars/Base"}, "agency.txt line 2, agency_timezone: 'Mars/Base'"),
