@@ -34,7 +34,7 @@ class Outcome(IntEnum):
     DUPLICATE = 5
     OUT_OF_ORDER = 6
     TELEPORT = 7
-    LATE = 8  # admitted as well: a younger one is known, but what happened in between is told better with it
+    LATE = 8  # admitted as well: a younger one is known, but this one shows what happened in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,13 @@ class Limits:
 
     stale_s: float = 300.0
     future_s: float = 60.0
-    late_s: float = 150.0  # networks hold messages back for two minutes, and some
+    late_s: float = 150.0  # networks hold messages back for two minutes and more
     speed_mps_max: float = 45.0  # 162 km/h: faster than any bus, tram or metro in service
-    jump_m_free: float = 150.0  # what GPS may be off in a street of tall houses, whatever the speed
+    jump_m_free: float = 150.0  # how far off GPS may be in a street of tall buildings, whatever the speed
     accuracy_m_max: float = 200.0  # a device that claims to know less than this is still held to it
-    consistent_fixes: int = 4  # so many fixes that agree with one another outweigh the memory
+    consistent_fixes: int = 4  # this many fixes that agree with one another outweigh the memory
     fixes_per_batch_max: int = 0  # of one vehicle in one batch, its newest; 0: no limit
-    bounds: tuple[float, float, float, float] | None = (
-        None  # south, west, north, east in degrees; None: no map, no rule
-    )
+    bounds: tuple[float, float, float, float] | None = None  # south, west, north, east in degrees; None: no rule
     margin_m: float = 50_000.0  # around the bounds
 
 
@@ -109,7 +107,7 @@ class Memory:
         return len(self._slot)
 
     def heard(self, since_s: float, until_s: float) -> int:
-        """Of how many vehicles the last admitted fix was taken within these times."""
+        """The number of vehicles whose last admitted fix was taken between two times, both included."""
         ts_s = self._ts_s[: len(self._slot)]
         return int(np.count_nonzero((ts_s >= since_s) & (ts_s <= until_s)))
 
@@ -173,10 +171,10 @@ def off_map(lat_deg: Floats, lon_deg: Floats, limits: Limits) -> Flags:
     if limits.bounds is None:
         return np.zeros(len(lat_deg), np.bool_)
     south, west, north, east = limits.bounds
-    high_deg = limits.margin_m / METRES_PER_DEGREE
-    wide_deg = high_deg / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
-    inside = (lat_deg >= south - high_deg) & (lat_deg <= north + high_deg)
-    inside &= (lon_deg >= west - wide_deg) & (lon_deg <= east + wide_deg)
+    margin_lat_deg = limits.margin_m / METRES_PER_DEGREE
+    margin_lon_deg = margin_lat_deg / max(np.cos(np.radians(max(abs(south), abs(north)))), 0.01)
+    inside = (lat_deg >= south - margin_lat_deg) & (lat_deg <= north + margin_lat_deg)
+    inside &= (lon_deg >= west - margin_lon_deg) & (lon_deg <= east + margin_lon_deg)
     return np.logical_not(inside)
 
 
@@ -198,7 +196,7 @@ def late(ts_s: Floats, last_ts_s: Floats) -> Flags:
 
 
 def out_of_order(ts_s: Floats, last_ts_s: Floats, limits: Limits) -> Flags:
-    """A fix is out of order when it is so late that nothing can be made of it any more."""
+    """A fix is out of order when it is too late to be of any use."""
     return np.less(ts_s, last_ts_s - limits.late_s)
 
 

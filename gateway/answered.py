@@ -1,4 +1,4 @@
-"""The answers given last, by what they were given to: a bounded memory for taps that come again.
+"""The latest answers by the message that each was given to: a bounded memory for taps that come again.
 
 A validator that waits too long sends the same bytes once more, and in an overload all of them do. Were each copy judged
 anew, it would keep a fresh tap waiting, and in the end nothing but copies would be judged.
@@ -13,7 +13,7 @@ from gateway import wire
 
 
 def digest(topic: str, payload: bytes) -> bytes:
-    """What tells one message of one device from every other."""
+    """A key that no other message of any device shares."""
     return hashlib.blake2b(topic.encode() + b"\x00" + payload, digest_size=16).digest()
 
 
@@ -28,7 +28,7 @@ class Answered:
         return len(self._answers)
 
     def get(self, key: bytes) -> wire.Answer | None:
-        """The answer to this message, when it is remembered."""
+        """The remembered answer to a message, None where there is none."""
         return self._answers.get(key)
 
     def put(self, key: bytes, answer: wire.Answer) -> None:

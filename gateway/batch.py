@@ -20,7 +20,7 @@ Descriptor: TypeAlias = tuple[str | None, str | None, int | None, str | None, st
 
 SPEED_MPS_MAX = 100.0  # 360 km/h: faster is a broken sensor on any vehicle that keeps a timetable
 
-WRONG_DATE_S = 43_200.0  # so far off, a clock may well tell another service day
+WRONG_DATE_S = 43_200.0  # a clock that is this far off may give another service date
 
 _DATE = re.compile(r"\d{8}", re.ASCII)
 _TIME = re.compile(r"\d{1,2}:\d\d:\d\d", re.ASCII)
@@ -68,7 +68,7 @@ class FixBatch:
     def at_times(self, ts_s: Floats) -> FixBatch:
         """The same fixes, taken at other times than their devices said.
 
-        Where those are far off, so is the service date that a device has from its clock: the claim is left without.
+        Where those are far off, so is the service date that a device takes from its clock: the claim loses its date.
         """
         far = np.flatnonzero(np.abs(ts_s - self.ts_s) >= WRONG_DATE_S).tolist()
         descriptor = list(self.descriptor)
@@ -101,7 +101,7 @@ def build(vehicle_key: list[str], positions: Sequence[Position], received_s: flo
 
 
 def describe(fix: Position) -> Descriptor | None:
-    """What the vehicle claims to serve, or None; a date or time that is none is left out of the claim."""
+    """What the vehicle claims to serve, or None; a malformed date or time is left out of the claim."""
     if fix.trip_id is None and fix.route_id is None and fix.block_id is None:
         return None
     return (

@@ -5,8 +5,8 @@ a device's time and ours, over fixes that agree with one another, is its clock's
 network: what NTP's clock filter takes (RFC 5905, section 10). Its fixes keep their distances in time, so one that comes
 late still comes late.
 
-Three things look like a wrong clock and are none. Fixes that a device has kept and sends in one go run faster than
-time. Some minutes behind may be a network's delay. And where most of the fleet disagrees with us, it is our clock
+Three things look like a wrong clock but are not. Fixes that a device has kept and sends in one go run faster than
+time. A few minutes behind may be a network's delay. And where most of the fleet disagrees with us, it is our clock
 that was set, unless the difference is one that only a broken device shows: 1970, the week counter of GPS that began
 again after 1,024 weeks, 2038.
 """
@@ -21,11 +21,11 @@ import numpy as np
 
 from gateway.admission import Flags, Floats, Limits, future, stale
 
-AGREE_S = 5.0  # so far may fixes of one clock lie apart: what mobile networks add to one and not to another
-FIXES_MIN, SPAN_S = 4, 20.0  # so many that agree, over so long, show how a clock runs
-DELAY_S_MAX = 1800.0  # so far behind a fix may have been held back somewhere: stale, whatever the clock
-OURS_S_MAX = 365 * 86_400.0  # so far off is no server that anybody can log in to
-FADE = 1e-3  # of a second in a second: more than any clock loses, and little while all fixes come late
+AGREE_S = 5.0  # how far fixes of one clock may lie apart: what mobile networks add to one and not to another
+FIXES_MIN, SPAN_S = 4, 20.0  # how many fixes must agree, and over how long, to show how a clock runs
+DELAY_S_MAX = 1800.0  # a fix up to this far behind may have been held back somewhere: stale, whatever the clock
+OURS_S_MAX = 365 * 86_400.0  # no server that anybody can log in to is this far off
+FADE = 1e-3  # seconds per second: more than any clock loses, and little while all fixes come late
 SETTLED_S = 0.5  # what is in use follows what is seen in steps, so that a fix sent twice keeps one time
 TOLD_EVERY_S = 30.0
 LATELY_S = 300.0
@@ -93,7 +93,7 @@ class _Clock:
     trial: _Trial | None = None
 
     def lag_s(self, ts_s: float, now_s: float) -> float:
-        """How long ago a fix was taken by what is known; below 0 is impossible, nan: nothing is known."""
+        """How long ago a fix was taken, by what is known of the clock; below 0 is impossible, nan: nothing is known."""
         if isnan(self.stands_at_s):
             return now_s - (ts_s - self.ahead_s)
         return 0.0 if ts_s == self.stands_at_s else nan
@@ -154,7 +154,7 @@ class Clocks:
 
 @dataclass(slots=True)
 class _Judging:
-    """One batch: whose majority it is is counted once, when it first matters."""
+    """One batch: on whose side the majority is, is counted once, when it first matters."""
 
     clocks: Clocks
     now_s: float
@@ -197,7 +197,7 @@ class _Judging:
         return True
 
     def _is_not_ours(self) -> bool:
-        """Whether as many vehicles agree with our clock as not, one more of those counted in."""
+        """Whether at least as many vehicles agree with our clock as not, counting one more that does not."""
         if self._more_are_right is None:
             self._more_are_right = self.heard() - 2 * self.clocks.wrong(self.now_s)
         self._more_are_right -= 1

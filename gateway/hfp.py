@@ -44,7 +44,7 @@ _decoder = msgspec.json.Decoder(dict[Annotated[str, Meta(max_length=8)], _Body])
 
 
 def decode_hfp(address: HfpAddress, payload: bytes, zone: ZoneInfo) -> Position | Refusal:
-    """One HFP v2 message of any event that tells a place; `zone` is that of its operating days. Never raises."""
+    """The position in an HFP v2 message of any event; `zone` is that of its operating days. Never raises."""
     outer = decode_json(_decoder, payload, POSITION_BYTES_MAX)
     if isinstance(outer, Refusal):
         return outer

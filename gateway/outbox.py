@@ -1,8 +1,8 @@
-"""What goes down to devices: verdicts and receipts at once or never, instructions and lists as soon as there is a way.
+"""What goes down to devices: verdicts and receipts at once or never, instructions and lists once there is a connection.
 
 A verdict or receipt that cannot be sent now is dropped and counted: its tap comes again and gets the stored answer.
 Instructions and lists wait in a bounded queue while the broker is away; an instruction out of date is dropped.
-What becomes of an instruction is told: the broker has confirmed it (its PUBACK), or it will not be sent.
+Whoever sent an instruction learns what became of it: the broker has confirmed it (its PUBACK), or it will not be sent.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Outbox:
         self.counts["receipts_sent" if sent else "receipts_unsent"] += 1
 
     def instruct(self, vehicle_key: str, instruction: wire.Instruction) -> bool:
-        """Send or queue an instruction, QoS 1; False where the queue is full or the key is none."""
+        """Send or queue an instruction, QoS 1; False where the queue is full or the key is malformed."""
         operator, _, vehicle = vehicle_key.partition("/")
         taken = topics.is_id(operator) and topics.is_id(vehicle)
         if taken:

@@ -42,8 +42,8 @@ def decode_vehicle_position(payload: bytes) -> Position | Refusal:
     if len(payload) > POSITION_BYTES_MAX:
         return Refusal(Reason.TOO_LARGE, f"{len(payload)} bytes, at most {POSITION_BYTES_MAX}")
     read_error, bindings = _bindings()
-    # None of the three can be mistaken for another: where a bare position has its place, a feed message has an entity,
-    # whose first field is no latitude, and an entity has a flag.
+    # None of the three can be mistaken for another: in the field that holds a bare position's place, a feed message has
+    # an entity, whose first field is no latitude, and an entity has a flag.
     readers: tuple[Callable[[bytes], Any], ...] = (
         bindings.VehiclePosition.FromString,
         lambda data: _only_vehicle(bindings.FeedMessage.FromString(data)),

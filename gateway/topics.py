@@ -1,7 +1,7 @@
-"""The names under which devices speak and listen: every topic of the contract, built and parsed.
+"""Every MQTT topic of the contract, built and parsed.
 
 A device's key is `<operator>/<id>`: what its topics, its credentials and the columns all call it.
-Ids are letters, digits, `_` and `-`, so that no broker, subject or path ever reads more into them.
+Ids are letters, digits, `_` and `-`: nothing that has a meaning in a topic, a NATS subject or a file path.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Up = Literal["position", "event", "status", "tap"]
+Kind = Literal["position", "event", "status", "tap"]
 Fleet = Literal["fleet", "validator"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_UP = re.compile(r"(fleet|validator)/v1/([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{1,64})/([a-z]{1,16})", re.ASCII)
+_TOPIC = re.compile(r"(fleet|validator)/v1/([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{1,64})/([a-z]{1,16})", re.ASCII)
 _KINDS = {"fleet": ("position", "event", "status"), "validator": ("tap", "event", "status")}
 
 POSITIONS = "fleet/v1/+/+/position"
@@ -25,7 +25,7 @@ VALIDATOR_EVENTS = "validator/v1/+/+/event"
 VALIDATOR_STATUS = "validator/v1/+/+/status"
 HFP_POSITIONS = "/hfp/v2/journey/ongoing/vp/#"
 
-HFP_LEVELS_MIN = 9  # up to and with the vehicle number; what follows may be empty or missing on a deadrun
+HFP_LEVELS_MIN = 9  # up to and including the vehicle number; what follows may be empty or missing on a deadhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Address:
     fleet: Fleet
     operator: str
     device: str
-    kind: Up
+    kind: Kind
 
     @property
     def key(self) -> str:
@@ -55,7 +55,7 @@ class HfpAddress:
 
     @property
     def key(self) -> str:
-        """`<operator>/<vehicle>`, both as the topic writes them, zeros in front included."""
+        """`<operator>/<vehicle>`, both as the topic writes them, leading zeros included."""
         return f"{self.operator}/{self.vehicle}"
 
 
@@ -65,8 +65,8 @@ def is_id(text: str) -> bool:
 
 
 def parse(topic: str) -> Address | None:
-    """The sender of a message that came up, or None where the topic is not one of the contract's."""
-    match = _UP.fullmatch(topic)
+    """The sender of a message from a device, or None where the topic is not one of the contract's."""
+    match = _TOPIC.fullmatch(topic)
     if match is None:
         return None
     fleet, operator, device, kind = match.groups()
@@ -92,52 +92,52 @@ def parse_hfp(topic: str) -> HfpAddress | None:
 
 
 def position(operator: str, vehicle: str) -> str:
-    """Where a vehicle says where it is."""
+    """The topic on which a vehicle reports its position."""
     return _device("fleet", operator, vehicle, "position")
 
 
 def vehicle_event(operator: str, vehicle: str) -> str:
-    """Where a vehicle says that its driver signed on, pressed the alarm or read an instruction."""
+    """The topic on which a vehicle reports that its driver signed on, raised the alarm or read an instruction."""
     return _device("fleet", operator, vehicle, "event")
 
 
 def vehicle_status(operator: str, vehicle: str) -> str:
-    """Where a vehicle says that it is online, retained; also its last will."""
+    """The topic on which a vehicle says that it is online, retained; its last will goes there too."""
     return _device("fleet", operator, vehicle, "status")
 
 
 def instruction(operator: str, vehicle: str) -> str:
-    """Where a vehicle hears what its dispatcher asks for."""
+    """The topic on which a vehicle receives its dispatcher's instructions."""
     return _device("fleet", operator, vehicle, "instruction")
 
 
 def tap(operator: str, validator: str) -> str:
-    """Where a validator sends its taps."""
+    """The topic on which a validator sends its taps."""
     return _device("validator", operator, validator, "tap")
 
 
 def verdict(operator: str, validator: str) -> str:
-    """Where a validator hears the answer to one tap."""
+    """The topic on which a validator receives the answer to one tap."""
     return _device("validator", operator, validator, "verdict")
 
 
 def receipt(operator: str, validator: str) -> str:
-    """Where a validator hears up to where it may delete."""
+    """The topic on which a validator is told up to which tap it may delete."""
     return _device("validator", operator, validator, "receipt")
 
 
 def validator_event(operator: str, validator: str) -> str:
-    """Where a validator reports what it had to set aside."""
+    """The topic on which a validator reports taps that it had to set aside."""
     return _device("validator", operator, validator, "event")
 
 
 def validator_status(operator: str, validator: str) -> str:
-    """Where a validator says that it is online, retained; also its last will."""
+    """The topic on which a validator says that it is online, retained; its last will goes there too."""
     return _device("validator", operator, validator, "status")
 
 
 def lists(operator: str) -> str:
-    """Where all validators of an operator hear of new keys, status lists and deny lists, retained."""
+    """The topic on which all validators of an operator learn of new keys, status lists and deny lists, retained."""
     return _device("validator", operator, "all", "lists")
 
 

@@ -1,7 +1,7 @@
 """What devices write and read: JSON payloads of the contract as types, with decoders that never raise.
 
 Each payload is decoded by itself: joined into one array, one message could forge another. A decoder answers with the
-value or with a Refusal; the size is looked at first. Of doubled keys the last one counts; unknown fields are ignored.
+value or with a Refusal; the size is checked first. Of a repeated key the last counts; unknown keys are ignored.
 Binary GTFS-Realtime and HFP v2 have their own modules and end in the same `Position`.
 """
 
@@ -31,6 +31,8 @@ Boot = Annotated[str, Meta(min_length=1, max_length=64)]
 Uuid = Annotated[str, Meta(pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", max_length=36)]
 Medium = Literal["qr", "card", "bank"]
 
+EMPTY: Final = Refusal(Reason.EMPTY)
+NULL_ISLAND: Final = Refusal(Reason.NO_PLACE, "0/0")
 
 OCCUPANCIES: Final = frozenset(
     {
@@ -63,8 +65,8 @@ class Position(msgspec.Struct, gc=False):
     start_date: Id | None = None  # YYYYMMDD
     start_time: Id | None = None  # HH:MM:SS, may pass 24 h
     block_id: Id | None = None
-    occupancy: Id | None = None  # a GTFS-Realtime OccupancyStatus by name; one that is none is not told
-    delay_s: Number | None = None  # the vehicle's own reckoning; late is positive
+    occupancy: Id | None = None  # the name of a GTFS-Realtime OccupancyStatus; any other word is dropped
+    delay_s: Number | None = None  # by the vehicle's own estimate; late is positive
 
 
 VehicleEventKind = Literal["sign_on", "sign_off", "alarm", "instruction_read", "instruction_done"]
@@ -88,8 +90,8 @@ class EventBody(msgspec.Struct):
 class VehicleEvent(msgspec.Struct, frozen=True):
     """Something that happened on a vehicle; `online` and `offline` come from its status and its last will.
 
-    `clock` is our own finding: its clock is `clock_off_s` ahead of ours (below 0: behind), or right again (None). It is
-    told every half minute that the vehicle is heard.
+    `clock` is the gateway's own finding: the vehicle's clock is `clock_off_s` ahead of ours (below 0: behind), or right
+    again (None). While it is wrong and the vehicle is heard, this is repeated every half minute.
     """
 
     vehicle_key: str
@@ -127,21 +129,21 @@ class _ValidatorEventBody(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """Whether a device is online; the broker says no for it by its last will."""
+    """Whether a device is online; when it drops off, the broker sends its last will, which says no."""
 
     online: bool
     ts: UnixTime | None = None
 
 
 class Bank(msgspec.Struct, frozen=True):
-    """What a certified reader tells of a bank card: PAR (29 characters) and offline data authentication."""
+    """What a certified reader reports of a bank card: PAR (29 characters) and offline data authentication."""
 
     par: Annotated[str, Meta(max_length=64)] | None = None
     oda: Literal["passed", "failed", "none"] = "none"
 
 
 class Offline(msgspec.Struct, frozen=True):
-    """What the validator decided by itself, and by which version of the rules."""
+    """What the validator decided without the server, and by which version of the rules."""
 
     verdict: Annotated[str, Meta(min_length=1, max_length=32)]
     rules_version: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
@@ -186,7 +188,7 @@ class Tap(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What ticketing says to one tap; `seq_through` is up to where this boot of the validator may delete."""
+    """Ticketing's answer to one tap; the validator may delete its taps of this boot up to number `seq_through`."""
 
     id: str
     verdict: str
@@ -205,11 +207,11 @@ class Instruction(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     ts: float
     kind: str  # "hold", "depart", "message", ...
-    until_ts: float | None = None  # until when to wait, by our reckoning; one that is read later is void
+    until_ts: float | None = None  # until when to wait, by our clock; an instruction read later is void
     text: str | None = None
     stop_id: str | None = None  # where a hold applies
-    hold_s: float | None = None  # wait so long at that stop, counted from when the vehicle is ready to leave
-    depart_at: float | None = None  # leave then and not before; Unix seconds
+    hold_s: float | None = None  # how long to wait at that stop, from when the vehicle is ready to leave
+    depart_at: float | None = None  # leave then, not before; Unix seconds
 
 
 class TapHead(msgspec.Struct):
@@ -256,7 +258,7 @@ def decode_position(payload: bytes) -> Position | Refusal:
     if fix.lat == 0 and fix.lon == 0:
         return NULL_ISLAND
     if fix.occupancy is not None and fix.occupancy not in OCCUPANCIES:
-        fix.occupancy = None  # a word of its own is no reason to lose the place
+        fix.occupancy = None  # an unknown word is no reason to lose the position
     return fix
 
 
@@ -383,7 +385,3 @@ def finite_place(lat_deg: float, lon_deg: float) -> Refusal | None:
     if not (-90 <= lat_deg <= 90 and -180 <= lon_deg <= 180):
         return Refusal(Reason.OUT_OF_RANGE, "off the globe")
     return NULL_ISLAND if lat_deg == 0 and lon_deg == 0 else None
-
-
-EMPTY: Final = Refusal(Reason.EMPTY)
-NULL_ISLAND: Final = Refusal(Reason.NO_PLACE, "0/0")
