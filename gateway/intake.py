@@ -28,15 +28,15 @@ BAD_TOPIC = Refusal(Reason.BAD_TOPIC)
 TOPICS_CACHED_MAX = 400_000
 
 
-class Said(NamedTuple):
-    """One message as a profile reads it: who (None: nobody we know), and a value or why there is none."""
+class Decoded(NamedTuple):
+    """One message as a profile decodes it: from whom (None: nobody we know), and a value or why there is none."""
 
     key: str | None
     value: wire.Position | wire.Status | Refusal | None
     fleet: topics.Fleet = "fleet"
 
 
-Profile = Callable[[str, bytes], Said]
+Profile = Callable[[str, bytes], Decoded]
 
 
 class TaktProfile:
@@ -45,22 +45,22 @@ class TaktProfile:
     def __init__(self) -> None:
         self._vehicles: dict[str, str] = {}  # position topic to vehicle key: most of what comes
 
-    def __call__(self, topic: str, payload: bytes) -> Said:
-        """Read one message."""
+    def __call__(self, topic: str, payload: bytes) -> Decoded:
+        """Decode one message."""
         key = self._vehicles.get(topic)
         if key is not None:
-            return Said(key, decode_any_position(payload))
+            return Decoded(key, decode_any_position(payload))
         address = topics.parse(topic)
         if address is None:
-            return Said(None, BAD_TOPIC)
+            return Decoded(None, BAD_TOPIC)
         if address.kind == "position":
             if len(self._vehicles) >= TOPICS_CACHED_MAX:
                 self._vehicles.clear()
             self._vehicles[topic] = address.key
-            return Said(address.key, decode_any_position(payload))
+            return Decoded(address.key, decode_any_position(payload))
         if not payload:  # a retained status that somebody cleared
-            return Said(address.key, None)
-        return Said(address.key, wire.decode_status(payload), address.fleet)
+            return Decoded(address.key, None)
+        return Decoded(address.key, wire.decode_status(payload), address.fleet)
 
 
 class HfpProfile:
@@ -69,12 +69,12 @@ class HfpProfile:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
 
-    def __call__(self, topic: str, payload: bytes) -> Said:
-        """Read one message."""
+    def __call__(self, topic: str, payload: bytes) -> Decoded:
+        """Decode one message."""
         address = topics.parse_hfp(topic)
         if address is None:
-            return Said(None, BAD_TOPIC)
-        return Said(address.key, decode_hfp(address, payload, self._zone))
+            return Decoded(None, BAD_TOPIC)
+        return Decoded(address.key, decode_hfp(address, payload, self._zone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +148,20 @@ class FixIntake:
         pop = self._queue.popleft
         for _ in range(number):
             profile, topic, payload = pop()
-            said = profile(topic, payload)
-            key, value, _ = said
+            decoded = profile(topic, payload)
+            key, value, _ = decoded
             if type(value) is wire.Position and key is not None:
                 keys.append(key)
                 fixes.append(value)
             else:
-                self._other(said, topic, payload, now_s)
+                self._take_other(decoded, topic, payload, now_s)
         self._counts["messages_received"] += number
         self._counts["positions_received"] += len(fixes)
         if fixes:
             self._judge(self._put_right(build(keys, fixes, now_s), now_s), now_s)
 
     def _put_right(self, batch: FixBatch, now_s: float) -> FixBatch:
-        """The batch with times by our clock where a device's is known to be wrong; who is concerned is told."""
+        """The batch with times by our clock where a device's is known to be wrong, which is passed on as an event."""
 
         def heard() -> int:
             return self.memory.heard(now_s - LATELY_S, now_s + self.limits.future_s)
@@ -185,18 +185,21 @@ class FixIntake:
         if len(admitted):
             self._heard.fixes(admitted)
 
-    def _other(self, said: Said, topic: str, payload: bytes, now_s: float) -> None:
-        match said.value:
+    def _take_other(self, decoded: Decoded, topic: str, payload: bytes, now_s: float) -> None:
+        """Make a dead letter of what was refused, and an event of a device's status."""
+        match decoded.value:
             case Refusal():
-                self._letters.take(said.key or "", topic, payload, said.value, now_s)
-            case wire.Status() if said.fleet == "fleet":
-                event = wire.VehicleEvent(said.key or "", now_s, now_s, "online" if said.value.online else "offline")
+                self._letters.take(decoded.key or "", topic, payload, decoded.value, now_s)
+            case wire.Status() if decoded.fleet == "fleet":
+                event = wire.VehicleEvent(
+                    decoded.key or "", now_s, now_s, "online" if decoded.value.online else "offline"
+                )
                 self._counts["vehicle_status"] += 1
                 self._heard.vehicle_event(event)
             case wire.Status():
-                kind = "online" if said.value.online else "offline"
+                kind = "online" if decoded.value.online else "offline"
                 self._counts["validator_status"] += 1
-                self._heard.validator_event(wire.ValidatorEvent(said.key or "", now_s, now_s, kind))
+                self._heard.validator_event(wire.ValidatorEvent(decoded.key or "", now_s, now_s, kind))
             case _:
                 pass
 
