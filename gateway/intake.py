@@ -78,8 +78,8 @@ class HfpProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Where the intake hands on what it heard; none of these may block."""
+class Listeners:
+    """Who gets what the intakes let in; none of these may block."""
 
     fixes: Callable[[FixBatch], None]
     vehicle_event: Callable[[wire.VehicleEvent], None]
@@ -92,7 +92,7 @@ class FixIntake:
     def __init__(
         self,
         settings: GatewaySettings,
-        heard: Heard,
+        listeners: Listeners,
         letters: Letters,
         counts: Counter[str],
         clock: Callable[[], float],
@@ -101,7 +101,7 @@ class FixIntake:
         self.clocks = Clocks()
         self.limits = settings.limits
         self._settings = settings
-        self._heard = heard
+        self._listeners = listeners
         self._letters = letters
         self._counts = counts
         self._clock = clock
@@ -168,7 +168,7 @@ class FixIntake:
 
         righted = self.clocks.put_right(batch.vehicle_key, batch.ts_s, now_s, self.limits, heard)
         for key, off_s in righted.news:
-            self._heard.vehicle_event(wire.VehicleEvent(key, now_s, now_s, "clock", clock_off_s=off_s))
+            self._listeners.vehicle_event(wire.VehicleEvent(key, now_s, now_s, "clock", clock_off_s=off_s))
         if not righted.changed.any():
             return batch
         self._counts["positions_put_right"] += int(righted.changed.sum())
@@ -183,7 +183,7 @@ class FixIntake:
             if outcome != "admitted":
                 self._counts["positions_late" if outcome == "late" else f"positions_rejected.{outcome}"] += number
         if len(admitted):
-            self._heard.fixes(admitted)
+            self._listeners.fixes(admitted)
 
     def _take_other(self, decoded: Decoded, topic: str, payload: bytes, now_s: float) -> None:
         """Make a dead letter of what was refused, and an event of a device's status."""
@@ -195,11 +195,11 @@ class FixIntake:
                     decoded.key or "", now_s, now_s, "online" if decoded.value.online else "offline"
                 )
                 self._counts["vehicle_status"] += 1
-                self._heard.vehicle_event(event)
+                self._listeners.vehicle_event(event)
             case wire.Status():
                 kind = "online" if decoded.value.online else "offline"
                 self._counts["validator_status"] += 1
-                self._heard.validator_event(wire.ValidatorEvent(decoded.key or "", now_s, now_s, kind))
+                self._listeners.validator_event(wire.ValidatorEvent(decoded.key or "", now_s, now_s, kind))
             case _:
                 pass
 
@@ -207,8 +207,10 @@ class FixIntake:
 class EventIntake:
     """Events of vehicles and validators: handed on at once, one by one; there are few."""
 
-    def __init__(self, heard: Heard, letters: Letters, counts: Counter[str], clock: Callable[[], float]) -> None:
-        self._heard = heard
+    def __init__(
+        self, listeners: Listeners, letters: Letters, counts: Counter[str], clock: Callable[[], float]
+    ) -> None:
+        self._listeners = listeners
         self._letters = letters
         self._counts = counts
         self._clock = clock
@@ -225,11 +227,11 @@ class EventIntake:
                 self._letters.take(address.key, topic, payload, event, now_s)
                 return
             self._counts[f"vehicle_events.{event.event}"] += 1
-            self._heard.vehicle_event(event)
+            self._listeners.vehicle_event(event)
         else:
             report = wire.decode_validator_event(payload, address.key, now_s)
             if isinstance(report, Refusal):
                 self._letters.take(address.key, topic, payload, report, now_s)
                 return
             self._counts["validator_events"] += 1
-            self._heard.validator_event(report)
+            self._listeners.validator_event(report)

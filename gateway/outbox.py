@@ -33,8 +33,8 @@ class Publisher(Protocol):
         ...
 
 
-def _tell_nobody(_instruction_id: str, _confirmed: bool) -> None:
-    """Instructions are counted; whoever wants to know what becomes of each names a seam."""
+def tell_nobody(_instruction_id: str, _confirmed: bool) -> None:
+    """Instructions are counted; whoever wants to know what becomes of each passes a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Outbox:
     queued_max: int
     counts: Counter[str]
     clock: Callable[[], float]
-    on_instruction: Callable[[str, bool], None] = _tell_nobody
+    on_instruction: Callable[[str, bool], None] = tell_nobody
     _waiting: deque[_Waiting] = field(default_factory=deque)
 
     def verdict(self, operator: str, device: str, answer: wire.Answer) -> None:

@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 
 from gateway import topics
 from gateway.batch import FixBatch
-from gateway.config import GatewaySettings, Source
-from gateway.intake import EventIntake, FixIntake, Heard, HfpProfile, Profile, TaktProfile
+from gateway.config import Broker, GatewaySettings, Source
+from gateway.intake import EventIntake, FixIntake, HfpProfile, Listeners, Profile, TaktProfile
 from gateway.letters import Letters
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, tell_nobody
 from gateway.refusal import DeadLetter
 from gateway.session import Message, Session, SessionSettings
 from gateway.taps import TapIntake
@@ -30,23 +30,22 @@ from gateway.wire import Answer, Instruction, Tap, ValidatorEvent, VehicleEvent
 
 DRAIN_S = 3.0
 FAILING_S_TOLERATED = 3.0
+# Topic filters with their QoS.
+POSITION_SUBSCRIPTIONS = ((topics.POSITIONS, 0), (topics.VEHICLE_STATUS, 0), (topics.VALIDATOR_STATUS, 0))
+TAP_SUBSCRIPTIONS = ((topics.TAPS, 1), (topics.VEHICLE_EVENTS, 1), (topics.VALIDATOR_EVENTS, 1))
 
 
 def _ignore(_event: ValidatorEvent) -> None:
-    """Validators' events are counted; whoever wants them names a seam."""
+    """Validators' events are counted; whoever wants them passes a function."""
 
 
 async def _count_nowhere(_unstored: dict[str, int]) -> None:
     """Letters beyond the quota are counted by reason all the same."""
 
 
-def _tell_nobody(_instruction_id: str, _confirmed: bool) -> None:
-    """Instructions are sent all the same when nobody asks what becomes of each."""
-
-
 @dataclass(frozen=True, slots=True)
 class Seams:
-    """What the gateway hands on to; all that are no coroutines must neither block nor raise.
+    """To whom the gateway hands on; those that are not coroutines must neither block nor raise.
 
     `on_instruction` hears an instruction's id, and whether the broker has confirmed it or it will not be sent.
     `validate` returns one answer a tap, in order, after all of them are committed; if it raises, nothing is
@@ -59,7 +58,7 @@ class Seams:
     validate: Callable[[list[Tap]], Awaitable[list[Answer]]]
     store_dead_letters: Callable[[list[DeadLetter]], Awaitable[None]]
     on_validator_event: Callable[[ValidatorEvent], None] = _ignore
-    on_instruction: Callable[[str, bool], None] = _tell_nobody
+    on_instruction: Callable[[str, bool], None] = tell_nobody
     count_dead_letters: Callable[[dict[str, int]], Awaitable[None]] = _count_nowhere
 
 
@@ -72,11 +71,13 @@ class Gateway:
         self._counts: Counter[str] = Counter()
         self._letters = Letters(settings, seams.store_dead_letters, self._counts)
         self._count_letters = seams.count_dead_letters
-        heard = Heard(seams.on_fixes, seams.on_event, seams.on_validator_event)
-        self._fixes = FixIntake(settings, heard, self._letters, self._counts, clock)
-        self._events = EventIntake(heard, self._letters, self._counts, clock)
-        self._positions = Session(self._positions_session(), self._fixes.receiver(TaktProfile()))
-        self._answers = Session(self._taps_session(), self._received)
+        listeners = Listeners(seams.on_fixes, seams.on_event, seams.on_validator_event)
+        self._fixes = FixIntake(settings, listeners, self._letters, self._counts, clock)
+        self._events = EventIntake(listeners, self._letters, self._counts, clock)
+        positions = self._session("positions", settings.broker, POSITION_SUBSCRIPTIONS)
+        taps = self._session("taps", settings.broker, TAP_SUBSCRIPTIONS, clean=False)
+        self._positions = Session(positions, self._fixes.receiver(TaktProfile()))
+        self._answers = Session(taps, self._received)
         self._outbox = Outbox(self._answers, settings.publish_queued_max, self._counts, clock, seams.on_instruction)
         self._taps = TapIntake(
             settings, seams.validate, outbox=self._outbox, letters=self._letters, counts=self._counts, clock=clock
@@ -84,7 +85,10 @@ class Gateway:
         self._taps.attach(self._answers)
         self._answers.on_ready = self._outbox.drain
         self._sources = [
-            Session(self._source_session(source, number), self._fixes.receiver(_profile(source)))
+            Session(
+                self._session(f"source-{number}", source.broker, ((source.filter, 0),)),
+                self._fixes.receiver(_profile(source)),
+            )
             for number, source in enumerate(settings.sources)
         ]
         self._stack = AsyncExitStack()
@@ -160,7 +164,7 @@ class Gateway:
         reasons = [*self._positions.reasons(), *self._answers.reasons()]
         since_s = self._taps.failing_since_s
         if since_s is not None and self._clock() - since_s > FAILING_S_TOLERATED:
-            reasons.append(f"taps are not judged since {self._clock() - since_s:.0f} s: {self._taps.failing_with}")
+            reasons.append(f"taps have not been judged for {self._clock() - since_s:.0f} s: {self._taps.failing_with}")
         return reasons
 
     def warnings(self) -> list[str]:
@@ -185,18 +189,13 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
 
-    def _positions_session(self) -> SessionSettings:
-        subscriptions = ((topics.POSITIONS, 0), (topics.VEHICLE_STATUS, 0), (topics.VALIDATOR_STATUS, 0))
-        return self._session("positions", True, subscriptions)
-
-    def _taps_session(self) -> SessionSettings:
-        subscriptions = ((topics.TAPS, 1), (topics.VEHICLE_EVENTS, 1), (topics.VALIDATOR_EVENTS, 1))
-        return self._session("taps", False, subscriptions)
-
-    def _session(self, role: str, clean: bool, subscriptions: tuple[tuple[str, int], ...]) -> SessionSettings:
+    def _session(
+        self, role: str, broker: Broker, subscriptions: tuple[tuple[str, int], ...], *, clean: bool = True
+    ) -> SessionSettings:
+        """The settings of one session; role is the end of its client id."""
         settings = self._settings
         return SessionSettings(
-            settings.broker,
+            broker,
             f"{settings.client_id}-{role}",
             clean,
             subscriptions,
@@ -204,18 +203,6 @@ class Gateway:
             settings.reconnect_s_min,
             settings.reconnect_s_max,
             queued_max=settings.publish_queued_max,
-        )
-
-    def _source_session(self, source: Source, number: int) -> SessionSettings:
-        settings = self._settings
-        return SessionSettings(
-            source.broker,
-            f"{settings.client_id}-source-{number}",
-            True,
-            ((source.filter, 0),),
-            settings.connect_timeout_s,
-            settings.reconnect_s_min,
-            settings.reconnect_s_max,
         )
 
 

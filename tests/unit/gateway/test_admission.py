@@ -44,33 +44,33 @@ def column(*values: float) -> NDArray[np.float64]:
     return np.array(values, float)
 
 
-def test_stale() -> None:
+def test_a_fix_over_five_minutes_old_is_stale() -> None:
     assert admission.stale(column(699, 700, 1000), 1000.0, LIMITS).tolist() == [True, False, False]
 
 
-def test_future() -> None:
+def test_a_fix_over_a_minute_ahead_is_from_the_future() -> None:
     assert admission.future(column(1000, 1060, 1061), 1000.0, LIMITS).tolist() == [False, False, True]
 
 
-def test_off_map() -> None:
+def test_a_fix_is_off_the_map_beyond_the_margin_around_its_bounds() -> None:
     limits = Limits(bounds=(50.0, 30.0, 51.0, 31.0), margin_m=1_000.0)
     lat, lon = column(50.5, 49.992, 49.98, 50.5, 50.5), column(30.5, 30.5, 30.5, 31.013, 31.03)
     assert admission.off_map(lat, lon, limits).tolist() == [False, False, True, False, True]
 
 
-def test_off_map_is_no_rule_without_a_map() -> None:
+def test_without_bounds_no_fix_is_off_the_map() -> None:
     assert not admission.off_map(column(-80.0), column(170.0), LIMITS).any()
 
 
-def test_duplicate() -> None:
+def test_a_fix_of_the_same_time_is_a_duplicate() -> None:
     assert admission.duplicate(column(5, 6), column(5, 5)).tolist() == [True, False]
 
 
-def test_late() -> None:
+def test_a_fix_older_than_the_last_admitted_one_is_late() -> None:
     assert admission.late(column(4, 5, 6), column(5, 5, 5)).tolist() == [True, False, False]
 
 
-def test_out_of_order() -> None:
+def test_a_fix_later_than_the_limit_is_out_of_order() -> None:
     found = admission.out_of_order(column(49, 50, 199), column(200, 200, 200), LIMITS)
     assert found.tolist() == [True, False, False]
 
@@ -83,13 +83,13 @@ def test_a_late_fix_is_handed_on_and_moves_no_memory() -> None:
     assert outcomes(fixes(("a", 101, 1010)), memory) == ["admitted"]
 
 
-def test_teleport() -> None:
+def test_a_fix_further_away_than_anybody_could_drive_is_a_teleport() -> None:
     gap_m, elapsed_s = column(600, 601, 601, 900), column(10, 10, 10, 10)  # 45 m/s and 150 m
     accuracy_m = column(np.nan, np.nan, 4, 1e9)
     assert admission.teleport(gap_m, elapsed_s, accuracy_m, LIMITS).tolist() == [False, True, False, True]
 
 
-def test_flood_keeps_the_newest() -> None:
+def test_of_a_flood_the_newest_fixes_are_kept() -> None:
     limits = Limits(fixes_per_batch_max=2)
     batch = fixes(("a", 1, 0), ("a", 2, 0), ("b", 1, 0), ("a", 3, 0))
     assert outcomes(batch, limits=limits) == ["flood", "admitted", "admitted", "admitted"]
