@@ -137,7 +137,7 @@ class TapIntake:
         self._live = Lane(settings.taps_batch_max)
         self._late = Lane(LATE_MAX)
         self._rider_s = -math.inf  # when a tap of a rider who waits came last
-        self._in_hand: dict[tuple[str, bytes], Pending] = {}  # queued, under way, or waiting to be tried again
+        self._in_hand: dict[bytes, Pending] = {}  # by key: queued, under way, or waiting to be tried again
         self._answered = Answered(settings.answers_kept_max)
         self._window = settings.taps_batch_max
         self._passed = 0
@@ -159,10 +159,10 @@ class TapIntake:
         topic, payload = message.topic, bytes(message.payload)
         self._counts["taps_received"] += 1
         delivery = (message.mid, generation)
-        if self._known(topic, payload, delivery):
+        key = digest(topic, payload)
+        if self._known(key, delivery):
             return
         address = topics.parse(topic)
-        key = digest(topic, payload)
         answer = self._answered.get(key)
         if answer is not None and address is not None:
             self._counts["taps_answered_again"] += 1
@@ -174,7 +174,10 @@ class TapIntake:
         else:
             tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
             pending = Pending(delivery, key, topic, payload, address.operator, address.device, tap)
-        self._in_hand[topic, payload] = pending
+        if len(payload) > wire.TAP_BYTES_MAX:
+            self._count_letter(pending)
+            pending.payload = b""  # the letter has what is kept of it: thousands like this one may wait for their store
+        self._in_hand[key] = pending
         lane = self._lane_of(pending)
         if lane is self._live:
             self._rider_s = asyncio.get_running_loop().time()
@@ -182,9 +185,9 @@ class TapIntake:
         if len(self._in_hand) >= self._settings.taps_queued_max and self._acknowledger is not None:
             self._acknowledger.pause()
 
-    def _known(self, topic: str, payload: bytes, delivery: tuple[int, int]) -> bool:
+    def _known(self, key: bytes, delivery: tuple[int, int]) -> bool:
         """Whether the same bytes of the same device are in hand."""
-        held = self._in_hand.get((topic, payload))
+        held = self._in_hand.get(key)
         if held is None:
             return False
         self._counts["taps_received_again"] += 1
@@ -311,13 +314,8 @@ class TapIntake:
 
     async def _bury(self, batch: list[Pending]) -> float:
         """Store dead letters first, then answer those that can be answered, then acknowledge; the seconds to wait."""
-        now_s = self._clock()
         for pending in batch:
-            if not pending.counted:
-                device = f"{pending.operator}/{pending.device}" if pending.device else ""
-                refusal = _refusal(pending)
-                pending.letter = self._letters.judge(device, pending.topic, pending.payload, refusal, now_s)
-                pending.counted = True
+            self._count_letter(pending)
         try:
             await self._letters.store([pending.letter for pending in batch if pending.letter is not None])
         except Exception:  # whatever it is, they are kept
@@ -334,6 +332,15 @@ class TapIntake:
             self._done(pending)
         return 0.0
 
+    def _count_letter(self, pending: Pending) -> None:
+        """Count a refused message, once, and make the letter that is kept of it."""
+        if not pending.counted:
+            device = f"{pending.operator}/{pending.device}" if pending.device else ""
+            pending.counted = True
+            pending.letter = self._letters.judge(
+                device, pending.topic, pending.payload, _refusal(pending), self._clock()
+            )
+
     def _later(self, pending: Pending) -> None:
         """Try again after a while that doubles."""
         wait_s = min(self._settings.retry_s_max, self._settings.retry_s_min * 2.0 ** min(pending.tries, 16))
@@ -345,7 +352,7 @@ class TapIntake:
 
     def _done(self, pending: Pending) -> None:
         self._acknowledge(pending.delivery)
-        del self._in_hand[pending.topic, pending.payload]
+        del self._in_hand[pending.key]
         if self._acknowledger is not None and len(self._in_hand) <= self._settings.taps_queued_max // 2:
             self._acknowledger.resume()
 
