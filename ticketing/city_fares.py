@@ -124,6 +124,7 @@ def _transfer(
     checks.number(where, "minutes", transfer.minutes, 1, 1440)
     checks.number(where, "total_minutes", transfer.total_minutes, 1, 1440)
     checks.number(where, "changes_from", transfer.changes_from, 1, 100)
+    checks.number(where, "changes_to", transfer.changes_to, transfer.changes_from, 100)
     checks.number(where, "percent", transfer.percent, 0, 100)
     if (transfer.percent is not None) != (transfer.pays == "percent"):
         checks.fail(where, "percent", 'give it with pays = "percent", and only there')
@@ -166,6 +167,7 @@ def _transfer(
         percent=100 if transfer.percent is None else transfer.percent,
         from_group=transfer.counted_from == "group",
         begins=frozenset(transfer.begins),
+        count_to=transfer.changes_to,
     )
 
 

@@ -191,10 +191,10 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     "last_boarding" or "last_exit" of the ride before, "group" the boarding of the journey's first ride that is one of
     groups; counted_to: "boarding" or "exit". from_full_minutes 60 counts from the next full hour; until, instead of
     minutes, holds to that time of the clock. total_minutes: from the journey's first boarding, whatever minutes counts
-    from. hours: those in which the journey begins; begins: the groups that its first ride is of. changes_from: the
-    first change of a journey that it is for, changes_max: how many it makes. Not joined: a way back unless return_trips
-    ("only": nothing but the way back, to where the journey began), a route ridden before unless same_route, a second
-    ride on a network of once_on.
+    from. hours: those in which the journey begins; begins: the groups that its first ride is of. changes_from and
+    changes_to: the first and the last change of a journey that it is for, whichever rules made the others; changes_max:
+    how many it makes itself. Not joined: a way back unless return_trips ("only": nothing but the way back, to where the
+    journey began), a route ridden before unless same_route, a second ride on a network of once_on.
     """
 
     minutes: int | None = None
@@ -210,6 +210,7 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
     price_minor: int = 0
     percent: int | None = None
     changes_from: int = 1
+    changes_to: int | None = None
     changes_max: int = -1
     between_others: bool = True
     return_trips: bool | Literal["only"] = True

@@ -239,7 +239,7 @@ class TransferRule:
     since midnight; total_s: counted from the journey's beginning whatever limit_s counts from; count_from: the first
     change of a journey that it is for; hours: those in which the journey began; percent: of the ride's own fare;
     back_only: for nothing but the way back; from_group: counted from the journey's first ride that is of from_groups;
-    begins: the groups that a journey's first ride is of.
+    begins: the groups that a journey's first ride is of; count_to: the last change of a journey that it is for.
     """
 
     id: str
@@ -265,6 +265,7 @@ class TransferRule:
     back_only: bool = False
     from_group: bool = False
     begins: Words = NONE
+    count_to: int | None = None
     same_product: bool = False
     alike: Words = NONE
     # Whether its time alone decides: what was ridden before in the journey does not matter.
@@ -274,7 +275,7 @@ class TransferRule:
         """Look once whether anything but the time decides."""
         object.__setattr__(self, "alike", self.alike or frozenset((self.id,)))
         limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
-        limits = limits or bool(self.begins)
+        limits = limits or bool(self.begins) or self.count_to is not None
         places = not self.return_trips or self.back_only or not self.same_route or bool(self.once_on)
         whole = self.pays in (Pays.DIFFERENCE, Pays.TOTAL)
         object.__setattr__(self, "plain", not (limits or places or whole))

@@ -271,6 +271,8 @@ def _count_allows(rule: TransferRule, journey: Sequence[Linked]) -> bool:
     """Whether the rule is for the journey's next change: it counts those that it made itself."""
     if rule.count_from > 1 and len(journey) < rule.count_from:
         return False
+    if rule.count_to is not None and len(journey) > rule.count_to:
+        return False
     return rule.count <= 0 or sum(one.rule in rule.alike for one in journey) < rule.count
 
 
