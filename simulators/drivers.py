@@ -16,7 +16,7 @@ import numpy as np
 
 ANYWHERE = -1  # an instruction that names no stop is for wherever the vehicle stands next
 HOLD_S_MAX = 600.0  # the cap at a terminal, the longest that any law may ask for
-EARLY_S_MAX = 300.0  # nobody leaves a terminal earlier than that before his time, whoever asks
+EARLY_S_MAX = 300.0  # nobody leaves a terminal further ahead of time, whoever asks
 READ_S = (1.0, 6.0)  # from when an instruction arrives until the driver has looked
 ORDER_S_MAX = 1_800.0  # an order that names no end is void by then
 ORDERS_MAX = 4  # a display keeps so many; the oldest goes
@@ -105,7 +105,7 @@ class Drivers:
         return self._orders.keys()
 
     def order(self, vehicle: int, stop: int, *, first: bool, leaves_s: float) -> Order | None:
-        """The newest order for who stands at a stop and would leave it at `leaves_s`; `first`: it begins his run."""
+        """The newest order for a vehicle at a stop that would leave it at `leaves_s`; `first`: its run begins there."""
         for order in reversed(self._orders.get(vehicle, ())):
             if order.applies(stop, first=first, leaves_s=leaves_s):
                 return order

@@ -33,7 +33,7 @@ class LawResult(msgspec.Struct, frozen=True):
     """One law on all seeds. Times in seconds; None where a kind of scenario has no such figure.
 
     `mean_hold_s` and `hold_s_p95` are over all visits of control stops, held or not; `denied_boardings` counts a rider
-    once for each vehicle that had no room for him; `headway_variance_s2_by_stop` is of departures at each stop of a
+    once for each vehicle without room for them; `headway_variance_s2_by_stop` is of departures at each stop of a
     loop, and of arrivals after 1, 2, ... segments of a linear scenario.
     """
 

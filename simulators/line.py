@@ -1,7 +1,7 @@
 """One line, stochastic: vehicles on a loop, riders who wait, dwell that grows with the headway, and a holding law.
 
 An event is a vehicle that comes to a stop, or one that is ready to leave a control stop. Who comes first is served
-first; a rider takes the first vehicle that has room and stands at his stop. A wait ends when that vehicle leaves,
+first; a rider takes the first vehicle that has room and stands at that stop. A wait ends when that vehicle leaves,
 as in the measures of wait by headways; who was on board before it came rides meanwhile. All chance is in `Draws`.
 """
 

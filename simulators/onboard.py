@@ -99,5 +99,5 @@ class Onboard:
 
 
 def obey(fleet: Fleet, vehicle: int, payload: bytes, now_s: float) -> bool:
-    """What a driver makes of an instruction as it came over the air; True when he could make sense of it."""
+    """Show a driver an instruction as it came over the air; True when it made sense."""
     return fleet.instruct(vehicle, decode_down(payload), now_s)

@@ -171,6 +171,6 @@ class Outing:
                 self._connections.publish(device, self._position_topic[v], payload)
 
     def _answer(self, now_s: float) -> None:
-        """Send what drivers say to instructions, each when he says it."""
+        """Send drivers' answers to instructions as they give them."""
         for note in self._fleet.drivers.due(now_s):
             self._event(note.vehicle, self._onboard.answer(note))

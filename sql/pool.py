@@ -12,7 +12,7 @@ SERVER_SETTINGS = {
     "application_name": "takt",
     "timezone": "UTC",
     "jit": "off",
-    # A statement that waits for another's lock is rather tried again: a lock held for seconds is somebody's bug.
+    # Better to try again than to wait longer for another's lock: a lock held for seconds is somebody's bug.
     "lock_timeout": "4s",
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "30s",
@@ -43,10 +43,10 @@ async def open_pool(
 ) -> Any:
     """An asyncpg pool on a database that answers now; OSError or asyncpg's errors where it does not.
 
-    init makes each new connection ready for its work.
+    init prepares each new connection.
 
-    command_timeout bounds every statement, also against a server that swallows packets without a word (its default in
-    asyncpg is none); idle connections are renewed so that a fail-over or a changed DNS entry is noticed. What is taken
+    command_timeout_s bounds every statement, even where the server silently drops packets (asyncpg's default is no
+    bound); idle connections are renewed so that a fail-over or a changed DNS entry is noticed. What is taken
     from it must leave no state in its session: transactions, SET LOCAL and transaction locks only.
     """
     return await asyncpg.create_pool(

@@ -1,4 +1,4 @@
-"""One tap decided alone: the same verdicts in the same order as the server's, by what is at hand."""
+"""One tap decided alone: the server's verdicts in the server's order, from what is at hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict, why, and what it was about: key names the medium in the memory, None for nobody's."""
+    """The verdict and why; key names the medium in the memory, None for one that is not remembered."""
 
     verdict: Verdict
     reason: str | None = None
@@ -40,7 +40,7 @@ class Decision:
 
 
 def decide(scan: Scan, rules: Rules, lists: Lists, memory: Memory) -> Decision:
-    """Decide one tap. Changes nothing: `note` does, once the tap is on disk."""
+    """Decide one tap; changes nothing: what was decided is remembered by `note`."""
     try:
         match scan.medium:
             case "qr":
@@ -76,7 +76,7 @@ def _decide_ticket(scan: Scan, credential: Credential, rules: Rules, lists: List
 def _against_credential(
     scan: Scan, credential: Credential, product: ProductRule | None, rules: Rules, lists: Lists
 ) -> Iterator[_Finding]:
-    """What speaks against a genuine ticket by itself, the weightiest first."""
+    """What speaks against a genuine ticket whatever its use, in the order of verdicts."""
     claims = credential.claims
     if stale(credential, scan.at_s, product is not None and product.proof, rules.profile.proof):
         yield Verdict.STALE_PROOF, "proof_missing" if credential.proof_s is None else "proof_too_old"
@@ -100,7 +100,7 @@ def _against_credential(
 
 
 def _against_use(scan: Scan, product: ProductRule | None, seen: Seen) -> Iterator[_Finding]:
-    """What speaks against this use of a good ticket, by what this validator has seen of it."""
+    """What speaks against this use of a good ticket, judging by what this validator has seen of it."""
     if product is None:
         return
     if product.rides is not None and seen.uses >= product.rides:

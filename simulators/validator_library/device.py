@@ -23,7 +23,9 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who the device is, and where its lists are; `status_lists` are fetched from the start, others once seen."""
+    """Who the device is, and where its lists are; `status_lists` are fetched from the start, others once a ticket has
+    named them. `step_every_s` is how often the terminal is asked what there is to do.
+    """
 
     operator: str
     name: str
@@ -33,11 +35,11 @@ class Access:
     status_lists: tuple[int, ...] = ()
     refresh_s: float = 20.0
     http_timeout_s: float = 10.0
-    turn_s: float = 0.02
+    step_every_s: float = 0.02
 
 
 class ValidatorDevice:
-    """A validator at work: enter to switch it on; `show` is called with whatever the rider is to see."""
+    """A validator at work: enter it to switch it on; `show` is called with whatever the rider is to see."""
 
     def __init__(
         self,
@@ -82,11 +84,11 @@ class ValidatorDevice:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._do(self.terminal.step(self._clock(), online=False))
+        self._carry_out(self.terminal.step(self._clock(), online=False))
         self._devices.close(self.device)
 
     def tap(self, medium: str, token: str) -> str | None:
-        """A rider taps; the tap's id, or None when the validator is full and lets nobody in."""
+        """Take a rider's tap; its id, or None when the validator is full and lets nobody in."""
         kept = self.terminal.tap(self._clock(), medium, token)
         self.counters["refused_full"] += kept is None
         return kept.tap_id if kept else None
@@ -105,11 +107,11 @@ class ValidatorDevice:
     async def _work(self) -> None:
         while True:
             now_s = self._clock()
-            self._do(self.terminal.step(now_s, self.device.online))
-            await asyncio.sleep(self._access.turn_s)
+            self._carry_out(self.terminal.step(now_s, self.device.online))
+            await asyncio.sleep(self._access.step_every_s)
 
-    def _do(self, step: Step) -> None:
-        """Disk first: what is sent or shown is safe before."""
+    def _carry_out(self, step: Step) -> None:
+        """Write, then send and show: nothing leaves or is shown that a power cut could still take."""
         self._disk.append(step.write)
         operator, name = self._access.operator, self._access.name
         for kept in step.send:
@@ -128,7 +130,7 @@ class ValidatorDevice:
         elif topic.endswith("/receipt"):
             self.counters["put_back"] += len(self.terminal.on_receipt(payload).put_back)
         elif topic == self._lists_topic and self._fetching is not None:
-            self._fetching.wake()  # something is newer; what, the addresses that we know will tell
+            self._fetching.wake()  # something is newer; what it is, fetching from the known addresses will show
 
     def _take_products(self, products: Mapping[str, ProductRule]) -> None:
         self.terminal.rules = replace(self.terminal.rules, products=products)

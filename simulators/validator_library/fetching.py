@@ -1,4 +1,4 @@
-"""Fetches what validators decide by over HTTP, now and then and when told; one may serve all readers of a vehicle."""
+"""Fetches over HTTP what validators decide by, at intervals and when told; one may serve all readers of a vehicle."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Fetching:
         self._now = asyncio.Event()
 
     def wake(self) -> None:
-        """Something is newer: fetch without waiting for the time."""
+        """Something is newer: fetch now rather than at the next interval."""
         self._now.set()
 
     async def run(self) -> None:

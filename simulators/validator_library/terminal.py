@@ -31,7 +31,7 @@ from ticketing.verdict import JUDGED, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the rider is shown: by the server's word or by the validator's own."""
+    """What the rider is shown: the server's verdict, or (alone) the validator's own."""
 
     tap_id: str
     verdict: str
@@ -83,7 +83,7 @@ class Terminal:
         self._step = Step()
 
     def restore(self, entries: list[Entry]) -> int:
-        """Take back what an earlier start left on disk, as `disk.Disk.entries` gives it; how many taps came back."""
+        """Take back what an earlier start left on disk (`disk.Disk.entries`); returns how many taps came back."""
         taps: dict[str, tuple[float, bytes]] = {}
         after: set[str] = set()  # decided after they were made, so that they may have been sent without it
         for entry in entries:
@@ -109,7 +109,7 @@ class Terminal:
         return self.validator.restore(taps.values(), untold)
 
     def tap(self, now_s: float, medium: str, token: str, bank: Bank | None = None) -> Kept | None:
-        """A rider taps; None when no more taps can be kept, so that nobody is let in whose ride would be forgotten."""
+        """Take a rider's tap; None when no more can be kept, so that nobody is let in whose ride would be forgotten."""
         vehicle = self._place.rpartition("/")[2]
         kept = self.validator.tap(now_s=now_s, medium=medium, token=token, vehicle=vehicle, bank=bank)
         if kept is None:
@@ -145,7 +145,7 @@ class Terminal:
         return min(deadline_s, self.validator.next_s())
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
-        """A verdict of the server; its tap is receipted unless it is `unavailable` or knows nothing of our own word."""
+        """A verdict of the server: its tap's receipt, unless it is `unavailable` or knows nothing of our own decision."""
         answered = self.validator.on_verdict(payload, now_s)
         if answered.tap_id is None or answered.verdict is None or answered.duplicate:
             return answered
@@ -167,7 +167,7 @@ class Terminal:
         return answered
 
     def on_receipt(self, payload: bytes) -> Answered:
-        """A cumulative receipt of the server; a rider who still waits, since the verdict was lost, hears our word."""
+        """A cumulative receipt of the server; where its verdict was lost, a rider who still waits gets our decision."""
         for kept in self.validator.covered(payload):
             if kept.tap_id in self._scans:
                 self._decide(kept.tap_id, TapDecided)
@@ -177,7 +177,7 @@ class Terminal:
 
     @property
     def unjudged(self) -> int:
-        """Taps that were decided here and whose decision the server has not receipted."""
+        """How many taps were decided here whose decision the server has not receipted."""
         return len(self._alone)
 
     def _go_alone(self, now_s: float) -> None:
