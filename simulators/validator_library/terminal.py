@@ -145,7 +145,7 @@ class Terminal:
         return min(deadline_s, self.validator.next_s())
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
-        """A verdict of the server: its tap's receipt, unless it is `unavailable` or knows nothing of our own decision."""
+        """A verdict of the server: its tap's receipt, unless it is `unavailable` or does not know our own decision."""
         answered = self.validator.on_verdict(payload, now_s)
         if answered.tap_id is None or answered.verdict is None or answered.duplicate:
             return answered
