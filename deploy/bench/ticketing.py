@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.bench import rating
 from deploy.bench.doors import Done, HttpWork, MqttWork, run_child
-from deploy.bench.yardsticks import check_durable, measure_commits, measure_ed25519, measure_pgbench
+from deploy.bench.yardsticks import check_durable, measure_commits, measure_ed25519, measure_pgbench, time_commits
 from deploy.errors import UserError
 from deploy.memory import settle
 from sql.pool import open_pool
@@ -249,7 +249,10 @@ def _json(bench: Bench, boot: str, number: int) -> bytes:
 
 
 async def measure_mqtt(bench: Bench, broker: Any, seconds: float) -> dict[str, float]:
-    """From publish to verdict at MQTT_TAPS_PER_S, through broker, gateway and judge; validators in another process."""
+    """From publish to verdict at MQTT_TAPS_PER_S, through broker, gateway and judge; validators in another process.
+
+    Beside it what a commit of one row takes in the same seconds: no verdict can be earlier, nor calmer than the disk.
+    """
     from deploy.wiring import judge
     from gateway.admission import Limits
     from gateway.config import Broker, GatewaySettings
@@ -273,13 +276,21 @@ async def measure_mqtt(bench: Bench, broker: Any, seconds: float) -> dict[str, f
             await run_child(warm_up, bench.folder)
             taps = _mqtt_taps(bench, round(MQTT_TAPS_PER_S * seconds))
             work = MqttWork(broker.mqtt_port, broker.user, broker.password, MQTT_TAPS_PER_S, taps)
+            over = asyncio.Event()
+            commits = asyncio.create_task(time_commits(bench.pool, over))
             cpu = time.process_time()
-            done = await run_child(work, bench.folder)
+            try:
+                done = await run_child(work, bench.folder)
+            finally:
+                over.set()
             cores = (time.process_time() - cpu) / done.seconds
+            commits_s = await commits
     _check(done, "MQTT")
     return {
         "tap_p50_ms": round(1000 * percentile(done.latencies_s, 0.50), 1),
         "tap_p99_ms": round(1000 * percentile(done.latencies_s, 0.99), 1),
+        "commit_p50_ms": round(1000 * percentile(commits_s, 0.50), 1),
+        "commit_p99_ms": round(1000 * percentile(commits_s, 0.99), 1),
         "mqtt_taps_per_s": round(len(taps) / done.seconds),
         "mqtt_cores_used": round(cores, 2),
     }

@@ -17,6 +17,7 @@ from deploy.errors import UserError
 from sql.pool import open_pool
 
 CONNECTIONS = 16
+COMMIT_EVERY_S = 0.02
 _TABLE = "CREATE TABLE IF NOT EXISTS bench_row (id bigint GENERATED ALWAYS AS IDENTITY, text text)"
 
 
@@ -65,6 +66,19 @@ async def _insert_until(pool: Any, deadline: float) -> int:
             await connection.execute("INSERT INTO bench_row (text) VALUES ($1)", "a tap of no great length")
             count += 1
     return count
+
+
+async def time_commits(pool: Any, until: asyncio.Event) -> list[float]:
+    """Seconds that one row's commit takes by itself, shortest first; a few a second, so as not to be the load."""
+    async with pool.acquire() as connection:
+        await connection.execute(_TABLE)
+        taken_s: list[float] = []
+        while not until.is_set():
+            begun_s = time.perf_counter()
+            await connection.execute("INSERT INTO bench_row (text) VALUES ($1)", "a tap of no great length")
+            taken_s.append(time.perf_counter() - begun_s)
+            await asyncio.sleep(COMMIT_EVERY_S)
+    return sorted(taken_s)
 
 
 async def measure_pgbench(dsn: str, seconds: float, folder: Path) -> float:
