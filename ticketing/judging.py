@@ -23,11 +23,11 @@ from ticketing.verdict import Verdict
 
 ATTEMPTS_MAX = 4
 QUOTES_MAX = 3
-"""So often a stale quote is asked for again; then the tap is booked at the purse's fare and rated with its day."""
+"""How often a stale quote is asked for again; then the tap is booked at the purse's fare and rated with its day."""
 PLACES_S_MAX = 0.1
-"""Where a vehicle was is good to know; a tap does not wait for it."""
+"""Where a vehicle was is good to know; no tap waits longer for it."""
 SPECIAL_MAX = 65_536
-"""So many cards that are not simple are remembered, and then none: it saves a question, and decides nothing."""
+"""How many cards that are not simple are remembered before all are forgotten: it saves a question, decides nothing."""
 UNSTORABLE = Row(Verdict.MALFORMED, "unstorable", None, None, None, False, 0)
 
 Judged = tuple[list[Row], list[int | None]]
@@ -67,25 +67,25 @@ class Judge:
         self._special: set[bytes] = set()
 
     async def judge(self, readings: Sequence[Reading]) -> Outcome:
-        """What is said to each tap, committed.
+        """The answer to each tap, committed.
 
-        Never raises for a database that is away, or for a tap that it takes in no form.
+        Never raises for a database that is away, nor for a tap that it cannot store in any form.
         """
         outcome = Outcome(len(readings))
         await self._locate(readings)
-        everything = list(range(len(readings)))
+        indices = list(range(len(readings)))
         if self._bank is not None:
-            banks = [at for at in everything if readings[at].tap.medium == "bank" and readings[at].preset is None]
+            banks = [at for at in indices if readings[at].tap.medium == "bank" and readings[at].preset is None]
             if banks:
                 await self._book(readings, banks, outcome, self._judge_bank)
                 taken = set(banks)
-                everything = [at for at in everything if at not in taken]
+                indices = [at for at in indices if at not in taken]
         if self._pricing is None or self._pricing.flat:
-            await self._book(readings, everything, outcome, self._judge_all)
+            await self._book(readings, indices, outcome, self._judge_all)
         else:
-            await self._book_quoted(self._pricing, readings, everything, outcome)
+            await self._book_quoted(self._pricing, readings, indices, outcome)
         if any(reading.tap.offline is not None for reading in readings):
-            await self._owe(readings, everything, outcome)
+            await self._owe(readings, indices, outcome)
         return outcome
 
     async def _judge_all(self, readings: Sequence[Reading]) -> Judged:
@@ -133,7 +133,7 @@ class Judge:
         return await self._store.judge_bank(self._bank, readings)
 
     async def _locate(self, readings: Sequence[Reading]) -> None:
-        """Say where the taps were made, by their own word or else by the vehicle's; unknown is no fault."""
+        """Note where each tap was made, as it says itself or else as its vehicle was; an unknown place is no fault."""
         places: Sequence[Any] = ()
         if self._whereabouts is not None:
             try:
@@ -146,46 +146,46 @@ class Judge:
         for reading, place in zip(readings, places, strict=False):
             if place is not None:
                 reading.lat, reading.lon = place.lat, place.lon
-                reading.route_id, reading.direction_id = (place.route_id, place.direction_id)
+                reading.route_id, reading.direction_id = place.route_id, place.direction_id
                 reading.stop_id = reading.tap.stop_id or place.stop_id
         for reading in readings:
             tap = reading.tap
-            if tap.lat is not None and tap.lon is not None and _possible(tap.lat, tap.lon):
+            if tap.lat is not None and tap.lon is not None and _on_earth(tap.lat, tap.lon):
                 reading.lat, reading.lon = tap.lat, tap.lon
 
     async def _book_quoted(
-        self, pricing: Pricing, readings: Sequence[Reading], places: list[int], outcome: Outcome
+        self, pricing: Pricing, readings: Sequence[Reading], indices: list[int], outcome: Outcome
     ) -> None:
-        """Ask for prices and book; what became stale meanwhile, or waits for another tap of its card, once more."""
+        """Ask for prices and book; once more for what became stale meanwhile, or waits for another tap of its card."""
         for _ in range(QUOTES_MAX):
-            now, later = _one_live_tap_a_card(readings, places)
+            now, later = _one_live_tap_a_card(readings, indices)
             await self._quote(pricing, [readings[at] for at in now])
             await self._book(readings, now, outcome, self._judge_all)
             stale = [at for at in now if (row := outcome.rows[at]) is not None and row.reason == "stale_quote"]
             self._counters["stale_quotes"] += len(stale)
-            places = sorted(stale + later)
-            if not places or outcome.failure is not None:
+            indices = sorted(stale + later)
+            if not indices or outcome.failure is not None:
                 break
         else:
-            for at in places:
-                readings[at].quote, readings[at].rating_due = (None, readings[at].card_uid is not None)
-            self._counters["unquoted"] += len(places)
-            await self._book(readings, places, outcome, self._judge_all)
-        for at in places if outcome.failure is not None else ():
+            for at in indices:
+                readings[at].quote, readings[at].rating_due = None, readings[at].card_uid is not None
+            self._counters["unquoted"] += len(indices)
+            await self._book(readings, indices, outcome, self._judge_all)
+        for at in indices if outcome.failure is not None else ():
             outcome.rows[at], outcome.unavailable[at] = None, "database"
 
-    async def _owe(self, readings: Sequence[Reading], places: list[int], outcome: Outcome) -> None:
-        """What was ridden and refused is paid or becomes a debt; where that cannot be written, the tap is sent again."""
-        asked, rows = [readings[at] for at in places], [outcome.rows[at] for at in places]
+    async def _owe(self, readings: Sequence[Reading], indices: list[int], outcome: Outcome) -> None:
+        """A ride that was refused is paid or becomes a debt; where that cannot be written, the tap is sent again."""
+        asked, rows = [readings[at] for at in indices], [outcome.rows[at] for at in indices]
         try:
             noted = await note_let_in(self._store, asked, rows, self._pricing is not None)
-            for at, row in zip(places, noted, strict=True):
+            for at, row in zip(indices, noted, strict=True):
                 outcome.rows[at] = row
             if self._pricing is not None:
                 self._counters["owed"] += await owe(self._store, asked, noted, self._pricing.flat)
         except (asyncpg.PostgresError, *AWAY) as error:
             outcome.failure = outcome.failure or error
-            refused = [at for at, one in zip(places, asked, strict=True) if _let_in(one, outcome.rows[at])]
+            refused = [at for at, one in zip(indices, asked, strict=True) if _let_in(one, outcome.rows[at])]
             self._refuse(refused, outcome, "database")
 
     async def _quote(self, pricing: Pricing, readings: Sequence[Reading]) -> None:
@@ -206,48 +206,48 @@ class Judge:
     async def _book(
         self,
         readings: Sequence[Reading],
-        places: list[int],
+        indices: list[int],
         outcome: Outcome,
         judge: Callable[[Sequence[Reading]], Awaitable[Judged]],
     ) -> None:
         """Judge in the database; a batch that it cannot take is halved until the tap at fault stands alone."""
-        if not places:
+        if not indices:
             return
         for _ in range(ATTEMPTS_MAX):
             try:
-                rows, through = await judge([readings[at] for at in places])
+                rows, through = await judge([readings[at] for at in indices])
             except RETRIED:
                 self._counters["retried_batches"] += 1
                 continue
             except AWAY as error:
                 outcome.failure = error
-                self._refuse(places, outcome, "database")
+                self._refuse(indices, outcome, "database")
             except (asyncpg.PostgresError, ValueError, OverflowError):
-                if len(places) == 1:
+                if len(indices) == 1:
                     self._counters["unstorable"] += 1
-                    outcome.rows[places[0]] = UNSTORABLE
+                    outcome.rows[indices[0]] = UNSTORABLE
                 else:
-                    middle = len(places) // 2
-                    await self._book(readings, places[:middle], outcome, judge)
-                    await self._book(readings, places[middle:], outcome, judge)
+                    middle = len(indices) // 2
+                    await self._book(readings, indices[:middle], outcome, judge)
+                    await self._book(readings, indices[middle:], outcome, judge)
             else:
-                for at, row, receipt in zip(places, rows, through, strict=True):
+                for at, row, receipt in zip(indices, rows, through, strict=True):
                     outcome.rows[at], outcome.through[at] = row, receipt
             return
-        self._refuse(places, outcome, "contention")
+        self._refuse(indices, outcome, "contention")
 
     @staticmethod
-    def _refuse(places: list[int], outcome: Outcome, reason: str) -> None:
-        for at in places:
+    def _refuse(indices: list[int], outcome: Outcome, reason: str) -> None:
+        for at in indices:
             outcome.rows[at], outcome.unavailable[at] = None, reason
 
 
-def _one_live_tap_a_card(readings: Sequence[Reading], places: list[int]) -> tuple[list[int], list[int]]:
+def _one_live_tap_a_card(readings: Sequence[Reading], indices: list[int]) -> tuple[list[int], list[int]]:
     """Those that can be quoted together, and those whose price depends on another of them."""
     seen: set[bytes] = set()
     now: list[int] = []
     later: list[int] = []
-    for at in places:
+    for at in indices:
         uid = readings[at].card_uid
         if uid is None or readings[at].preset is not None:
             now.append(at)
@@ -270,6 +270,6 @@ def _for_the_purse(quote: Quote | None) -> bool:
     return quote is None or (quote.ticket_id is None and quote.taps_seen is not None)
 
 
-def _possible(lat: float, lon: float) -> bool:
-    """Whether somebody can be there; devices without a fix say 0, 0."""
+def _on_earth(lat: float, lon: float) -> bool:
+    """Whether a place can be one; devices without a fix say 0, 0."""
     return math.isfinite(lat) and math.isfinite(lon) and abs(lat) <= 90 and abs(lon) <= 180 and (lat, lon) != (0, 0)
