@@ -12,7 +12,7 @@ from ticketing.fare_rules import Price, Words
 from ticketing.fares import Fares
 from ticketing.feed_places import areas_by_stop, network_by_route, station_by_stop, zone_by_stop
 from ticketing.feed_rows import FareFiles, Row, read_table
-from ticketing.feed_rules import join_rules, leg_rules, transfer_rules
+from ticketing.feed_rules import change_names, join_rules, leg_rules, transfer_rules
 from ticketing.feed_times import agency_zone, timeframes
 from ticketing.money import MINOR_MAX, currency_digits
 
@@ -60,15 +60,16 @@ def read_fares(files: Mapping[str, bytes], timezone: str | None = None) -> Fares
     products, names, currency = _products(feed, defaults)
     feed.unique("fare_media.txt", "fare_media_id")
     stations = station_by_stop(feed)
+    legs, changes = leg_rules(feed, products), transfer_rules(feed, products)
     return Fares(
         currency=currency,
         zone=agency_zone(feed, timezone),
         products=products,
-        leg_rules=leg_rules(feed, products),
-        transfer_rules=transfer_rules(feed, products),
+        leg_rules=legs,
+        transfer_rules=changes,
         join_rules=join_rules(feed),
         timeframes=timeframes(feed),
-        names=names,
+        names=names | change_names(changes, legs, names),
         default_categories=defaults,
         media={row.need("fare_media_id"): row.one_of("fare_media_type", "01234") for row in feed["fare_media.txt"]},
         areas_by_stop=areas_by_stop(feed),

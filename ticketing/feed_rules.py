@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
+from ticketing.city_schema import Name
 from ticketing.fare_rules import NONE, JoinRule, LegRule, LimitFrom, Pays, TransferRule, Words
 from ticketing.feed_places import known_areas, known_networks
 from ticketing.feed_rows import FareFiles, Row, Table
@@ -72,6 +73,19 @@ def transfer_rules(feed: FareFiles, products: Collection[str]) -> tuple[Transfer
     return tuple(
         _transfer_rule(row, next(numbers[_pair(row)]), frozenset(ids[_pair(row)]), groups, products) for row in table
     )
+
+
+def change_names(rules: Sequence[TransferRule], legs: Sequence[LegRule], names: Mapping[str, Name]) -> dict[str, Name]:
+    """What receipts call changes that have no product of their own: the fares that they are between."""
+    fares: dict[str, str] = {}
+    for leg in legs:
+        fares.setdefault(leg.group, names[leg.product].en if leg.product in names else leg.group)
+    found = {}
+    for rule in rules:
+        if rule.product is None:
+            ends = [fares.get(group, group) for groups in (rule.from_groups, rule.to_groups) for group in groups or "*"]
+            found[rule.id] = Name(*[" – ".join(dict.fromkeys(ends))] * 2)
+    return found
 
 
 def join_rules(feed: FareFiles) -> tuple[JoinRule, ...]:
