@@ -127,7 +127,9 @@ def _print(outcomes: list[Outcome], lang: Literal["uk", "en"], *, receipts: bool
             typer.echo(f"    {said}")
         if receipts or outcome.differs:
             for rating in outcome.ratings:
-                typer.echo(receipt(rating, outcome.tariff, lang, outcome.debits).text())
+                taps = {line.tap_id for line in rating.lines}
+                debits = [debit for debit in outcome.debits if debit.tap_ids[-1] in taps]  # of two days: by the later
+                typer.echo(receipt(rating, outcome.tariff, lang, debits).text())
     if not receipts:
         differ, unread = (sum(bool(one) for one in column) for column in zip(*_states(outcomes), strict=True))
         typer.echo(f"{len(outcomes)} cases, {differ} differ, {unread} not understood")

@@ -43,6 +43,14 @@ def test_rides_print_their_receipt(run):
     assert done.stdout.count("Fare “Ride by LeoCard”") == 2
 
 
+def test_a_days_receipt_has_the_debits_of_that_day(run):
+    done = run(LVIV, "--ride", "wed 08:00", "--ride", "thu 09:30", "--medium", "leocard", "--lang", "en")
+    wednesday, thursday = done.stdout.split("Thursday")
+    assert "debited at 08:00" in wednesday
+    assert "debited at 09:30" not in wednesday
+    assert "debited at 08:00" not in thursday
+
+
 def test_cases_that_come_out_end_well(run, cases):
     right = {"id": "forty", "medium": "leocard", "taps": ["08:00 bus A", "08:41 tram B"], "charges": ["17.00", "17.00"]}
     done = run(LVIV, cases(right), "--city", "lviv", "--json")
