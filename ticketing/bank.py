@@ -12,15 +12,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from sql import query
 from ticketing.masking import mask_text
 from ticketing.payment import in_letters, medium_key
 from ticketing.reading import Reading
-from ticketing.seams import Row
-
-_JUDGE = query("bank.judge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,12 @@ class RiskLimits:
 
 
 class BankCards:
-    """The judge of bank cards; fare_minor is what an unrated ride is taken to cost, for the limit of what is unpaid."""
+    """What judges bank cards, see ticketing.seams.BankJudge.
+
+    fare_minor is what an unrated ride is taken to cost, for the limit of what is unpaid.
+    """
+
+    statement = query("bank.judge")
 
     def __init__(self, fare_minor: int, passback_minutes: int, limits: RiskLimits | None = None) -> None:
         limits = limits or RiskLimits()
@@ -47,12 +48,9 @@ class BankCards:
             limits.elsewhere_kmh,
         )
 
-    async def judge(self, connection: Any, readings: Sequence[Reading]) -> list[Row]:
-        """A row for each tap, in order, within the caller's transaction; see ticketing.seams.BankJudge."""
-        given = [_given(ord_, reading) for ord_, reading in enumerate(readings)]
-        records = await connection.fetch(_JUDGE, given, *self._terms)
-        rows: dict[int, Row] = {ord_: Row(*said) for ord_, *said in records}
-        return [rows[ord_] for ord_ in range(len(readings))]
+    def arguments(self, readings: Sequence[Reading]) -> tuple[object, ...]:
+        """The batch and the terms on which it is judged."""
+        return ([_given(ord_, reading) for ord_, reading in enumerate(readings)], *self._terms)
 
 
 def _given(ord_: int, reading: Reading) -> tuple[object, ...]:

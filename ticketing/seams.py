@@ -1,9 +1,9 @@
-"""What the judge of taps asks of others, each one callable: prices, bank cards, and where vehicles were."""
+"""What the judge of taps asks of others: prices, verdicts on bank cards, and where vehicles were."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ticketing.reading import Quote, Reading
 from ticketing.verdict import Tap
@@ -29,7 +29,7 @@ class Pricing(Protocol):
 
     @property
     def flat(self) -> bool:
-        """Whether no tap before ever does: then nothing is asked."""
+        """Whether the taps before never decide: then nothing is asked."""
 
     async def quotes(self, readings: Sequence[Reading]) -> list[Quote | None]:
         """A price for each of these taps of city cards, in order; None: the purse's fare, whatever came before.
@@ -44,13 +44,16 @@ class Pricing(Protocol):
 class BankJudge(Protocol):
     """Judges what readers of bank cards send."""
 
-    async def judge(self, connection: Any, readings: Sequence[Reading]) -> list[Row]:
-        """A row for each of these taps, in order, stored in table tap by the time it returns.
+    @property
+    def statement(self) -> str:
+        """Judges and books in one round trip. Its first parameters are `arguments`, the last four what is answered.
 
-        The connection is in a transaction that the caller commits, together with the validators' receipts; no preset
-        verdict stands against any of the taps. A tap that is stored already gets the answer it had: with other content
-        `malformed`, reason id_reused.
+        Its rows are those of query taps.judge: one for each tap, stored in table tap by then, and one for each boot. A
+        tap that is stored already gets the answer it had: with other content `malformed`, reason id_reused.
         """
+
+    def arguments(self, readings: Sequence[Reading]) -> tuple[object, ...]:
+        """The batch and the terms; no preset verdict stands against any of the taps."""
 
 
 class Place(NamedTuple):

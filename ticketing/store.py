@@ -36,7 +36,6 @@ AWAY = (
 
 _JUDGE = query("taps.judge")
 _JUDGE_CARDS = query("taps.judge_cards")
-_MARK = query("taps.mark")
 _NO_QUOTE = (None, None, None)
 Boot = tuple[str, str, str]
 """Operator, device and boot, as they are stored."""
@@ -120,15 +119,7 @@ class Store:
 
         A row of no verdict is a tap given back: its quote was stale, and nothing was decided.
         """
-        records = await self._ask(_JUDGE, _rows(readings, tariff), readings, tariff)
-        rows: list[Row | None] = [None] * len(readings)
-        through: dict[Boot, int | None] = {}
-        for ord_, *said, operator, device, boot, seq_through in records:
-            if ord_ is None:
-                through[operator, device, boot] = seq_through
-            else:
-                rows[ord_] = Row(*said)
-        return [row for row in rows if row is not None], _receipts(readings, through)
+        return _said(readings, await self._ask(_JUDGE, _rows(readings, tariff), readings, tariff))
 
     async def judge_cards(
         self, readings: Sequence[Reading], tariff: Tariff
@@ -152,18 +143,17 @@ class Store:
     async def _ask(
         self, statement: str, rows: list[tuple[object, ...]], readings: Sequence[Reading], tariff: Tariff
     ) -> list[Any]:
-        arguments = (rows, *_columns(_answered(readings)), *self._terms(tariff))
+        return await self._fetch(statement, (rows, *_columns(_answered(readings)), *self._terms(tariff)))
+
+    async def _fetch(self, statement: str, arguments: tuple[object, ...]) -> list[Any]:
         async with self.connection() as connection:
             records: list[Any] = await connection.fetch(statement, *arguments, timeout=self._statement_s_max)
             return records
 
     async def judge_bank(self, bank: BankJudge, readings: Sequence[Reading]) -> tuple[list[Row], list[int | None]]:
-        """The same for taps of bank cards, which have a judge of their own; its transaction marks the receipts."""
-        async with asyncio.timeout(self._statement_s_max), self.transaction() as connection:
-            rows = await bank.judge(connection, readings)
-            records = await connection.fetch(_MARK, *_columns(_answered(readings)))
-        through: dict[Boot, int | None] = {tuple(boot): seq for *boot, seq in records}
-        return rows, _receipts(readings, through)
+        """The same for taps of bank cards, by a statement of their own."""
+        arguments = (*bank.arguments(readings), *_columns(_answered(readings)))
+        return _said(readings, await self._fetch(bank.statement, arguments))
 
     async def store_dead_letters(self, letters: Sequence[DeadLetter], quota: int) -> int:
         """Keep unreadable messages up to a quota a device and day, count the others; how many were kept."""
@@ -178,6 +168,18 @@ class Store:
         )
         async with self.connection() as connection:
             return int(await connection.fetchval(query("dead_letters.insert"), *columns, quota))
+
+
+def _said(readings: Sequence[Reading], records: Sequence[Any]) -> tuple[list[Row], list[int | None]]:
+    """What a judging statement says: a row for each tap by its place in the batch, and rows without one for boots."""
+    rows: list[Row | None] = [None] * len(readings)
+    through: dict[Boot, int | None] = {}
+    for ord_, *said, operator, device, boot, seq_through in records:
+        if ord_ is None:
+            through[operator, device, boot] = seq_through
+        else:
+            rows[ord_] = Row(*said)
+    return [row for row in rows if row is not None], _receipts(readings, through)
 
 
 def _boot(reading: Reading) -> Boot:

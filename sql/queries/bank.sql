@@ -1,6 +1,10 @@
 -- name: judge
--- Judges taps of bank cards in the caller's transaction (see migration 0016_bank_elsewhere).
-SELECT * FROM judge_bank_taps($1, $2, $3, $4, $5, $6, $7);
+-- One round trip for a batch of taps of bank cards (see migration 0016_bank_elsewhere): a row for each, then their boots'
+-- receipts.
+SELECT j.*, NULL AS operator, NULL AS device, NULL AS boot, NULL::bigint AS through
+FROM judge_bank_taps($1, $2, $3, $4, $5, $6, $7) j
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, m.* FROM mark_answered($8, $9, $10, $11) m;
 
 -- name: lock_account
 -- One account, held until the end of the transaction.

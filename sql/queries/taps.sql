@@ -6,10 +6,6 @@ SELECT * FROM judge_taps($1, $2, $3, $4, $5, $6, $7, $8, $9);
 -- The same for online taps of city cards, one a card: books those that are accepted, names those left over.
 SELECT * FROM judge_card_taps($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
--- name: mark
--- Numbers of boots are answered; up to where each has no gap.
-SELECT * FROM mark_answered($1, $2, $3, $4);
-
 -- name: let_in
 -- Taps that were refused while their validators, which had no answer, let the riders in: each is a conflict from now on,
 -- as if its validator's word had come first; $1 to $4 go together. A ride without the money is to be rated where $5.
