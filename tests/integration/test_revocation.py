@@ -1,0 +1,182 @@
+"""From a cashier's word to a validator that decides alone: status lists, deny list and keys over HTTP, and how soon."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import cbor2
+import pytest_asyncio
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from deploy.answers import Callers, handler_of
+from deploy.binding import bind_all
+from simulators.validator_library.decision import Scan, decide
+from simulators.validator_library.fetching import Fetching, Source
+from simulators.validator_library.lists import Lists
+from simulators.validator_library.memory import Memory
+from simulators.validator_library.rules import ProductRule, Rules
+from sql import query
+from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from ticketing.keys import FileSigner
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.lists import LIFE_S, TTL_S
+
+ANYBODY = Callers(None, None, None, None, time.time)
+
+
+@dataclass
+class Line:
+    """A city's lists over HTTP and a validator that fetches them and is on its own for the rest."""
+
+    city: City
+    url: str
+    http: aiohttp.ClientSession
+    lists: Lists = field(default_factory=Lists)
+    products: dict[str, ProductRule] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.fetching = self.fetching_from(self.url)
+
+    def fetching_from(self, url: str) -> Fetching:
+        """What fetches this validator's lists from an address."""
+        return Fetching(Source(url, (1,)), self.lists, self.products.update, self.city.now)
+
+    async def fetch(self, later_s: float = 0.0) -> None:
+        """Fetch everything, so much later."""
+        self.city.offset_s += later_s
+        await self.fetching.refresh(self.http)
+
+    def say(self, token: str) -> str:
+        """What the validator says to a ticket by itself."""
+        rules = Rules(1, self.products, frozenset({"city"}))
+        return decide(Scan("qr", token, "kpt/1", self.city.now()), rules, self.lists, Memory()).verdict.value
+
+
+@pytest_asyncio.fixture
+async def line(city: City) -> AsyncIterator[Line]:  # noqa: F811  # the fixture
+    app = web.Application()
+    for operation in bind_all([city.api]):
+        if operation.public and operation.method == "GET":
+            app.router.add_get(operation.path, handler_of(operation, ANYBODY))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with aiohttp.ClientSession() as http:
+        yield Line(city, url, http)
+    await runner.cleanup()
+
+
+async def test_a_validator_alone_hears_of_every_change_within_a_minute(line):
+    """Suspended, valid again, revoked, denied: each is known a list's age and a fetch later, and stays within 60 s."""
+    await line.city.sell("month")  # list 1 is there from the start
+    sold = await line.city.sell("month")
+    await line.fetch()
+    assert line.say(sold.token) == "accepted"
+    for action, verdict in (("suspend", "suspended"), ("resume", "accepted"), ("revoke", "revoked")):
+        await line.city.api.desk.change_ticket(sold.id, action, "a test", subject="cashier")
+        await line.fetch(TTL_S)
+        assert line.say(sold.token) == line.say(sold.jwt) == verdict
+    assert await line.city.say(sold.token) == "revoked", "the server, at once"
+    other = await line.city.sell("month")
+    async with line.city.pool.acquire() as connection:
+        await connection.fetchval(query("lists.deny"), "ticket", uuid.UUID(other.id).bytes, False, "a test")
+    await line.fetch()
+    assert line.say(other.token) == "denied"
+    assert line.fetching.counters == {}
+    ages_s = line.lists.ages_s(line.city.now())
+    assert max(ages_s.values()) < 60
+    # What the books say, at most so old when signed, in a cache for so long, fetched so often by a fetch that ends.
+    source, cached_s = Source(line.url), 15.0
+    assert TTL_S + cached_s + source.refresh_s + source.timeout_s <= 60
+
+
+async def test_who_has_a_list_is_told_so(line):
+    """ETag and 304, of both forms, until something changes or a quarter of the list's life is over."""
+    sold = await line.city.sell("month")
+
+    async def ask(path: str, tag: str | None) -> tuple[int, str, bytes]:
+        headers = {} if tag is None else {"If-None-Match": tag}
+        async with line.http.get(line.url + path, headers=headers) as reply:
+            assert reply.headers["Cache-Control"] == "public, max-age=15"
+            return reply.status, reply.headers["ETag"], await reply.read()
+
+    tags: list[str] = []
+    for path in ("/status-lists/1", "/status-lists/1/cwt"):
+        line.city.offset_s += TTL_S
+        status, tag, body = await ask(path, None)
+        assert (status, bool(body)) == (200, True)
+        assert await ask(path, tag) == (304, tag, b"")
+        assert await ask(path, '"of another list"') == (200, tag, body)
+        line.city.offset_s += TTL_S
+        assert await ask(path, tag) == (304, tag, b""), "looked after, and the same"
+        await line.city.api.desk.change_ticket(sold.id, "suspend", "a test", subject="cashier")
+        line.city.offset_s += TTL_S
+        status, changed, body = await ask(path, tag)
+        assert (status, changed != tag, bool(body)) == (200, True, True)
+        line.city.offset_s += LIFE_S / 4
+        status, renewed, _ = await ask(path, changed)
+        assert (status, renewed != changed) == (200, True), "signed anew before it ends"
+        await line.city.api.desk.change_ticket(sold.id, "resume", "a test", subject="cashier")
+        tags += [tag, changed, renewed]
+    assert len(set(tags)) == 6
+
+
+async def test_keys_that_change_between_two_fetches(line):
+    """A list by a key that came after the key set was fetched is left, and taken with the next."""
+    sold = await line.city.sell("month")
+    await line.fetch()
+    await line.city.api.desk.change_ticket(sold.id, "revoke", "a test", subject="cashier")
+    keys, fetch = line.city.service.keys, line.fetching._fetch
+    private = Ed25519PrivateKey.generate()
+    kid = kid_of(private.public_key().public_bytes_raw())
+    news = [(FileSigner(kid, private), KeySet([*keys.key_set.keys, IssuerKey(kid, "takt", private.public_key())]))]
+    keys.read = lambda: news.pop() if news else None
+
+    async def change_in_between(http, path, take):
+        if path == "/status-lists/1":
+            line.city.service.reload_issuer_keys()
+        await fetch(http, path, take)
+
+    line.fetching._fetch = change_in_between
+    await line.fetch(TTL_S)
+    assert line.fetching.counters["lists_refused"] == 1
+    assert line.say(sold.token) == "accepted", "by the list that it holds"
+    await line.fetch()
+    assert line.say(sold.token) == "revoked"
+    assert line.fetching.counters["lists_refused"] == 1
+    assert line.say((await line.city.sell("month")).token) == "accepted", "signed by the new key"
+
+
+async def test_whatever_is_answered_the_next_answer_is_taken(line):
+    """Replies that a general decoder would stumble over end no validator's fetching."""
+    sold = await line.city.sell("month")
+    await line.fetch()
+    hostile = [
+        *(bytes.fromhex(text) for text in ("c4821b7f7f7f7f7f7f7f7f01", "c5821affffffff01", "d81c81d81d00", "d8236128")),
+        *(b"", b"\xff" * 100, b"[" * 100_000, b'{"keys": {}}', cbor2.dumps([{1: True}]), b"x" * (9 * 1024 * 1024)),
+    ]
+    app, answers = web.Application(), list(hostile)
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=answers[0])
+
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    fetching = line.fetching_from(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    for _ in hostile:
+        await fetching.refresh(line.http)
+        assert line.say(sold.token) == "accepted"
+        answers.pop(0)
+    await runner.cleanup()
+    assert fetching.counters == {"lists_refused": 4 * len(hostile)}
+    await line.city.api.desk.change_ticket(sold.id, "revoke", "a test", subject="cashier")
+    await line.fetch(TTL_S)
+    assert line.say(sold.token) == "revoked"
