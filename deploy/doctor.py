@@ -46,6 +46,10 @@ class Finding(msgspec.Struct, frozen=True):
     next_step: str = ""
 
 
+class _Ready(msgspec.Struct):
+    warnings: list[str] = []
+
+
 @dataclass(frozen=True)
 class Patient:
     """What is examined; `instance` is None where there is no data folder yet, `runtime` where nothing runs."""
@@ -297,12 +301,14 @@ def check_http(patient: Patient) -> list[Finding]:
     certificate = patient.runtime.http_certificate
     context = trusting(Path(certificate)) if certificate else None
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_S_MAX, context=context):  # noqa: S310
-            return [Finding("http", "ok", f"{url}: ready")]
+        with urllib.request.urlopen(url, timeout=ANSWER_S_MAX, context=context) as answer:  # noqa: S310
+            said = msgspec.json.decode(answer.read(100_000), type=_Ready)
+        amiss = [Finding("running", "warn", warning) for warning in said.warnings]
+        return [Finding("http", "ok", f"{url}: ready"), *amiss]
     except urllib.error.HTTPError as error:
         reason = error.read(2000).decode(errors="replace")
         return [Finding("http", "fail", f"{url}: {error.code} {reason}", "see the reasons it gives")]
-    except OSError as error:
+    except (OSError, msgspec.DecodeError) as error:
         return [Finding("http", "fail", f"{url}: {error}", "see the logs folder")]
 
 

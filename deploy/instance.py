@@ -263,16 +263,28 @@ class Instance:
         Raises:
             UserError: another process holds it; says which.
         """
-        with os.fdopen(_open_private(self.lock_path, os.O_RDWR | os.O_CREAT), "r+") as file:
+        with self._held(self.lock_path, "another instance is running here (process {})"):
+            yield
+
+    @contextlib.contextmanager
+    def gateway_locked(self) -> Iterator[None]:
+        """Hold the gateway's name at the broker, which is the instance's: two of one name put each other out.
+
+        Raises:
+            UserError: another process holds it; says which.
+        """
+        with self._held(self.folder / "gateway.lock", "another gateway runs from here (process {})"):
+            yield
+
+    @contextlib.contextmanager
+    def _held(self, path: Path, sentence: str) -> Iterator[None]:
+        with os.fdopen(_open_private(path, os.O_RDWR | os.O_CREAT), "r+") as file:
             deadline = time.monotonic() + LOCK_WAIT_S_MAX
             while not _try_lock(file.fileno(), fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
                     file.seek(0)
-                    holder = file.read().strip() or "unknown"
-                    raise UserError(
-                        f"{self.folder}: another instance is running here (process {holder}); "
-                        "stop it or choose another --data-dir"
-                    )
+                    holder = sentence.format(file.read().strip() or "unknown")
+                    raise UserError(f"{self.folder}: {holder}; stop it or choose another --data-dir")
                 time.sleep(0.05)
             file.seek(0)
             file.truncate()

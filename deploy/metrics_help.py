@@ -18,6 +18,7 @@ HELP: Final[Mapping[str, str]] = {
     "gateway_remembered_bytes": "Messages of the last minute that dispatch can be told again after a restart.",
     "gateway_vehicles_known": "Vehicles whose last position is remembered, to tell doubles and teleports.",
     "gateway_vehicles_clock_wrong": "Vehicles heard lately whose clock is known to be wrong.",
+    "gateway_vehicles_clock_disputed": "Vehicles refused lately that agree among themselves and not with our clock.",
     "gateway_clocks_forgotten": "Vehicles whose clock has to be judged anew because too many were wrong.",
     "gateway_vehicles_evicted": "Vehicles forgotten because too many were remembered.",
     "gateway_vehicle_status": "Messages that a vehicle is online or offline.",

@@ -51,6 +51,7 @@ GATEWAY_GAUGES = frozenset(
     {
         "vehicles_known",
         "vehicles_clock_wrong",
+        "vehicles_clock_disputed",
         "positions_queued",
         "taps_held",
         "receipts_due",

@@ -49,6 +49,7 @@ class Grounds:
     broker: Broker | None = None  # the embedded one
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     checks: list[Callable[[], list[str]]] = field(default_factory=list)
+    warnings: list[Callable[[], list[str]]] = field(default_factory=list)
     rating: Rating | None = None  # once ticketing has been entered
 
 

@@ -21,10 +21,11 @@ class Liveness(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether work is possible, and if not, why."""
+    """Whether work is possible, and if not, why; `warnings` say what is amiss all the same."""
 
     ready: bool
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class InstanceInfo(msgspec.Struct, frozen=True):
@@ -52,8 +53,10 @@ class StatusApi:
         instance: Callable[[], InstanceInfo] | None = None,
         *,
         open_metrics: bool = False,
+        warnings: Sequence[ReasonsNotReady] = (),
     ) -> None:
         self._checks = tuple(checks)
+        self._warnings = tuple(warnings)
         self._registry = registry
         self._instance = instance
         self._metrics = "public" if open_metrics else "metrics:read"
@@ -71,13 +74,7 @@ class StatusApi:
 
     def reasons(self) -> tuple[str, ...]:
         """Why work is impossible; empty when it is possible."""
-        found: list[str] = []
-        for check in self._checks:
-            try:
-                found.extend(check())
-            except Exception as error:  # a check that fails is a reason, whatever it fails with
-                found.append(f"a check failed: {type(error).__name__}")
-        return tuple(found)
+        return _said(self._checks)
 
     async def livez(self) -> Annotated[Liveness, "no-store"]:
         """Say that the process answers."""
@@ -87,7 +84,7 @@ class StatusApi:
         """Say whether work is possible; 503 with the reasons while it is not."""
         reasons = self.reasons()
         return web.Response(
-            body=msgspec.json.encode(Readiness(not reasons, reasons)),
+            body=msgspec.json.encode(Readiness(not reasons, reasons, _said(self._warnings))),
             status=503 if reasons else 200,
             content_type="application/json",
             headers={"Cache-Control": "no-store"},
@@ -101,3 +98,13 @@ class StatusApi:
         """Say what this instance is: its name, feed, time zone and currency."""
         assert self._instance is not None
         return self._instance()
+
+
+def _said(checks: Sequence[ReasonsNotReady]) -> tuple[str, ...]:
+    found: list[str] = []
+    for check in checks:
+        try:
+            found.extend(check())
+        except Exception as error:  # a check that fails is a reason, whatever it fails with
+            found.append(f"a check failed: {type(error).__name__}")
+    return tuple(found)

@@ -259,14 +259,16 @@ async def _gateway(
         grounds.registry,
         "gateway",
         lambda: counted(running.stats),
-        lambda: {**gauged(running.stats), "sources_away": len(running.warnings()), "remembered_bytes": lately.bytes},
+        lambda: {**gauged(running.stats), "sources_away": len(running.away()), "remembered_bytes": lately.bytes},
     )
     grounds.checks.append(running.healthy)
+    grounds.warnings.append(running.warnings)
     try:
-        async with running:
-            await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
-            await lately.serve(links)
-            yield running
+        with grounds.instance.gateway_locked():
+            async with running:
+                await links.receive(INSTRUCTIONS, lambda data: _send_down(running, data))
+                await lately.serve(links)
+                yield running
     finally:
         for sender in senders:
             sender.cancel()

@@ -114,6 +114,7 @@ async def _web(
         grounds.registry,
         lambda: describe(settings, feeds.network, service.tariff.currency),
         open_metrics=settings.http.metrics == "open",
+        warnings=[lambda: [warning for warn in grounds.warnings for warning in warn()]],
     )
     # A pool of its own: a report of a month must not take the connections that taps wait for.
     pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)

@@ -75,6 +75,14 @@ class _Trial:
         """Whether a clock is seen that runs as ours does."""
         return self.fixes >= FIXES_MIN and now_s - self.since_s >= SPAN_S and not -DELAY_S_MAX <= self.ahead_s < 0
 
+    def agrees(self, now_s: float) -> bool:
+        """Whether the device was heard lately and its fixes agree with one another, however far off they are."""
+        return self.fixes >= FIXES_MIN and self.same_since_s - self.since_s >= SPAN_S and self.lately(now_s)
+
+    def lately(self, now_s: float) -> bool:
+        """Whether a fix with a time of its own has come of late."""
+        return 0 <= now_s - self.same_since_s <= LATELY_S
+
     def stands(self, now_s: float) -> bool:
         """Whether a clock is seen that stands still, at a time that was none of ours."""
         far = abs(self.ts_s - now_s) > OURS_S_MAX
@@ -125,6 +133,11 @@ class Clocks:
     def wrong(self, now_s: float) -> int:
         """How many vehicles heard of lately have a clock that is known to be wrong."""
         return sum(now_s - clock.heard_s <= LATELY_S for clock in self._by_key.values())
+
+    def disputed(self, now_s: float) -> list[float]:
+        """By how much, for each device whose fixes agree with one another and are not put right, it is ahead of us."""
+        trials = [clock.trial for clock in self._by_key.values() if clock.trial is not None]
+        return [trial.ahead_s for trial in trials if trial.agrees(now_s)]
 
     def put_right(
         self, vehicle_key: Sequence[str], ts_s: Floats, now_s: float, limits: Limits, heard: Callable[[], int]

@@ -129,6 +129,12 @@ class FixIntake:
 
         return receive
 
+    def disputed_clocks(self) -> tuple[list[float], int]:
+        """By how many seconds clocks that are not put right are ahead of ours, and how many vehicles agree with us."""
+        now_s = self._clock()
+        heard = self.memory.heard(now_s - LATELY_S, now_s + self.limits.future_s)
+        return self.clocks.disputed(now_s), max(0, heard - self.clocks.wrong(now_s))
+
     async def run(self) -> None:
         """Flush a moment after the first message came, for ever."""
         while True:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from gateway import topics
 from gateway.batch import FixBatch
+from gateway.clock_words import clock_warning
 from gateway.config import Broker, GatewaySettings, Source
 from gateway.intake import EventIntake, FixIntake, HfpProfile, Listeners, Profile, TaktProfile
 from gateway.letters import Letters
@@ -28,6 +29,10 @@ from gateway.session import Message, Session, SessionSettings
 from gateway.taps import TapIntake
 from gateway.wire import Answer, Instruction, Tap, ValidatorEvent, VehicleEvent
 
+TWO_GATEWAYS = (
+    "two gateways with one name put each other out: look for another `takt run` or `takt run gateway` on this data "
+    "folder or a copy of it and stop one; a second instance gets a folder of its own (takt restore), not a copied one"
+)
 DRAIN_S = 3.0
 FAILING_S_TOLERATED = 3.0
 # Topic filters with their QoS.
@@ -139,8 +144,8 @@ class Gateway:
     def stats(self) -> dict[str, float]:
         """Counters and gauges by name; `name.label` is one label's share of `name`.
 
-        Gauges: vehicles_known, vehicles_clock_wrong, positions_queued, taps_held, receipts_due, sessions_connected; all
-        else only rises.
+        Gauges: vehicles_known, vehicles_clock_wrong, vehicles_clock_disputed, positions_queued, taps_held,
+        receipts_due, sessions_connected; all else only rises.
         """
         sessions = (self._positions, self._answers, *self._sources)
         connections: Counter[str] = Counter()
@@ -152,6 +157,7 @@ class Gateway:
             "vehicles_evicted": self._fixes.memory.evicted,
             "vehicles_known": len(self._fixes.memory),
             "vehicles_clock_wrong": self._fixes.clocks.wrong(self._clock()),
+            "vehicles_clock_disputed": len(self._fixes.clocks.disputed(self._clock())),
             "clocks_forgotten": self._fixes.clocks.forgotten,
             "positions_queued": len(self._fixes),
             "taps_held": len(self._taps),
@@ -162,14 +168,21 @@ class Gateway:
     def healthy(self) -> list[str]:
         """Why work is impossible, in sentences; empty when it is possible."""
         reasons = [*self._positions.reasons(), *self._answers.reasons()]
+        if self._positions.flapping or self._answers.flapping:
+            reasons.append(TWO_GATEWAYS)
         since_s = self._taps.failing_since_s
         if since_s is not None and self._clock() - since_s > FAILING_S_TOLERATED:
             reasons.append(f"taps have not been judged for {self._clock() - since_s:.0f} s: {self._taps.failing_with}")
         return reasons
 
-    def warnings(self) -> list[str]:
-        """What is amiss although the main broker's devices are served: sources that are away."""
+    def away(self) -> list[str]:
+        """Which sources of positions are away, and why."""
         return [reason for session in self._sources for reason in session.reasons()]
+
+    def warnings(self) -> list[str]:
+        """What is amiss although the main broker's devices are served: sources that are away, clocks that disagree."""
+        disputed = clock_warning(*self._fixes.disputed_clocks(), self._clock())
+        return [*self.away(), *([disputed] if disputed else [])]
 
     def _received(self, message: Message, generation: int) -> None:
         """A message of the taps' session: a tap waits its turn, an event does not wait behind taps."""

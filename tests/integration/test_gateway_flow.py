@@ -222,6 +222,25 @@ async def test_two_gateways_with_one_name_are_noticed(broker: RunningBroker) -> 
     settings = GatewaySettings(broker.address, reconnect_s_min=0.05, reconnect_s_max=0.2)
     async with Gateway(settings, Ear().seams()) as one, Gateway(settings, Ear().seams()) as other:
         await until(lambda: any("same client id" in text for text in one.healthy() + other.healthy()), "the alarm")
+        assert any("stop one; a second instance gets a folder of its own" in text for text in one.healthy())
+
+
+async def test_a_fleet_an_hour_ahead_is_told_and_not_believed(broker: RunningBroker) -> None:
+    now_s = [1_771_257_600.0]
+    async with Gateway(GatewaySettings(broker.address), Ear().seams(), lambda: now_s[0]) as gateway:
+        with device(broker, "buses") as buses:
+            for step in range(6):
+                for bus in range(3):
+                    ahead = {"ts": now_s[0] + 3600, "lat": 50.45, "lon": 30.52}
+                    buses.send(f"fleet/v1/kpt/{bus}/position", json.dumps(ahead).encode(), qos=1).wait_for_publish(5)
+                heard = 3 * (step + 1)
+                await until(lambda heard=heard: gateway.stats.get("positions_received") == heard, "the positions")
+                now_s[0] += 5
+        assert gateway.healthy() == []
+        (warning,) = gateway.warnings()
+        assert warning.startswith("3 vehicles tell times that are 1 h 0 min ahead of ours, none agrees with us")
+        assert gateway.stats["vehicles_clock_disputed"] == 3
+        assert gateway.stats["positions_rejected.future"] == 18
 
 
 @pytest.mark.parametrize("seam", ["on_fixes", "on_event"])

@@ -440,11 +440,11 @@ async def test_a_cookie_is_no_token_and_a_token_no_cookie(desk1: Running) -> Non
 async def test_liveness_stays_while_readiness_goes_with_its_reason(web: Running) -> None:
     async with web.client() as client:
         async with client.get("/readyz") as response:
-            assert (response.status, await response.json()) == (200, {"ready": True, "reasons": []})
+            assert (response.status, await response.json()) == (200, {"ready": True, "reasons": [], "warnings": []})
         web.reasons.append("PostgreSQL does not answer")
         async with client.get("/readyz") as response:
             assert response.status == 503
-            assert await response.json() == {"ready": False, "reasons": ["PostgreSQL does not answer"]}
+            assert await response.json() == {"ready": False, "reasons": ["PostgreSQL does not answer"], "warnings": []}
         async with client.get("/livez") as response:
             assert (response.status, await response.json()) == (200, {"live": True})
 

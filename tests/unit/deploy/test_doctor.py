@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,9 @@ from typer.testing import CliRunner, Result
 from deploy import doctor as doctor_module
 from deploy.commands import doctor as doctor_command
 from deploy.config import read_settings
-from deploy.doctor import Finding, examine
+from deploy.doctor import Finding, Patient, check_http, examine
 from deploy.errors import UserError
-from deploy.instance import Instance
+from deploy.instance import Instance, Runtime
 
 
 def look(data_dir: Path, **options: object) -> dict[str, Finding]:
@@ -135,3 +137,25 @@ def test_a_folder_of_something_else_gets_one_clear_sentence(tmp_path):
     (tmp_path / "hosts").touch()
     with pytest.raises(UserError, match="holds other things and no instance; name an instance's data folder"):
         examine(read_settings(None, data_dir=tmp_path))
+
+
+def test_what_a_running_instance_warns_of_is_a_finding(instance: Instance) -> None:
+    warning = "3 vehicles tell times that are 1 h 0 min ahead of ours"
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"ready": True, "reasons": [], "warnings": [warning]}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server, instance.locked():
+        threading.Thread(target=server.serve_forever).start()
+        instance.write_runtime(Runtime(os.getpid(), f"http://127.0.0.1:{server.server_address[1]}", 0, ""))
+        patient = Patient(read_settings(data_dir=instance.folder), instance, instance.read_runtime())
+        found = [(finding.check, finding.state, finding.detail) for finding in check_http(patient)]
+        server.shutdown()
+    assert found[0][:2] == ("http", "ok")
+    assert found[1:] == [("running", "warn", warning)]

@@ -214,3 +214,17 @@ def test_folders_that_hold_nothing_of_worth_are_made_again(tmp_path):
     instance = Instance.open(tmp_path / "data")
     shutil.rmtree(instance.logs_dir)
     assert Instance.open(instance.folder, create=False).logs_dir.is_dir()
+
+
+def test_one_gateway_of_an_instance_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`takt run gateway` beside `takt run` would take the other's place at the broker, again and again."""
+    monkeypatch.setattr("deploy.instance.LOCK_WAIT_S_MAX", 0.0)
+    instance = Instance.open(tmp_path / "data")
+    with instance.gateway_locked():
+        told = rf"another gateway runs from here \(process {os.getpid()}\); stop it"
+        with pytest.raises(UserError, match=told), instance.gateway_locked():
+            pass
+        with instance.locked():
+            pass
+    with instance.gateway_locked():
+        pass

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admission import Limits
-from gateway.clocks import CLOCKS_MAX, Clocks
+from gateway.clock_words import clock_warning, span
+from gateway.clocks import CLOCKS_MAX, LATELY_S, Clocks
 
 NOW_S = 1_771_257_600.0
 DAY_S = 86_400.0
@@ -163,3 +164,56 @@ def test_whatever_comes_no_time_lies_ahead_of_ours_unless_the_device_said_so(
         told_s = device.send(taken_s, received_s)
         assert np.isfinite(told_s)
         assert told_s == (NOW_S + taken_s) - NOW_S or told_s <= received_s + 5.0
+
+
+# --- what a person is told -------------------------------------------------------------------------------------------
+
+
+def test_a_fleet_that_disagrees_as_one_is_no_clock_s_error_of_its_own_but_is_told() -> None:
+    clocks = Clocks()
+    fleet = [Device(clocks, NOBODY, f"op/{number}") for number in range(5)]
+    for second in range(0, 40, 5):
+        for device in fleet:
+            device.send(second + 3600, second + 0.2)
+    assert clocks.wrong(NOW_S + 40) == 0
+    assert clocks.disputed(NOW_S + 40) == pytest.approx([3599.8] * 5)
+    assert clocks.disputed(NOW_S + 40 + LATELY_S) == []
+
+
+def test_minutes_behind_that_may_be_the_network_are_told_as_well() -> None:
+    device = Device()
+    device.drive(-600, range(0, 40, 5))
+    assert device.clocks.disputed(NOW_S + 40) == pytest.approx([-600.2])
+
+
+def test_what_is_put_right_sent_in_one_go_or_right_again_is_not_told() -> None:
+    for ahead_s, seconds in ((600.0, range(0, 60, 5)), (0.0, range(0, 60, 5))):
+        device = Device()
+        device.drive(ahead_s, seconds)
+        assert device.clocks.disputed(NOW_S + 60) == []
+    backlog = Device()
+    for number in range(200):
+        backlog.send(number * 5 - 4000, number * 0.01)
+    assert backlog.clocks.disputed(NOW_S + 2) == []
+    back = Device(heard=NOBODY)
+    back.drive(3600, range(0, 40, 5))
+    back.send(41, 41)
+    assert back.clocks.disputed(NOW_S + 42) == []
+
+
+def test_the_sentence_says_by_how_much_whose_it_may_be_and_what_to_do() -> None:
+    assert clock_warning([], 7, NOW_S) is None
+    fleet = clock_warning([3600.0, 3598.0, 3601.0], 1, NOW_S)
+    assert fleet is not None
+    assert fleet.startswith("3 vehicles tell times that are 1 h 0 min ahead of ours, only 1 agrees with us")
+    assert "it says 2026-02-16 16:00:00 UTC. Compare it with a time server" in fleet
+    assert fleet.endswith("(local time is sent where UTC belongs)")
+    alone = clock_warning([-700.0], 40, NOW_S)
+    assert alone is not None
+    assert alone.startswith("1 vehicle tells times that are 12 min behind ours and agree among themselves")
+    assert "server" in str(clock_warning([1000.0] * 9, 0, NOW_S))
+
+
+def test_a_span_of_time_is_told_in_its_two_largest_units() -> None:
+    told = [span(seconds) for seconds in (61, -660, 3600, -7260, 1024 * 7 * DAY_S)]
+    assert told == ["1 min ahead of", "11 min behind", "1 h 0 min ahead of", "2 h 1 min behind", "7168 d 0 h ahead of"]
