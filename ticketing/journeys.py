@@ -17,11 +17,16 @@ TapKind = Literal["board", "in", "out"]
 RideKind = Literal["ride", "no_exit", "no_entry", "same_stop", "open"]
 
 
+_SAID = Exit(max_minutes=1440, missing_minor=0)
+"""The exit of an entry that is said to be one where nobody has to tap out."""
+
+
 class FareTap(msgspec.Struct, frozen=True):
     """An accepted tap as rating needs it; at_s in Unix seconds by the device's clock.
 
-    kind "board" is a reader that does not know: where riders tap out, it is an entry and an exit in turn. companions
-    are the categories of those who ride along on the medium ("" for the default one). areas add to those of the stop.
+    kind "board" is a reader that does not know: where riders tap out, it is an entry and an exit in turn; "in" and
+    "out" make a ride anywhere. companions are the categories of those who ride along on the medium ("" for the default
+    one). areas add to those of the stop.
     distance_m and stops are the ride's, with its last tap, where the device or the back office knows them.
     """
 
@@ -59,7 +64,7 @@ def list_rides(taps: Sequence[FareTap], tariff: CityTariff, as_of_s: float | Non
     rides: list[Ride] = []
     inside: FareTap | None = None
     for tap in taps:
-        exit_ = tariff.exits.get(_network(tap, tariff) or "") if tap.kind != "out" or inside is None else None
+        exit_ = _exit_after(tap, tariff) if tap.kind != "out" or inside is None else None
         if inside is not None:
             rule = _exit_of(inside, tariff)
             in_time = tap.at_s < inside.at_s + rule.max_minutes * 60
@@ -69,7 +74,7 @@ def list_rides(taps: Sequence[FareTap], tariff: CityTariff, as_of_s: float | Non
                 inside = None
                 continue
             if tap.kind != "board" or exit_ is not None or not in_time:
-                rides.append(_ride(inside, inside, "no_exit", tariff))
+                rides.append(_ride(inside, inside, _unclosed(inside, tariff, "no_exit"), tariff))
                 inside = None
         if tap.kind == "out":
             rides.append(_ride(tap, tap, "no_entry", tariff))
@@ -79,7 +84,7 @@ def list_rides(taps: Sequence[FareTap], tariff: CityTariff, as_of_s: float | Non
             rides.append(_ride(tap, tap, "ride", tariff))
     if inside is not None:
         over = as_of_s is None or as_of_s >= inside.at_s + _exit_of(inside, tariff).max_minutes * 60
-        rides.append(_ride(inside, inside, "no_exit" if over else "open", tariff))
+        rides.append(_ride(inside, inside, _unclosed(inside, tariff, "no_exit" if over else "open"), tariff))
     # A ride on a bus may begin after an entry and end before its exit.
     rides.sort(key=lambda ride: ride.leg.start_s)
     rules = [rule for table in tariff.tables for rule in table.join_rules]
@@ -95,7 +100,7 @@ def by_service_day(taps: Iterable[FareTap], tariff: CityTariff) -> dict[date, tu
         is_exit = tap.kind == "out" or (tap.kind == "board" and (_network(tap, tariff) or "") in tariff.exits)
         if inside is not None and is_exit and tap.at_s < inside[0].at_s + _exit_of(inside[0], tariff).max_minutes * 60:
             day, inside = inside[1], None
-        elif tap.kind != "out" and (_network(tap, tariff) or "") in tariff.exits:
+        elif tap.kind != "out" and _exit_after(tap, tariff) is not None:
             inside = tap, day
         days.setdefault(day, []).append(tap)
     return {day: tuple(days[day]) for day in sorted(days)}
@@ -105,8 +110,18 @@ def _network(tap: FareTap, tariff: CityTariff) -> str | None:
     return tap.network if tap.network is not None else tariff.network_of(tap.route_id)
 
 
+def _exit_after(tap: FareTap, tariff: CityTariff) -> Exit | None:
+    """How riders of an entry's network tap out; None where they do not, and this one is not said to be an entry."""
+    return tariff.exits.get(_network(tap, tariff) or "") or (_SAID if tap.kind == "in" else None)
+
+
 def _exit_of(tap: FareTap, tariff: CityTariff) -> Exit:
-    return tariff.exits[_network(tap, tariff) or ""]
+    return _exit_after(tap, tariff) or _SAID
+
+
+def _unclosed(entry: FareTap, tariff: CityTariff, kind: RideKind) -> RideKind:
+    """What an entry without exit is: where nobody has to tap out, a ride like any other."""
+    return kind if (_network(entry, tariff) or "") in tariff.exits else "ride"
 
 
 def _closed(entry: FareTap, exit_: FareTap, rule: Exit, tariff: CityTariff) -> Ride:
@@ -147,12 +162,8 @@ def _joined(rides: list[Ride], rules: Sequence[JoinRule], tariff: CityTariff) ->
         before = joined[-1] if joined else None
         if before is not None and before.kind == ride.kind == "ride" and before.companions == ride.companions:
             one, two = before.leg, ride.leg
-            both = _merged(one, two)
-            if any(
-                _may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) and _far_enough(rule, both, tariff)
-                for rule in rules
-            ):
-                joined[-1] = Ride(both, "ride", before.companions, (*before.parts, one))
+            if any(_may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) for rule in rules):
+                joined[-1] = Ride(_merged(one, two), "ride", before.companions, (*before.parts, one))
                 parts.append(two)
                 continue
         joined.append(ride)
@@ -194,19 +205,16 @@ def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
         return False
     left = {one.to_stop} | {table.station_of(one.to_stop) for table in tariff.tables}
     met = {two.from_stop} | {table.station_of(two.from_stop) for table in tariff.tables}
-    if rule.anywhere:
-        return True
     if rule.from_stops:
-        return not rule.from_stops.isdisjoint(left) and not rule.to_stops.isdisjoint(met)
-    return one.to_stop is not None and not (left - {None}).isdisjoint(met)
+        meets = not rule.from_stops.isdisjoint(left) and not rule.to_stops.isdisjoint(met)
+    else:
+        meets = rule.anywhere or (one.to_stop is not None and not (left - {None}).isdisjoint(met))
+    return meets and (rule.zones_min is None or _zones_of(_merged(one, two), tariff) >= rule.zones_min)
 
 
-def _far_enough(rule: JoinRule, both: Leg, tariff: CityTariff) -> bool:
-    """Whether a journey goes through as many zones as its longer time is for."""
-    if rule.zones_min is None:
-        return True
-    counts = [table.zones_of(both) for table in tariff.tables]
-    return any(count is not None and count >= rule.zones_min for count in counts)
+def _zones_of(leg: Leg, tariff: CityTariff) -> int:
+    """Through how many zones a ride goes; 0 where no table knows them."""
+    return max((table.zones_of(leg) or 0 for table in tariff.tables), default=0)
 
 
 def _if_one(areas: frozenset[str]) -> frozenset[str]:
