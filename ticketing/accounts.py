@@ -28,8 +28,10 @@ from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import media_of
 
 BATCH_MAX = 32
-"""Accounts of one transaction: their cards are locked while they are rated, and taps of these wait for it."""
+"""Accounts of one transaction: their cards are locked while they are rated, and taps of those cards wait."""
 DUE_TAPS_MAX = 5_000
+TICKETS_BACK_S = 40 * 86_400
+"""Tickets that ended up to this long before the first day read are read as well: an earlier day may be rated again."""
 SET_ASIDE_S, SET_ASIDE_S_MAX, SET_ASIDE_MAX = 5.0, 600.0, 10_000
 LOOP_S_MAX = 0.005
 
@@ -37,8 +39,8 @@ LOOP_S_MAX = 0.005
 class Accounts:
     """The worker: `async with accounts.rounds` keeps every account rated.
 
-    counters: accounts, days and differences that were rated and posted, failures of the database, accounts set aside
-    because they could not be rated (tried again later and later, others go on meanwhile).
+    counters: accounts and days that were rated, transfers posted, failures of the database, and accounts set aside
+    because they could not be rated (tried again after ever longer pauses, while others go on).
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Accounts:
         return {**self.rounds.gauges(), "accounts_set_aside": float(len(self._aside))}
 
     async def rate_due(self) -> int:
-        """One batch of accounts with something due; how many were looked at, 0 when all has been done.
+        """Rate one batch of accounts with something due; returns how many were looked at, 0 when all is done.
 
         Raises what a database raises that is away; an account that cannot be rated is set aside and counted.
         """
@@ -77,12 +79,12 @@ class Accounts:
         return len(accounts)
 
     async def rate(self, account: str) -> bool:
-        """This account now; False where another process is at it."""
+        """Rate this account now; False where another process is rating it."""
         async with self._store.transaction() as connection:
             return bool(await self._rate_in(connection, [account]))
 
     async def _find_due(self) -> list[str]:
-        """Accounts in the order of their names, round and round, so that one with many taps does not hold up others."""
+        """Accounts by name, taking turns, so that one with many taps does not hold up the others."""
         async with self._store.connection() as connection:
             rows = await connection.fetch(query("rating.due_accounts"), self._cursor, self._batch_max)
             found = [row["account"] for row in rows]
@@ -165,7 +167,7 @@ class _Reader:
         due = {account: [due_of_row(row, self._tariff) for row in due_rows.get(account, ())] for account in accounts}
         since = [self._since(due[account]) for account in accounts]
         days = by_account(await connection.fetch(query("rating.days"), list(accounts), since))
-        oldest_s = (min(since) - date(1970, 1, 1)).total_seconds() - 40 * 86_400
+        oldest_s = (min(since) - date(1970, 1, 1)).total_seconds() - TICKETS_BACK_S
         tickets = by_account(await connection.fetch(query("rating.tickets"), list(uids.values()), oldest_s), "card_uid")
         holders = []
         for account in accounts:

@@ -1,4 +1,4 @@
-"""How many taps a minute, counted as they are answered; an hour is kept."""
+"""How many taps a minute, counted as they are answered; the last hour is kept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tally:
         self._seconds: dict[int, Counter[str]] = {}
 
     def add(self, verdicts: Counter[str], now_s: float) -> None:
-        """Count answers given now; `unavailable` is none."""
+        """Count verdicts given now; `unavailable` is not one of them."""
         for slots, span_s in ((self._minutes, 60), (self._seconds, 1)):
             key = int(now_s) // span_s * span_s
             slots.setdefault(key, Counter()).update(verdicts)

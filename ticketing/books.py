@@ -29,7 +29,7 @@ Act = tuple[str, str, dict[str, object]]
 
 
 class Done(msgspec.Struct):
-    """The answer of a change that has none of its own."""
+    """The answer to a change that has no answer of its own."""
 
 
 class Books:
@@ -61,9 +61,9 @@ class Books:
     async def once(
         self, subject: str, key: str | None, asked: object, kind: type[T], act: Callable[[Any], Awaitable[T]]
     ) -> T:
-        """Act in one transaction; under a client's key only the first time, later the stored answer is given again.
+        """Act in one transaction; under a client's key only once, after which the stored answer is given again.
 
-        asked is the whole request: the same key with another one is a mistake of the client's, and refused.
+        asked is the whole request: the same key with another request is the client's mistake, and refused.
         """
         if key is None:
             async with self.writing() as connection:
@@ -101,13 +101,13 @@ async def book(
 
 
 async def audit(connection: Any, subject: str, action: str, what: str, **details: object) -> None:
-    """Write down who did what, without what could be a card number."""
+    """Record who did what, without anything that could be a card number."""
     safe = {name: mask_text(value) if isinstance(value, str) else value for name, value in details.items()}
     await connection.execute(query("desk.audit"), subject, action, what, msgspec.json.encode(safe).decode())
 
 
 async def audit_all(connection: Any, subject: str, acts: Sequence[Act]) -> None:
-    """Write down many acts (action, object, details) in one statement, in their order."""
+    """Record many acts (action, object, details) in one statement, in their order."""
     actions, objects, details = zip(*acts, strict=True) if acts else ((), (), ())
     written = [msgspec.json.encode(one).decode() for one in details]
     await connection.execute(query("desk.audit_all"), subject, list(actions), list(objects), written)

@@ -22,7 +22,7 @@ from ticketing.statuslist import INVALID, SUSPENDED, issue_list_cwt, issue_list_
 
 TTL_S = 15
 LIFE_S = 3600
-"""A list that could not be fetched again is of no use after so long."""
+"""How long a list that could not be fetched again stays of use."""
 ENTRIES_MAX = 10_000
 _CACHED_MAX = 64
 ANNOUNCED_MAX = 64
@@ -52,7 +52,7 @@ class DenyList(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Made:
-    """A status list as it was signed; checked_s is when the books were last asked whether it still holds."""
+    """A status list as it was signed; checked_s is when the books were last asked whether it is still right."""
 
     array: bytes
     kid: bytes
@@ -63,7 +63,7 @@ class _Made:
 
 
 class Lists:
-    """Lists made from the books, each looked after every TTL_S, so that a thousand validators cost one query.
+    """Lists made from the books, each checked every TTL_S at most, so that a thousand validators cost one query.
 
     A list is signed anew when something in it changed, or when a quarter of its life is over: until then it is the same
     to the byte, and whoever has it is told so by its ETag.
@@ -110,7 +110,7 @@ class Lists:
             return made
 
     async def versions(self) -> dict[str, Any]:
-        """What validators are told of all lists: names that change when what they name does, and where it is."""
+        """What validators are told of all lists: versions, which change whenever the content does, and addresses."""
         keys = hashlib.sha256(b"".join(sorted(key.kid for key in self._keys.key_set.keys))).hexdigest()
         async with self._books.reading() as connection:
             denied = await connection.fetchval(query("lists.deny_last"))
@@ -168,9 +168,9 @@ def _sign(statuses: list[tuple[int, int]], signer: Signer, uri: str, now_s: floa
 
 
 def _public(kind: str, medium: bytes) -> str:
-    """How a medium stands in a public list: a ticket's id says nothing about anyone, a card's UID might.
+    """How a medium is named in a public list: a ticket's id says nothing about anyone, a card's UID might.
 
-    Of a bank card's token we keep no more than the hash that the list tells.
+    Of a bank card's token we keep only the hash that the list shows.
     """
     match kind:
         case "ticket":

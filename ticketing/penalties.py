@@ -1,4 +1,4 @@
-"""Penalties: what a controller issues, and what becomes of it. No name is taken down: the paper has a reference.
+"""Penalties: what a controller issues, and what becomes of it. No name is recorded: the paper has a reference.
 
 States: open -> paid | cancelled; each change is one transfer in the ledger, so that what is owed is a sum there.
 """
@@ -23,7 +23,7 @@ from ticketing.money import Money
 from ticketing.tariff import Tariff
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
-"""Of references: none that is taken for a digit or for another letter."""
+"""Used in references: none is easily mistaken for a digit or another letter."""
 REFERENCE_LETTERS = 8
 REASONS_CHARACTERS_MAX = 200
 LISTED_MAX = 500
@@ -76,7 +76,7 @@ class TapsHere(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The operators and the routes that there are now; where none is known, none is asked for."""
+    """The operators and routes that there are now; where none is known, nothing is checked against them."""
 
     operators: Callable[[], Collection[str]] = tuple
     routes: Callable[[], Collection[str]] = tuple

@@ -1,12 +1,12 @@
-"""What is known of one rider: shown to him in one document, forgotten when he asks, and forgotten by itself in time.
+"""What is known of one rider: shown in one document, forgotten when the rider asks, and in time anyhow.
 
-A tap is kept with its account for the days that are set, for the rider's receipts and for disputes. Then it is deleted
-and counted: how many rode on a line at an hour stays, who they were does not. Nobody's name was ever here; an account
-is a card's number or a bank card's pseudonym. The ledger is append only and stays, as accounts must: it says what was
-paid, and leads to no trip any more.
+A tap is kept with its account for a set number of days, for the rider's receipts and for disputes. Then it is deleted
+and counted: how many rode a line in an hour is kept, who they were is not. No name is ever stored; an account is a
+card's number or a bank card's pseudonym. The ledger is append only and stays, as accounts must: it says what was paid,
+and no longer leads to any trip.
 
-A tap is never forgotten before its day has been settled: operators' money hangs on it. A rider's wish to be forgotten
-is therefore kept until the last of his days has been.
+A tap is never forgotten before its day has been settled: operators' money depends on it. A rider's request to be
+forgotten is therefore kept until the last of that rider's days has been.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BANK_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
 class Forgotten(msgspec.Struct, frozen=True):
-    """What a wish to be forgotten came to: trips deleted now; done is false while some wait to be settled."""
+    """What came of a request to be forgotten: trips deleted now; done is false while some wait to be settled."""
 
     account: str
     trips: int
@@ -58,7 +58,7 @@ class Privacy:
         self._keep_days = keep_days
 
     async def tidy(self, now_s: float, settled_until_s: float) -> int:
-        """Forget what has been kept long enough and whoever wishes it; how many taps went.
+        """Forget what has been kept long enough and whoever asked for it; returns how many taps were deleted.
 
         settled_until_s (Unix seconds): everything received before has been settled.
         """
@@ -131,7 +131,7 @@ class Privacy:
         return Forgotten(account, trips, int(ratings.rpartition(" ")[2]), not left)
 
     async def _forget(self, account: str | None, before_s: float) -> int:
-        """In rounds of a transaction each, so that nobody waits long for a lock."""
+        """Delete taps in rounds of a transaction each, so that nobody waits long for a lock; returns how many."""
         gone = 0
         for _ in range(ROUNDS_MAX):
             async with self._books.writing() as connection:
@@ -155,7 +155,7 @@ def _known_form(text: str) -> str:
         return f"card:{name.lower()}"
     if kind == "bank" and _BANK_ID.fullmatch(name):
         return text
-    raise Problem(400, "No account", f"{text[:80]!r} is none: write card:<uid, 14 hex digits> or bank:<id>")
+    raise Problem(400, "No account", f"{text[:80]!r} is not an account: write card:<uid, 14 hex digits> or bank:<id>")
 
 
 def _ledger_names(kind: str, name: str) -> tuple[str, str]:
@@ -163,7 +163,7 @@ def _ledger_names(kind: str, name: str) -> tuple[str, str]:
 
 
 def _pseudonym(account: str) -> str:
-    """What the audit log calls an account: it must not itself remember whom somebody wished forgotten."""
+    """What the audit log calls an account: it must not itself remember who asked to be forgotten."""
     return f"account of a {account.partition(':')[0]}"
 
 

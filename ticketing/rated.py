@@ -107,7 +107,7 @@ class DayRating(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What to post for a tap: positive is owed by the rider, negative goes back to him."""
+    """What to post for a tap: positive is owed by the rider, negative is given back."""
 
     tap_id: str
     amount_minor: int

@@ -183,7 +183,7 @@ def faults(document: Document) -> list[str]:
 
 
 class Settlements:
-    """Makes settlements and keeps them."""
+    """Makes settlements and stores them."""
 
     def __init__(self, books: Books, tariff: Tariff) -> None:
         self._books = books
@@ -210,7 +210,7 @@ class Settlements:
         return float(min(end_s, now_s))
 
     async def make(self, day: date) -> Document:
-        """A day's settlement from what is booked now, kept nowhere."""
+        """A day's settlement from what is booked now; it is not stored."""
         from_s, until_s = day_bounds_s(day, self._tariff.service_day_start, self._tariff.zone)
         async with (
             self._books.reading() as connection,
@@ -235,7 +235,7 @@ class Settlements:
         )
 
     async def settle(self, day: date, subject: str, now_s: float) -> Settlement:
-        """A day's settlement, kept: a new version where it comes out otherwise than the newest one.
+        """Make a day's settlement and store it, as a new version where it differs from the newest one.
 
         Raises:
             Problem: 409 where the day is not over, or before the instance's first; 500 where it does not add up;

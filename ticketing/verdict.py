@@ -11,8 +11,8 @@ import msgspec
 class Verdict(StrEnum):
     """Why a tap is accepted or refused, highest precedence first: of the rules that apply, the earliest wins.
 
-    Two bugs that real systems had come from another order: "used up" looked at before "revoked" lets revoked
-    tickets pass, and a proof checked before the signature proves nothing. The database's enum has the same order.
+    Two bugs of real systems come from another order: "used up" checked before "revoked" lets revoked tickets
+    pass, and a proof checked before the signature proves nothing. The database's enum has the same order.
     """
 
     MALFORMED = "malformed"
@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 
 
 JUDGED = tuple(verdict for verdict in Verdict if verdict is not Verdict.UNAVAILABLE)
-"""The verdicts that are stored; `unavailable` is the one that says nothing was decided, so try again."""
+"""The verdicts that are stored; `unavailable` is not one: nothing was decided, so the tap is sent again."""
 
 
 class Say(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ DENIED_FOR: dict[str, Say] = {
     "too_many_taps": Say("Забагато поїздок за годину", "Too many rides in an hour"),
     "offline_authentication_failed": Say("Картка не справжня", "Not a genuine card"),
 }
-"""Where a bank card is denied for another reason than the deny list, its rider is told that: some need only wait."""
+"""What riders are told whose bank card is denied for another reason than the deny list: some need only wait."""
 
 
 def say_of(verdict: Verdict, reason: str | None) -> Say:

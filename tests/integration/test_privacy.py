@@ -57,7 +57,7 @@ async def test_a_card_is_named_as_on_its_receipt(city: City, privacy: Privacy) -
     for name in (UID.hex(), UID.hex().upper(), f"card:{UID.hex().upper()}"):
         assert (await privacy.export(name, "admin")).account == ACCOUNT
     for name in ("", "card:", "card:zz", "bank:", "bank:a b", f"{UID.hex()}00", "purse:x"):
-        with pytest.raises(Problem, match="is none"):
+        with pytest.raises(Problem, match="is not an account"):
             await privacy.erase(name, "admin", 0.0)
 
 
