@@ -33,7 +33,8 @@ class Shown(Struct, forbid_unknown_fields=True):
 
 class WalletTicket(Struct, frozen=True):
     """How a ticket stands: the verdict of a tap now, passback aside. Times in Unix seconds; last_place is
-    operator/vehicle. All null where the code itself is refused."""
+    operator/vehicle; refunded_minor is what was given back for it, if anything was. All null where the code itself is
+    refused."""
 
     verdict: Verdict
     id: str | None = None
@@ -43,6 +44,8 @@ class WalletTicket(Struct, frozen=True):
     uses_allowed: int | None = None
     last_used_at: float | None = None
     last_place: str | None = None
+    refunded_minor: int | None = None
+    refunded_at: float | None = None
 
 
 class WalletTickets(Struct, frozen=True):
@@ -61,6 +64,8 @@ class _Row(Struct):
     uses_allowed: int | None
     last_used_at: float | None
     last_place: str | None
+    refunded_minor: int | None
+    refunded_at: float | None
 
 
 class WalletApi:
@@ -120,4 +125,6 @@ def _told(one: Credential | Verdict, rows: dict[UUID, _Row]) -> WalletTicket:
         row.uses_allowed,
         row.last_used_at,
         row.last_place,
+        row.refunded_minor,
+        row.refunded_at,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -92,14 +93,14 @@ class Phone:
         self.purchases: list[dict[str, str]] = []
         self.page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._note)
+        self.page.on("request", self.note)
         self.page.goto(self.url)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.town.http_port}/ticket"
 
-    def _note(self, request: Any) -> None:
+    def note(self, request: Any) -> None:
         self.asked.append(request.url)
         if request.method == "POST" and request.url.endswith("/api/v1/purchases"):
             self.purchases.append({"key": request.headers["idempotency-key"], "body": request.post_data})
@@ -143,6 +144,7 @@ OPEN = """const open = () => new Promise((done, failed) => {
       all.onerror = () => failed(all.error)
     }
   })"""
+ATTEMPTS = "async () => { " + OPEN.replace("tickets", "attempts") + "; return (await open()).length }"
 TICKET_IDS = f"async () => {{ {OPEN}; return (await open()).map((ticket) => ticket.id) }}"
 STEAL = f"""async () => {{ {OPEN}
   const [ticket] = await open()
@@ -305,6 +307,56 @@ def test_two_taps_buy_once(town, phone):
     assert charged(town, mine) == 1
 
 
+def test_two_tabs_buy_once_and_both_lead_to_the_ticket(town, phone):
+    mine = phone()
+    tab = mine.context.new_page()
+    tab.set_default_timeout(PATIENCE_MS)
+    tab.on("request", mine.note)  # either of the two may be the one that sends
+    tab.goto(f"{mine.url}#/buy/mobile")
+    tab.get_by_role("button", name="Pay").click()
+    mine.choose()
+    mine.pay("Slow card")
+    # The other tab hears of it, puts its bank's sheet away, and would not send a second order either.
+    expect(tab.get_by_role("dialog")).to_have_count(0)
+    expect(tab.get_by_role("button", name="Pay")).to_be_disabled()
+    expect(tab.locator(".waiting")).to_be_visible()
+    expect(tab.get_by_role("img", name="QR code of the ticket")).to_be_visible(timeout=90_000)
+    expect(mine.code).to_be_visible()
+    assert len(mine.ticket_ids()) == 1
+    assert len({purchase["key"] for purchase in mine.purchases}) == 1
+    assert charged(town, mine) == 1
+
+
+def test_an_order_that_another_tab_has_written_down_is_not_joined_by_a_second(phone):
+    mine = phone()
+    mine.context.route("**/api/v1/purchases", lambda _route: None)  # no answer ever comes
+    # A tab that hears nothing of the others, as one in another window of an older browser.
+    tab = mine.context.new_page()
+    tab.add_init_script("delete window.BroadcastChannel")
+    tab.goto(f"{mine.url}#/buy/mobile")
+    tab.get_by_role("button", name="Pay").click()
+    mine.choose()
+    mine.pay()
+    expect(mine.page.locator(".waiting")).to_be_visible()
+    tab.get_by_role("dialog").get_by_role("button", name="Good card").click()
+    expect(tab.locator(".waiting")).to_be_visible()
+    assert mine.page.evaluate(ATTEMPTS) == 1
+
+
+def test_a_purchase_goes_on_in_the_tab_that_is_left(town, phone):
+    mine = phone()
+    tab = mine.context.new_page()
+    tab.set_default_timeout(PATIENCE_MS)
+    mine.choose()
+    mine.pay("Slow card")
+    expect(mine.page.get_by_role("status").filter(has_text="The bank is still checking")).to_be_visible()
+    tab.goto(f"{mine.url}#/")
+    expect(tab.get_by_role("status").filter(has_text="The bank is still checking")).to_be_visible()
+    mine.page.close()
+    expect(tab.locator(".stub")).to_be_visible(timeout=90_000)
+    assert charged(town, mine) == 1
+
+
 def test_an_answer_that_is_lost_is_asked_for_again_and_pays_once(town, phone):
     mine = phone()
     lost: list[int] = []
@@ -361,7 +413,12 @@ def test_a_ticket_that_the_desk_cancels_hides_its_code(town, phone):
     expect(mine.page.locator(".ticket .state")).to_have_text("Suspended")
     expect(mine.code).to_have_count(0)
     town.http(f"/api/v1/tickets/{ticket_id}/refund", {"reason": "asked for"}, role="cashier")
-    expect(mine.page.locator(".ticket .state")).to_have_text("Cancelled")
+    expect(mine.page.locator(".ticket .state")).to_have_text("Refunded")
+    expect(mine.page.get_by_text("₴700.00 was given back on")).to_be_visible()
+    mine.page.get_by_role("link", name="Receipt").click()
+    expect(mine.page.locator(".receipt")).to_contain_text(
+        re.compile(r"Bought\d+ \w+ 20\d\d, .*Given back, \d+ \w+ 20\d\d")
+    )
     mine.page.get_by_role("link", name="My tickets").click()
     expect(mine.page.get_by_text("Past tickets (1)")).to_be_visible()
 
@@ -448,6 +505,44 @@ def test_every_view_fits_the_screen(phone, locale, width):
     assert mine.complaints == []
     page.locator("#language").click()
     expect(page.locator("html")).to_have_attribute("lang", "en" if locale == "uk-UA" else "uk")
+
+
+LARGE_LETTERS = [*CHROMIUM_ARGS, "--blink-settings=defaultFontSize=32"]
+CROWDED = """() => [...document.querySelectorAll('main *, header *, nav *')].filter((one) =>
+    one.getClientRects().length && !one.closest('.sr-only') && one.getBoundingClientRect().right > innerWidth + 1)
+    .map((one) => one.className || one.tagName)"""
+
+
+@pytest.mark.parametrize("how", ["enlarged to 200 %", "large letters"])
+def test_a_page_of_twice_the_size_hides_and_crowds_nothing(browser, town, how):
+    """Enlarged, a screen of 390 px has room for 195; or the letters alone are as large as their owner likes."""
+    if how == "large letters":
+        other = browser.browser_type.launch(executable_path=str(CHROMIUM), args=LARGE_LETTERS)
+        try:
+            _see_every_view(Phone(other, town, locale="uk-UA"))
+        finally:
+            other.close()
+    else:
+        small = {"viewport": {"width": 195, "height": 422}, "device_scale_factor": 4, "is_mobile": False}
+        _see_every_view(Phone(browser, town, locale="uk-UA", **small))
+
+
+def _see_every_view(mine: Phone) -> None:
+    page = mine.page
+    for view in ("#/", "#/buy", "#/buy/mobile"):
+        page.goto(mine.url + view)
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate(CROWDED) == [], view
+    page.locator(".button--main").click()
+    assert page.locator("dialog").evaluate("(sheet) => sheet.scrollWidth <= sheet.clientWidth")
+    page.locator('[data-card="good"]').click()
+    page.locator(".qr svg").scroll_into_view_if_needed()
+    assert page.evaluate(CROWDED) == []
+    assert read(page.screenshot())
+    page.locator('a[href^="#/receipt"]').click()
+    expect(page.locator(".receipt")).to_be_visible()
+    assert page.evaluate(CROWDED) == []
+    mine.context.close()
 
 
 def test_the_page_can_be_installed(town):

@@ -95,7 +95,10 @@ async def test_what_the_desk_does_is_seen(city):
     await city.api.desk.change_ticket(sold[0].id, "suspend", "asked for", subject="cashier")
     await city.api.desk.refund(sold[1].id, Refunding("asked for"), subject="cashier")
     codes = [phone.show(one.token, city.now()) for one in sold]
-    assert [one.verdict for one in await standing(city, *codes)] == ["suspended", "revoked", "accepted"]
+    told = await standing(city, *codes)
+    assert [one.verdict for one in told] == ["suspended", "revoked", "accepted"]
+    assert [one.refunded_minor for one in told] == [None, 800, None]
+    assert told[1].refunded_at == pytest.approx(city.now(), abs=5)
     city.offset_s = 40 * 86400
     codes = [phone.show(one.token, city.now()) for one in sold]
     assert [one.verdict for one in await standing(city, *codes)] == ["expired"] * 3

@@ -51,6 +51,20 @@ async function write(stores: Store[], change: (transaction: IDBTransaction) => v
 export const readTickets = (): Promise<Ticket[]> => read<Ticket>('tickets')
 export const readAttempts = (): Promise<Attempt[]> => read<Attempt>('attempts')
 
+/** Writes a new purchase down unless one is under way already, in whichever tab; that one is returned instead. */
+export async function startAttempt(attempt: Attempt): Promise<Attempt> {
+  let under: Attempt = attempt
+  await write(['attempts'], (transaction) => {
+    const attempts = transaction.objectStore('attempts')
+    const asked = attempts.getAll() as IDBRequest<Attempt[]>
+    asked.onsuccess = () => {
+      under = asked.result[0] ?? attempt
+      if (under === attempt) attempts.put(attempt)
+    }
+  })
+  return under
+}
+
 export const keepAttempt = (attempt: Attempt): Promise<void> =>
   write(['attempts'], (transaction) => transaction.objectStore('attempts').put(attempt))
 

@@ -3,8 +3,8 @@
 import { makeDeviceKey } from '../code/device'
 import { get, post, RequestError } from './api'
 import { nowS } from './clock'
-import { dropAttempt, exchange, keepAttempt, readAttempts } from './database'
-import { getState, setState } from './store'
+import { dropAttempt, exchange, keepAttempt, readAttempts, startAttempt } from './database'
+import { getState, setState, type Outcome } from './store'
 import { loadTickets } from './tickets'
 import type { Attempt, Product, Receipt, Ticket } from './types'
 
@@ -39,15 +39,26 @@ interface Paid extends Purchase {
 
 const paid = (purchase: Purchase): purchase is Paid => purchase.id !== null && purchase.token !== null
 
+/** What one tab tells the others: that something has changed, and how a purchase ended. */
+interface News {
+  ended?: { key: string; ticketId: string | null; outcome: Outcome }
+}
+
 const others = 'BroadcastChannel' in window ? new BroadcastChannel('takt-wallet') : null
+const tell = (news: News) => others?.postMessage(news)
+let starting = false
+let resuming = false
+/** True in the one tab that sends. */
 let driving = false
+/** Somebody asked to take up what is written down while that was being done: it is looked at once more. */
+let again = false
 /** The attempt whose first request has had no other fate yet: a refusal of it says that nothing was bought. */
 let unsent: string | null = null
 
 /** Starts to buy; a second tap while one purchase is under way does nothing. */
 export async function buy(product: Product, methodToken: string): Promise<void> {
-  if (getState().attempt || driving) return
-  driving = true
+  if (getState().attempt || starting) return
+  starting = true
   const key = crypto.randomUUID()
   try {
     const device = await makeDeviceKey()
@@ -61,35 +72,51 @@ export async function buy(product: Product, methodToken: string): Promise<void> 
       purchaseId: null,
     }
     setState({ attempt, progress: 'sending', outcome: null })
-    await keepAttempt(attempt)
-    unsent = key
+    const under = await startAttempt(attempt)
+    if (under === attempt) unsent = key
+    else show(under)
+    tell({})
     void navigator.storage?.persist?.().catch(() => false) // a browser short of room should not throw tickets away
   } catch (error) {
     setState({ attempt: null, outcome: { kind: 'refused', status: 0, reason: String(error) } })
     return
   } finally {
-    driving = false
+    starting = false
   }
   await resume()
 }
 
-/** Takes up the purchase that is written down, if there is one and no other tab has it. */
+/** Takes up the purchase that is written down, if there is one; while another tab is at it, waits to take its place. */
 export async function resume(): Promise<void> {
-  if (driving) return
-  driving = true
+  again = true
+  if (resuming) return
+  resuming = true
   try {
-    setState({ attempt: await next() }) // shown here as well while another tab is at it
-    if (!navigator.locks) await drive()
-    else await navigator.locks.request('takt-wallet-purchase', { ifAvailable: true }, async (lock) => lock && drive())
+    while (again) {
+      again = false
+      const attempt = await next()
+      show(attempt)
+      if (attempt && navigator.locks) await navigator.locks.request('takt-wallet-purchase', drive)
+      else await drive()
+    }
   } finally {
-    driving = false
+    resuming = false
   }
 }
 
+/** Shows the purchase that is under way, in this tab or in another. */
+const show = (attempt: Attempt | null) => setState({ attempt, progress: attempt?.purchaseId ? 'pending' : 'sending' })
+
 async function drive(): Promise<void> {
-  for (let attempt = await next(); attempt; attempt = await next()) {
-    setState({ attempt, progress: attempt.purchaseId ? 'pending' : 'sending' })
-    await settle(attempt)
+  driving = true
+  try {
+    for (let attempt = await next(); attempt; attempt = await next()) {
+      show(attempt)
+      await settle(attempt)
+    }
+    setState({ attempt: null })
+  } finally {
+    driving = false
   }
 }
 
@@ -131,6 +158,7 @@ async function noteId(attempt: Attempt, { purchase_id }: Purchase): Promise<void
   if (attempt.purchaseId) return
   attempt.purchaseId = purchase_id
   await keepAttempt(attempt)
+  tell({})
 }
 
 async function finish(attempt: Attempt, purchase: Paid): Promise<void> {
@@ -148,12 +176,16 @@ async function finish(attempt: Attempt, purchase: Paid): Promise<void> {
     heardAt: null,
   }
   await exchange(attempt, ticket)
-  others?.postMessage('changed')
+  tell({ ended: { key: attempt.key, ticketId: ticket.id, outcome: null } })
   await loadTickets()
   setState({ attempt: null, outcome: null, online: true })
+  openTicket(ticket.id)
+}
+
+/** Only who is still waiting here is taken to the ticket; the back button then leads home, not to the shop's sheet. */
+function openTicket(id: string): void {
   const { view } = getState()
-  // Only who is still waiting here is taken to the ticket; the back button then leads home, not to the shop's sheet.
-  if (view.at === 'product' || view.at === 'shop') location.replace(`#/t/${ticket.id}`)
+  if (view.at === 'product' || view.at === 'shop') location.replace(`#/t/${id}`)
 }
 
 /** Whether an error decides the attempt. What may pass by itself does not: no network, too many requests, a server ill.
@@ -164,11 +196,9 @@ async function decided(attempt: Attempt, error: RequestError): Promise<boolean> 
   const passing = error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500
   if (passing || (!declined && attempt.key !== unsent)) return false
   await dropAttempt(attempt.key)
-  others?.postMessage('changed')
-  setState({
-    attempt: null,
-    outcome: declined ? { kind: 'declined', reason: error.message } : { kind: 'refused', status: error.status, reason: error.message },
-  })
+  const outcome: Outcome = declined ? { kind: 'declined', reason: error.message } : { kind: 'refused', status: error.status, reason: error.message }
+  tell({ ended: { key: attempt.key, ticketId: null, outcome } })
+  setState({ attempt: null, outcome })
   return true
 }
 
@@ -177,7 +207,7 @@ export async function giveUp(): Promise<void> {
   const { attempt } = getState()
   if (!attempt) return
   await dropAttempt(attempt.key)
-  others?.postMessage('changed')
+  tell({})
   setState({ attempt: null, outcome: null })
   wake()
 }
@@ -203,10 +233,18 @@ function pause(seconds: number): Promise<void> {
   })
 }
 
-/** Another tab has bought: show what it brought. */
+/** Another tab buys or has bought: show it, and what it brought. */
 export function followOtherTabs(): void {
-  others?.addEventListener('message', () => {
-    void loadTickets()
-    void next().then((attempt) => setState({ attempt }))
-  })
+  others?.addEventListener('message', ({ data: { ended } }: MessageEvent<News>) => void follow(ended))
+}
+
+async function follow(ended: News['ended']): Promise<void> {
+  await loadTickets()
+  const waited = getState().attempt?.key
+  if (ended && ended.key === waited) {
+    setState({ outcome: ended.outcome })
+    if (ended.ticketId) openTicket(ended.ticketId)
+  }
+  if (!driving) show(await next())
+  await resume()
 }

@@ -11,11 +11,12 @@ import type { Standing, Ticket } from './types'
 const AT_HAND_S = 3 * 3600
 const AT_ONCE_MAX = 20
 
-export type Condition = 'valid' | 'early' | 'used' | 'expired' | 'revoked' | 'suspended'
+export type Condition = 'valid' | 'early' | 'used' | 'expired' | 'refunded' | 'revoked' | 'suspended'
 
 /** What a ticket is worth now, from its own dates and what was last heard of it. */
 export function condition(ticket: Ticket, atS: number): Condition {
   const verdict = ticket.standing?.verdict
+  if (typeof ticket.standing?.refunded_minor === 'number') return 'refunded'
   if (verdict === 'revoked' || verdict === 'denied' || verdict === 'unknown') return 'revoked'
   if (atS >= ticket.validUntil) return 'expired'
   if (verdict === 'suspended') return 'suspended'
@@ -27,7 +28,7 @@ export function condition(ticket: Ticket, atS: number): Condition {
 export function atHand(ticket: Ticket, atS: number): boolean {
   const now = condition(ticket, atS)
   if (now === 'used') return atS - (ticket.standing?.last_used_at ?? 0) < AT_HAND_S
-  return now !== 'expired' && now !== 'revoked'
+  return now !== 'expired' && now !== 'revoked' && now !== 'refunded'
 }
 
 export function ridesLeft(ticket: Ticket): number | null {

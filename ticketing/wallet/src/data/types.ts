@@ -59,6 +59,9 @@ export interface Standing {
   uses_allowed: number | null
   last_used_at: number | null
   last_place: string | null
+  /** What was given back for it (minor units), and when; null where nothing was, missing from an older server. */
+  refunded_minor?: number | null
+  refunded_at?: number | null
 }
 
 /** A ticket on this device: what was bought, the key that it is bound to, and what was last heard of it. */

@@ -30,6 +30,8 @@ export interface Format {
   time: (unixS: number) => string
   /** A day and a time; the year only where it is another one. */
   moment: (unixS: number, nowS: number) => string
+  /** A day with its year and a time, as on paper that is kept. */
+  dated: (unixS: number) => string
   /** A length of time in one unit. */
   span: (seconds: number) => string
 }
@@ -47,6 +49,7 @@ export function useFormat(): Format {
       const day = write(year(unixS) === year(nowS) ? DAY : { ...DAY, ...YEAR })(unixS)
       return `${day}, ${write(TIME)(unixS)}`
     },
+    dated: (unixS) => `${write({ ...DAY, ...YEAR })(unixS)}, ${write(TIME)(unixS)}`,
     span: (seconds) => {
       const [value, unit] = seconds < 90 ? [seconds, 'second'] : seconds < 5400 ? [seconds / 60, 'minute'] : [seconds / 3600, 'hour']
       return new Intl.NumberFormat(locale(language), { style: 'unit', unit, maximumFractionDigits: 0 }).format(value)

@@ -1,5 +1,4 @@
 // The receipt of a ticket: what was bought, when and for how much; printed as it stands.
-import { nowS } from '../data/clock'
 import { useStore } from '../data/store'
 import { useFormat, useMessages } from '../i18n'
 
@@ -9,14 +8,16 @@ export function ReceiptView({ id }: { id: string }) {
   const language = useStore((state) => state.language)
   const instance = useStore((state) => state.instance)
   const ticket = useStore((state) => state.tickets.find((one) => one.id === id) ?? null)
-  if (!ticket) return <p class="empty">{text.noTicket}</p>
-  const { receipt } = ticket
+  if (!ticket) return <NoReceipt />
+  const { receipt, standing } = ticket
   const name = (receipt?.product ?? ticket.product.name)[language]
-  const amount = format.money(receipt?.amount_minor ?? ticket.product.price_minor, receipt?.currency ?? ticket.product.currency)
+  const currency = receipt?.currency ?? ticket.product.currency
+  const amount = format.money(receipt?.amount_minor ?? ticket.product.price_minor, currency)
+  const back = typeof standing?.refunded_minor === 'number' ? format.money(standing.refunded_minor, currency) : null
   const rows: [string, string][] = [
     [text.seller, instance?.name ?? ''],
-    [text.bought, format.moment(receipt?.paid_at ?? ticket.boughtAt, nowS())],
-    [text.validUntil, format.moment(ticket.validUntil, nowS())],
+    [text.bought, format.dated(receipt?.paid_at ?? ticket.boughtAt)],
+    [text.validUntil, format.dated(ticket.validUntil)],
     [text.number, ticket.id],
     [text.purchase, receipt?.number ?? ticket.purchaseId],
   ]
@@ -40,10 +41,28 @@ export function ReceiptView({ id }: { id: string }) {
           <dt>{text.paid}</dt>
           <dd>{amount}</dd>
         </div>
+        {back && (
+          <div class="facts__sum">
+            <dt>{standing?.refunded_at ? `${text.givenBack}, ${format.dated(standing.refunded_at)}` : text.givenBack}</dt>
+            <dd>{back}</dd>
+          </div>
+        )}
       </dl>
       <button type="button" class="button button--wide" onClick={() => window.print()}>
         {text.print}
       </button>
     </article>
+  )
+}
+
+function NoReceipt() {
+  const text = useMessages()
+  return (
+    <>
+      <h1 data-heading tabIndex={-1}>
+        {text.receipt}
+      </h1>
+      <p class="empty">{text.noTicket}</p>
+    </>
   )
 }

@@ -54,7 +54,7 @@ function Opened({ ticket }: { ticket: Ticket }) {
           {text.status[state]}
         </span>
       </header>
-      {open ? <CodePanel ticket={ticket} accepted={accepted} /> : <Closed state={state} onShow={() => setShown(true)} />}
+      {open ? <CodePanel ticket={ticket} accepted={accepted} /> : <Closed ticket={ticket} state={state} onShow={() => setShown(true)} />}
       {open && !ticket.product.proof && (
         <p class="note note--warn">
           <EyeIcon /> <span>{text.unboundHint}</span>
@@ -89,11 +89,14 @@ function Opened({ ticket }: { ticket: Ticket }) {
 /** A controller may ask for the code of a ticket that was good when the ride began. */
 const mayBeAsked = (state: Condition) => state === 'used' || state === 'expired'
 
-function Closed({ state, onShow }: { state: Condition; onShow: () => void }) {
+function Closed({ ticket, state, onShow }: { ticket: Ticket; state: Condition; onShow: () => void }) {
   const text = useMessages()
+  const format = useFormat()
+  const { refunded_minor: back, refunded_at: at } = ticket.standing ?? {}
+  const told = state === 'refunded' && back && at ? text.refundedHint(format.money(back, ticket.product.currency), format.dated(at)) : text.statusHint[state]
   return (
     <section class="closed">
-      <p>{text.statusHint[state]}</p>
+      <p>{told}</p>
       {mayBeAsked(state) && (
         <button type="button" class="button" onClick={onShow}>
           {text.showAnyway}
@@ -153,7 +156,7 @@ function Facts({ ticket, now }: { ticket: Ticket; now: number }) {
 function Removal({ ticket, state }: { ticket: Ticket; state: Condition }) {
   const text = useMessages()
   const [sure, setSure] = useState(false)
-  if (state !== 'expired' && state !== 'revoked' && state !== 'used') return null
+  if (state !== 'expired' && state !== 'refunded' && state !== 'revoked' && state !== 'used') return null
   if (!sure) {
     return (
       <button type="button" class="button button--plain button--wide" onClick={() => setSure(true)}>
