@@ -39,7 +39,7 @@ def keep_next_fares(source: str, settings: Settings, instance: Instance) -> None
     """
     files = fare_files(source) if settings.ticketing.tariff is not None else {}
     try:
-        TariffSource(*_text(settings), files).read()
+        TariffSource(*_text(settings), files).read_for_use()
     except TariffError as error:
         raise UserError(str(error)) from None
     _path(instance, "next").write_bytes(zlib.compress(msgspec.msgpack.encode(files)))

@@ -44,7 +44,7 @@ def check_tariff(settings: Settings) -> None:
     if not source.feed and settings.feed is not None and is_address(settings.feed):
         return  # what the file says may rest on the feed, which is read when the rest has started
     try:
-        source.read()
+        source.read_for_use()
     except TariffError as error:
         raise UserError(str(error)) from None
 

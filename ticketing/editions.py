@@ -17,6 +17,7 @@ from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
 from ticketing.errors import TariffError
 from ticketing.fare_tables import has_fares, read_fares
+from ticketing.feed_beside import check_beside
 from ticketing.rerating import Edition
 from ticketing.tariff_file import Sold, read_tariff
 
@@ -36,6 +37,12 @@ class TariffSource(msgspec.Struct, frozen=True):
         """The tariff, checked; TariffError names file, entry, field and line."""
         fares = read_fares(self.feed, self.timezone or self._own_timezone()) if has_fares(self.feed) else None
         return read_tariff(self.text, self.file, fares)
+
+    def read_for_use(self) -> Sold:
+        """The tariff for taps; TariffError also where it and the feed do not go together."""
+        sold = self.read()
+        check_beside(sold.city, self.file)
+        return sold
 
     def _own_timezone(self) -> str | None:
         """What the file says, for a feed without agency.txt; a file that is wrong has its reader say so."""
@@ -94,7 +101,7 @@ async def open_editions(connection: Any, source: TariffSource) -> Editions:
 
     An old one that cannot be read any more is left out: its days keep their ratings, late taps are rated by the next.
     """
-    sold = source.read()
+    sold = source.read_for_use()
     feed = zlib.compress(msgspec.msgpack.encode((source.feed, source.timezone)), 9) if source.feed else None
     row = await connection.fetchrow(
         query("rating.keep_edition"), sold.city.version, source.digest, source.file, source.text, feed
