@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,16 @@ from ticketing.rated import DayRating
 from ticketing.rerating import DueTap, HeldTicket, StoredDay
 
 CARD = "card:"
+
+
+class TapPlace(NamedTuple):
+    """Whose validator took a tap, on which vehicle, at which stop and on which line, as far as that is known."""
+
+    operator: str
+    vehicle: str | None = None
+    stop_id: str | None = None
+    route_id: str | None = None
+    direction_id: int | None = None
 
 
 class _Day(msgspec.Struct):
@@ -117,25 +127,16 @@ def ticket_of_row(row: Mapping[str, Any]) -> HeldTicket:
     )
 
 
-def fare_tap(
-    tariff: CityTariff,
-    tap_id: str,
-    at_s: float,
-    operator: str,
-    vehicle: str | None,
-    stop_id: str | None,
-    route_id: str | None,
-    direction_id: int | None,
-) -> FareTap:
+def fare_tap(tariff: CityTariff, tap_id: str, at_s: float, place: TapPlace) -> FareTap:
     """A tap as the rating takes it: on the network of its route, else of its operator."""
     return FareTap(
         tap_id,
         at_s,
-        tariff.network_of(route_id, operator),
-        stop_id=stop_id,
-        route_id=route_id,
-        direction_id=direction_id,
-        vehicle=f"{operator}/{vehicle}" if vehicle else None,
+        tariff.network_of(place.route_id, place.operator),
+        stop_id=place.stop_id,
+        route_id=place.route_id,
+        direction_id=place.direction_id,
+        vehicle=f"{place.operator}/{place.vehicle}" if place.vehicle else None,
     )
 
 
@@ -148,7 +149,6 @@ def by_account(rows: Iterable[Mapping[str, Any]], key: str = "account") -> dict[
 
 
 def _due(one: _Due, tariff: CityTariff) -> DueTap:
-    where = (one.operator, one.vehicle, one.stop_id, one.route_id, one.direction_id)
-    return DueTap(
-        fare_tap(tariff, one.id, one.at_s, *where), one.paid_minor, one.ticket_id, (one.operator, one.device, one.id)
-    )
+    place = TapPlace(one.operator, one.vehicle, one.stop_id, one.route_id, one.direction_id)
+    tap = fare_tap(tariff, one.id, one.at_s, place)
+    return DueTap(tap, one.paid_minor, one.ticket_id, (one.operator, one.device, one.id))

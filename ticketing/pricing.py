@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from sql import query
-from ticketing.account_rows import card_account, days_of_json, due_of_json, fare_tap, tickets_of_json
+from ticketing.account_rows import TapPlace, card_account, days_of_json, due_of_json, fare_tap, tickets_of_json
 from ticketing.days import day_bounds_s, service_day
 from ticketing.editions import Editions
 from ticketing.journeys import FareTap
@@ -108,8 +108,8 @@ class _Known:
 
     def price(self, reading: Reading, editions: Editions) -> Quote:
         given = reading.tap
-        where = (given.operator, given.vehicle, reading.stop_id, reading.route_id, reading.direction_id)
-        tap = fare_tap(editions.current.tariff, given.id.lower(), reading.at_s, *where)
+        place = TapPlace(given.operator, given.vehicle, reading.stop_id, reading.route_id, reading.direction_id)
+        tap = fare_tap(editions.current.tariff, given.id.lower(), reading.at_s, place)
         known = {one.id for day in self._holder.days for one in day.taps} | {due.tap.id for due in self._holder.due}
         if tap.id in known:  # sent again: the judge gives the answer that it had
             return Quote(0, None)

@@ -16,10 +16,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sql import query
-from ticketing.account_rows import CARD, card_account, fare_tap, rating_of, uid_of
+from ticketing.account_rows import CARD, TapPlace, card_account, fare_tap, rating_of, uid_of
 from ticketing.accounts import Accounts
 from ticketing.ahead import TripsDesk
 from ticketing.books import Books, audit
+from ticketing.city_tariff import CityTariff
 from ticketing.day_receipt import DayReceipt, day_receipt
 from ticketing.days import day_bounds_s, service_day
 from ticketing.debits import PlannedDebit, plan_debits
@@ -130,9 +131,9 @@ class ReceiptsApi:
     async def set_category(self, uid: str, *, body: CategoryChange, subject: str) -> CardCategory:
         """Say which concession a card's holder has; rides from now on are priced by it."""
         tariff = self._editions.current.tariff
-        known = {*tariff.categories, *(row.category for t in tariff.tables for p in t.products.values() for row in p)}
+        known = _categories(tariff)
         if body.category is not None and body.category not in known:
-            names = ", ".join(sorted(word for word in known if word)) or "none"
+            names = ", ".join(sorted(known)) or "none"
             raise Problem(422, "No such category", f"category: the tariff has {names}")
         card = parse_card_uid(uid)
         async with self._books.writing() as connection:
@@ -203,7 +204,12 @@ class ReceiptsApi:
         from_s, until_s = day_bounds_s(day, tariff.day_start, tariff.zone)
         rows = await connection.fetch(query("rating.taps_of_day"), account, float(from_s), float(until_s))
         taps = [
-            fare_tap(tariff, str(row["id"]), row["at_s"], row["operator"], None, row["stop_id"], row["route_id"], None)
+            fare_tap(
+                tariff,
+                str(row["id"]),
+                row["at_s"],
+                TapPlace(row["operator"], stop_id=row["stop_id"], route_id=row["route_id"]),
+            )
             for row in rows
         ]
         payer = Account(media_of(tariff, "card"), category)
@@ -241,6 +247,12 @@ def _account(text: str) -> str:
     if _BANK.fullmatch(text):
         return text
     return card_account(parse_card_uid(text.removeprefix(CARD)))
+
+
+def _categories(tariff: CityTariff) -> set[str]:
+    """The categories that a tariff names: in entries of its own, or by a price in the city's feed."""
+    prices = (price for table in tariff.tables for prices in table.products.values() for price in prices)
+    return {*tariff.categories, *(price.category for price in prices if price.category)}
 
 
 def _no_receipt() -> Problem:
