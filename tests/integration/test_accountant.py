@@ -11,7 +11,8 @@ from tests.integration.rated_city import UID, rated_city, shipped
 from ticketing.books import Books
 from ticketing.days import day_bounds_s, service_day
 from ticketing.desk import Refunding
-from ticketing.settlement import Document, Settlements, faults
+from ticketing.settlement import Settlements
+from ticketing.settlement_document import Document, faults
 
 FARE_MINOR = 1700  # Lviv by LeoCard, changes within 40 minutes free
 

@@ -16,7 +16,8 @@ from ticketing.books import Books
 from ticketing.days import service_day
 from ticketing.desk import Refunding
 from ticketing.errors import Problem
-from ticketing.settlement import Settlements, canonical, faults
+from ticketing.settlement import Settlements
+from ticketing.settlement_document import canonical, faults
 
 DAY_S = 86_400.0
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticketing.settlement import SalesLine, ShareLine, TapsLine, share_out, share_sales
+from ticketing.settlement_document import SalesLine, ShareLine, TapsLine, share_out, share_sales
 
 
 @pytest.mark.parametrize(
