@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     broker_url: str | None = None
     nats_url: str | None = None
     tile_url: str | None = None
+    status_port: int | None = Field(default=None, ge=0, le=65535)  # of one part alone
     timetable_shift_s: float = 0.0
     demo: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"

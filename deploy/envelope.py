@@ -43,6 +43,7 @@ class WebSettings:
     version: str = "0"
     console: Path = CONSOLE_FOLDER
     wallet: Path = WALLET_FOLDER
+    pages: bool = True  # False: no console, no passenger's page and no /docs
     tile_url: str | None = None
     body_bytes_max: int = 1 << 20
     connections_max: int = 4000

@@ -28,11 +28,15 @@ class DispatchNumbers:
     gauges: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
+def counters_of(service: DispatchService, history: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """The counters of engine, service and history together."""
+    return {**service.engine.counters, **service.counters, **history()}
+
+
 async def tell_numbers(links: Links, service: DispatchService, history: Callable[[], dict[str, float]] = dict) -> None:
     """Send the counters of engine, service and history to whoever shows /metrics, every few seconds."""
     while True:
-        counters = {**service.engine.counters, **service.counters, **history()}
-        await links.send(DISPATCH_NUMBERS, _ENCODE((counters, service.gauges)))
+        await links.send(DISPATCH_NUMBERS, _ENCODE((counters_of(service, history), service.gauges)))
         await asyncio.sleep(NUMBERS_EVERY_S)
 
 

@@ -27,6 +27,7 @@ from deploy.instance import Instance, Runtime, write_private
 from deploy.kept import Kept
 from deploy.links import Links, linked
 from deploy.memory import settle
+from deploy.part_status import check_status_port, part_status
 from deploy.start_checks import NO_FEED, check_keys, check_ports, check_settings
 from deploy.wiring_rating import Rating
 
@@ -194,7 +195,8 @@ async def _dispatch_child(grounds: Grounds, stop: Stop) -> AsyncIterator[Child]:
     """Dispatch in a process of its own, with these very settings."""
     instance = grounds.instance
     path = instance.folder / "dispatch.json"
-    settings = grounds.settings.model_copy(update={"nats_url": with_credentials(grounds), "database_url": grounds.dsn})
+    joined = {"nats_url": with_credentials(grounds), "database_url": grounds.dsn, "status_port": None}
+    settings = grounds.settings.model_copy(update=joined)  # its numbers are in our /metrics
     write_private(path, settings.model_dump_json(exclude_none=True).encode())
     child = Child("dispatch", ["deploy", "run", "dispatch", "--config", str(path)], instance.logs_dir / "dispatch.err")
     try:
@@ -257,6 +259,9 @@ PARTS: dict[str, Callable[[Settings], Awaitable[None]]] = {
 async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Links], Any]) -> None:
     stop = Stop()
     stop.listen()
+    # The web server's own port has all that a status port has.
+    settings = settings.model_copy(update={"status_port": None}) if name == "web" else settings
+    check_status_port(settings)
     # A part joins what runs: with nothing named to join, an empty folder is a mistyped one.
     instance = Instance.open(settings.data_dir, create=settings.nats_url is not None)
     logs.configure(settings.log_level, instance.logs_dir / f"{name}.log", service=name)
@@ -265,7 +270,9 @@ async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Li
         links = await stack.enter_async_context(
             linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, f"takt {name}")
         )
+        started = await stack.enter_async_context(part_status(grounds, links))
         await stack.enter_async_context(part(grounds, links))
+        started()
         settle()
         log.info("ready")
         await stop.wait()

@@ -188,7 +188,9 @@ def _application(
         names[resource] = operation.path
         if operation.reply.kind == "stream" and operation.reply.schema is None:
             envelope.stream_routes.add(operation.path)
-    files = pages.console_pages(settings.console) | pages.wallet_pages(settings.wallet) | pages.docs_pages()
+    files: dict[str, pages.Page] = {}
+    if settings.pages:
+        files = pages.console_pages(settings.console) | pages.wallet_pages(settings.wallet) | pages.docs_pages()
     for address, page in files.items():
         resource = app.router.add_get(address, pages.serve(page)).resource
         # Assets are many and their names hold hashes: one name for all of them in the metrics.

@@ -18,7 +18,7 @@ from deploy.control import ControlLink, new_control
 from deploy.desk import serve_desk
 from deploy.feeds import load_ordered, serve_switch
 from deploy.links import BOARDINGS, EVENTS, FIXES, PUBLICATION, Links, Outgoing
-from deploy.numbers import hear_numbers, tell_numbers
+from deploy.numbers import counters_of, hear_numbers, tell_numbers
 from deploy.whereabouts import Teller
 from deploy.wiring import read_network
 from dispatch.board import Board, Publication
@@ -114,6 +114,8 @@ async def _doors(
     def counted() -> dict[str, float]:
         return {**(history.counters if history is not None else {}), **control.numbers, **keeper.counters}
 
+    metrics.expose(grounds.registry, "dispatch", lambda: counters_of(service, counted), lambda: service.gauges)
+    grounds.checks.append(service.healthy)
     try:
         async with (
             _running("dispatch numbers", tell_numbers(links, service, counted)),

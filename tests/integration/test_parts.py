@@ -83,14 +83,21 @@ async def test_four_processes_do_the_work_of_one(tmp_path):
                 "TAKT_HTTP__PORT": str(port),
             }
             command = [sys.executable, "-m", "deploy", "run"]
+            status = {part: free_port() for part in PARTS}
             processes = [
-                subprocess.Popen([*command, part], env=environment, stderr=(tmp_path / f"{part}.err").open("wb"))
+                subprocess.Popen(
+                    [*command, part],
+                    env=environment | {"TAKT_STATUS_PORT": str(status[part])},
+                    stderr=(tmp_path / f"{part}.err").open("wb"),
+                )
                 for part in PARTS
             ]
             try:
                 await until(lambda: ask(port, "/readyz")["ready"])
                 await _position_and_tap(instance, broker, port)
                 await _wrong_clock(instance, broker, port)
+                await _each_tells_of_itself(status)
+                await _second_gateway(command, environment)
             finally:
                 for process in processes:
                     process.terminate()
@@ -98,6 +105,37 @@ async def test_four_processes_do_the_work_of_one(tmp_path):
     errors = {part: (tmp_path / f"{part}.err").read_text() for part in PARTS}
     assert statuses == [0, 0, 0, 0], errors
     assert not any("Traceback" in text for text in errors.values()), errors
+
+
+async def _each_tells_of_itself(status: dict[str, int]) -> None:
+    """Each part answers for itself on its status port; the web server has one of its own already."""
+    counted = {
+        "gateway": "takt_gateway_positions_admitted_total",
+        "ticketing": "takt_ticketing_taps_total",
+        "dispatch": "takt_dispatch_ticks_total",
+    }
+    for part, name in counted.items():
+        assert await asyncio.to_thread(ask, status[part], "/readyz") == {"ready": True, "reasons": [], "warnings": []}
+        page = await asyncio.to_thread(_page, status[part], "/metrics")
+        assert any(line.startswith(name) and not line.endswith(" 0.0") for line in page.splitlines()), (part, page)
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            await asyncio.to_thread(_page, status[part], "/")
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        await asyncio.to_thread(_page, status["web"], "/readyz")
+
+
+def _page(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+        return str(reply.read().decode())
+
+
+async def _second_gateway(command: list[str], environment: dict[str, str]) -> None:
+    """It would take the first one's place at the broker, again and again."""
+    second = await asyncio.to_thread(
+        subprocess.run, [*command, "gateway"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert second.returncode == 1, second.stderr
+    assert "another gateway runs from here (process " in second.stderr.splitlines()[-1]
 
 
 async def _position_and_tap(instance: Instance, broker: Any, port: int) -> None:

@@ -17,6 +17,7 @@ from deploy.config import read_settings
 from deploy.errors import UserError
 from deploy.instance import Instance, Runtime
 from deploy.listening import tls_context, trusting
+from deploy.part_status import check_status_port
 from deploy.start_checks import check_feed, check_keys, check_ports, check_settings, check_start
 
 
@@ -70,6 +71,14 @@ def test_a_taken_port_is_refused(instance: Instance, door: str) -> None:
         ports: dict[str, Any] = {"http__port": 0, "mqtt__port": 0, f"{door}__port": other.getsockname()[1]}
         with pytest.raises(UserError, match=f"choose another with --{door}-port"):
             check_ports(read_settings(data_dir=instance.folder, **ports))
+
+
+def test_a_taken_status_port_of_a_part_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(UserError, match="choose another with TAKT_STATUS_PORT"):
+            check_status_port(read_settings(data_dir=tmp_path, status_port=other.getsockname()[1]))
 
 
 def test_one_port_cannot_be_both_doors(tmp_path: Path) -> None:
