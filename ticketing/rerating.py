@@ -19,6 +19,7 @@ from ticketing.days import service_day
 from ticketing.journeys import FareTap, by_service_day, list_rides
 from ticketing.rated import Account, Carried, DayRating, HeldPass, after_day, named
 from ticketing.rating import rate_day
+from ticketing.tariff_file import media_of
 
 
 class Edition(NamedTuple):
@@ -105,6 +106,7 @@ def rerate(holder: Holder, edition_of: EditionOf, as_of_s: float) -> list[Rerate
     for day in sorted({day for day in (*taps, *stored) if day >= changed[0]}):
         before = stored.get(day)
         edition = edition_of(day, before.edition_id if before else None)
+        account = msgspec.structs.replace(account, media=_medium(holder, edition.tariff))
         made = _rated(day, taps.get(day, ()), edition, account, as_of_s, before)
         account = after_day(account, made.rating)
         done.append(made)
@@ -113,6 +115,13 @@ def rerate(holder: Holder, edition_of: EditionOf, as_of_s: float) -> list[Rerate
             if account.passes == _passes(holder, later):
                 break  # what comes later finds everything as it was
     return [one for one in done if one.before is None or _differs(one, one.before)]
+
+
+def _medium(holder: Holder, tariff: CityTariff) -> str | None:
+    """What the account pays with, as an edition names it: another feed's fares may call city cards by another id."""
+    if any(holder.media in table.media for table in tariff.tables):
+        return holder.media
+    return media_of(tariff, "card" if holder.account.startswith("card:") else "bank")
 
 
 def opening(holder: Holder, stored: Mapping[date, StoredDay], day: date) -> Account:

@@ -134,14 +134,17 @@ class RatedCity:
 
 
 @asynccontextmanager
-async def rated_city(url: str, tariff: str, *, money: int = 0, file: str = "city.toml") -> AsyncIterator[RatedCity]:
-    """A city under a tariff, with two cards that hold so much money."""
+async def rated_city(
+    url: str, tariff: str | TariffSource, *, money: int = 0, file: str = "city.toml"
+) -> AsyncIterator[RatedCity]:
+    """A city under a tariff (its text, or with a feed's fares), with two cards that hold so much money."""
+    source = TariffSource(file, tariff) if isinstance(tariff, str) else tariff
     pool = await open_pool(url)
     clock: Counter[str] = Counter()
     try:
         store = Store(pool)
         async with store.connection() as connection:
-            editions = await open_editions(connection, TariffSource(file, tariff))
+            editions = await open_editions(connection, source)
         pricing = DayPricing(store, editions)
         accounts = Accounts(store, editions, lambda: city.now_s, batch_max=8)
         service = Ticketing(
