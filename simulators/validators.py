@@ -79,7 +79,7 @@ NEXT_STATE: dict[tuple[State, Event], State] = {
 
 
 FIRST_TRIES = 3
-"""A tap that is not answered by then lets others go before it."""
+"""A tap not answered after this many tries lets others go before it."""
 
 ENDS_ALWAYS = ("accepted", "malformed")
 """Verdicts after which there is nothing to tell: the ride is paid, or nobody can read the tap in any form."""
@@ -108,7 +108,7 @@ class Kept:
     state: State = State.IDLE
     tries: int = 0
     last_sent_s: float = 0.0
-    rings_s: float = 0.0  # when its time is up; a timer of another time was set before it was put back
+    times_out_s: float = 0.0  # when it times out; a timer of another time was set before it was put back
     let_in: LetIn = LetIn.NO
 
 
@@ -139,9 +139,11 @@ class Validator:
     kept: dict[str, Kept] = field(default_factory=dict)
     _fresh: deque[str] = field(default_factory=deque)
     _ready: deque[str] = field(default_factory=deque)  # waiting for room in the window
-    _timers: list[tuple[float, str]] = field(default_factory=list)  # a heap; those of ended taps ring for nothing
-    _flying: set[str] = field(default_factory=set)  # sent, and their time is not up
-    _wide: float = math.inf  # how many of the backlog may fly, where the limit lets them
+    _timers: list[tuple[float, str]] = field(
+        default_factory=list
+    )  # a heap; those of taps that have ended are passed over
+    _in_flight: set[str] = field(default_factory=set)  # sent, and not timed out yet
+    _width: float = math.inf  # how many of the backlog may be in flight, as far as the limit lets them
 
     def tap(
         self,
@@ -154,7 +156,7 @@ class Validator:
         offline: Offline | None = None,
         bank: Bank | None = None,
     ) -> Kept | None:
-        """Take a rider's tap (now_s in Unix seconds), or None when there is no room to keep it."""
+        """Take a rider's tap (now_s in Unix seconds); None when there is no room to keep it."""
         if len(self.kept) >= self.limits.kept_max:
             self.refused_full += 1
             return None
@@ -193,16 +195,16 @@ class Validator:
 
     @property
     def window(self) -> int:
-        """So many taps of the backlog are sent ahead: half as many whenever one is not answered in time, down to one.
+        """How many taps of the backlog may be in flight: half as many whenever one times out, down to one.
 
-        Each answer lets it grow again. Without that, what a slow server has not come to yet is sent to it twice, then
-        three times, until it does nothing but find out what it knows already.
+        Each answer lets it grow again. Otherwise a slow server would be sent what it has not come to yet twice, then
+        three times, until it did nothing but recognise what it knows already.
         """
-        return int(min(self._wide, self.limits.in_flight_max))
+        return int(min(self._width, self.limits.in_flight_max))
 
     def next_s(self) -> float:
         """When something is due next (Unix seconds); minus infinity for now, infinity when nothing is."""
-        if self._fresh or (self._ready and len(self._flying) < self.window):
+        if self._fresh or (self._ready and len(self._in_flight) < self.window):
             return -math.inf
         return self._timers[0][0] if self._timers else math.inf
 
@@ -212,11 +214,11 @@ class Validator:
         A rider who stands there goes before the backlog, and the backlog goes out a window at a time.
         """
         send: list[Kept] = []
-        aside = self._ring(now_s)
+        aside = self._time_out(now_s)
         while self._fresh:
             if (fresh := self.kept.get(self._fresh.popleft())) is not None:
                 self._send(fresh, now_s, send)
-        while self._ready and len(self._flying) < self.window:
+        while self._ready and len(self._in_flight) < self.window:
             if (kept := self.kept.get(self._ready.popleft())) is not None:
                 self._send(kept, now_s, send)
         return send, aside
@@ -233,9 +235,9 @@ class Validator:
         took_s = now_s - kept.last_sent_s if kept.last_sent_s else None
         if verdict == "unavailable":
             kept.state = NEXT_STATE[kept.state, Event.UNAVAILABLE]
-            self._flying.discard(tap_id)
+            self._in_flight.discard(tap_id)
             return Answered([], tap_id, verdict, took_s)
-        self._wide = min(self._wide, self.limits.in_flight_max) + 1.0 / self.window
+        self._width = min(self._width, self.limits.in_flight_max) + 1.0 / self.window
         if verdict not in ENDS_ALWAYS and kept.let_in is LetIn.UNTOLD:
             # Even if it was sent again meanwhile: which of the two is answered, nobody can tell.
             self._put_back(kept)
@@ -286,8 +288,8 @@ class Validator:
             count += 1
         return count
 
-    def _ring(self, now_s: float) -> list[Kept]:
-        """Taps whose time is up get ready to be sent again, or are set aside; returns these.
+    def _time_out(self, now_s: float) -> list[Kept]:
+        """Get taps that have timed out ready to be sent again, or set them aside; returns the latter.
 
         The first tries go before what was never sent: a slow server has those taps, and must not be given more.
         """
@@ -296,42 +298,42 @@ class Validator:
         while self._timers and self._timers[0][0] <= now_s:
             at_s, tap_id = heapq.heappop(self._timers)
             kept = self.kept.get(tap_id)
-            if kept is None or kept.rings_s != at_s:
+            if kept is None or kept.times_out_s != at_s:
                 continue
             if kept.tries >= self.limits.tries_max:
                 kept.state = NEXT_STATE[kept.state, Event.EXHAUSTED]
                 aside.append(kept)
-            elif tap_id in self._flying and kept.tries <= FIRST_TRIES:
+            elif tap_id in self._in_flight and kept.tries <= FIRST_TRIES:
                 again.append(tap_id)
             else:
                 self._ready.append(tap_id)
-            self._flying.discard(tap_id)
+            self._in_flight.discard(tap_id)
         if again:
             self._ready.extendleft(reversed(again))
-            self._wide = max(1.0, self.window / 2)
+            self._width = max(1.0, self.window / 2)
         return aside
 
     def _send(self, kept: Kept, now_s: float, send: list[Kept]) -> None:
         kept.state = NEXT_STATE[kept.state, Event.SEND]
         kept.tries += 1
         kept.last_sent_s = now_s
-        kept.rings_s = now_s + self._pause_s(kept.tries)
-        heapq.heappush(self._timers, (kept.rings_s, kept.tap_id))
-        self._flying.add(kept.tap_id)
+        kept.times_out_s = now_s + self._pause_s(kept.tries)
+        heapq.heappush(self._timers, (kept.times_out_s, kept.tap_id))
+        self._in_flight.add(kept.tap_id)
         send.append(kept)
 
     def _put_back(self, kept: Kept) -> None:
         """Let a tap begin anew with the validator's decision in it; this happens once in its life."""
         kept.state = NEXT_STATE[kept.state, Event.PUT_BACK]
-        kept.let_in, kept.tries, kept.rings_s = LetIn.TELLING, 0, 0.0
-        self._flying.discard(kept.tap_id)
+        kept.let_in, kept.tries, kept.times_out_s = LetIn.TELLING, 0, 0.0
+        self._in_flight.discard(kept.tap_id)
         if kept.tap_id not in self._ready:
             self._ready.append(kept.tap_id)
 
     def _end(self, kept: Kept, event: Event) -> None:
         kept.state = NEXT_STATE[kept.state, event]
         del self.kept[kept.tap_id]
-        self._flying.discard(kept.tap_id)
+        self._in_flight.discard(kept.tap_id)
 
     def _pause_s(self, tries: int) -> float:
         """Twice as long each time, up to a limit, and spread so that validators do not come back all at once."""
