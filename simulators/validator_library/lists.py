@@ -94,15 +94,20 @@ class Lists:
         return number
 
     def take_deny_list(self, data: bytes, now_s: float) -> None:
-        """Take the changes after `deny_sequence`."""
+        """Take the changes after `deny_sequence`; ones that lead to a lower number are another list, from its start.
+
+        The server tells all of it to who names a number that it never gave: it was restored from a backup of before.
+        """
         try:
             changes = msgspec.json.decode(data, type=_DenyList)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self.refused += 1
             raise ListError(f"no deny list: {error}") from None
         if changes.sequence < self.deny_sequence:
-            self.refused += 1
-            raise ListError(f"deny list {changes.sequence} is older than {self.deny_sequence}")
+            if not changes.entries:
+                self.refused += 1
+                raise ListError(f"deny list {changes.sequence} is older than {self.deny_sequence}")
+            self._denied.clear()
         for entry in sorted(changes.entries, key=lambda entry: entry.seq):
             if entry.removed:
                 self._denied.discard((entry.kind, entry.medium))

@@ -127,6 +127,32 @@ async def test_who_has_a_list_is_told_so(line):
     assert len(set(tags)) == 6
 
 
+async def test_a_deny_list_goes_on_after_a_backup_was_restored(line):
+    """Its numbers begin again below those that validators have: they would hear of nothing until it is beyond them."""
+    denied, forgiven = await line.city.sell("month"), await line.city.sell("month")
+
+    async def deny(ticket_id: str) -> None:
+        async with line.city.pool.acquire() as connection:
+            await connection.fetchval(query("lists.deny"), "ticket", uuid.UUID(ticket_id).bytes, False, "a test")
+
+    await deny(forgiven.id)
+    await line.fetch()
+    assert line.say(forgiven.token) == "denied"
+    first = line.lists.deny_sequence
+    line.lists.deny_sequence = first + 500  # as it would be had the day not been lost
+    await line.city.pool.execute("DELETE FROM deny_entry")
+    await line.fetch()
+    assert line.say(forgiven.token) == "denied", "an empty list says nothing of another"
+    await deny(denied.id)
+    await line.fetch()
+    assert [line.say(ticket.token) for ticket in (denied, forgiven)] == ["denied", "accepted"]
+    assert line.lists.deny_sequence < first + 500
+    await deny(forgiven.id)
+    await line.fetch()
+    assert [line.say(ticket.token) for ticket in (denied, forgiven)] == ["denied", "denied"]
+    assert line.fetching.counters == {}
+
+
 async def test_keys_that_change_between_two_fetches(line):
     """A list by a key that came after the key set was fetched is left, and taken with the next."""
     sold = await line.city.sell("month")

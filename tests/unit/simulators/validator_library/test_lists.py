@@ -200,6 +200,32 @@ def test_no_mutation_of_a_status_list_is_taken():
             lists().take_status_list("".join(changed), NOW_S)
 
 
+def changes(sequence: int, *entries: tuple[int, int, bool]) -> bytes:
+    told = [
+        {"seq": seq, "kind": "ticket", "medium": str(UUID(int=n)), "removed": removed, "at": 1.5}
+        for seq, n, removed in entries
+    ]
+    return json.dumps({"sequence": sequence, "entries": told}).encode()
+
+
+def test_changes_of_the_deny_list_follow_one_another_unless_it_is_another_list():
+    known, media = Lists(), [UUID(int=n) for n in range(4)]
+
+    def denied() -> list[int]:
+        return [number for number, medium in enumerate(media) if known.denies_ticket(medium)]
+
+    known.take_deny_list(changes(3, (2, 1, False), (1, 0, False), (3, 0, True)), NOW_S)
+    assert (denied(), known.deny_sequence) == ([1], 3)
+    known.take_deny_list(changes(3), NOW_S)
+    known.take_deny_list(changes(5, (5, 2, False)), NOW_S)
+    assert (denied(), known.deny_sequence) == ([1, 2], 5)
+    with pytest.raises(ListError, match="older"):
+        known.take_deny_list(changes(4), NOW_S)
+    assert denied() == [1, 2]
+    known.take_deny_list(changes(2, (1, 3, False), (2, 0, False)), NOW_S)
+    assert (denied(), known.deny_sequence) == ([0, 3], 2), "a backup was restored: all of the other list"
+
+
 # --- keys and deny list, which are not signed -----------------------------------------------------------------------
 
 
