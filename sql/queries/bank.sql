@@ -22,7 +22,7 @@ SELECT a.id, a.blocked, a.verified_at IS NOT NULL AS verified, a.unpaid_minor,
 FROM bank_account a WHERE a.id = $1;
 
 -- name: find_account
--- The account of a token's hash.
+-- The account to which a token belongs, by the token's hash.
 SELECT account_id FROM bank_medium WHERE key = $1;
 
 -- name: list_charges
@@ -33,11 +33,11 @@ SELECT c.id, c.day, c.reason, c.amount_minor, c.currency, c.state, c.note, extra
 FROM bank_charge c WHERE c.account_id = $1 ORDER BY c.made_at DESC, c.gives_back IS NULL, c.id LIMIT 50;
 
 -- name: list_days_due
--- Days of accounts whose debits are to be looked at.
+-- Days of accounts whose debits are due for a look, the longest overdue first.
 SELECT account_id, day FROM bank_day WHERE look_at <= to_timestamp($1::float8) ORDER BY look_at LIMIT $2;
 
 -- name: lock_day
--- A day that is still to be looked at.
+-- A day that is still due for a look, locked.
 SELECT waiting::text FROM bank_day WHERE account_id = $1 AND day = $2 AND look_at <= to_timestamp($3::float8) FOR UPDATE;
 
 -- name: get_rating

@@ -21,11 +21,11 @@ SELECT key, kind, account_id, charge_id, purchase_id, top_up_id, refunds, amount
 WHERE key = $1 FOR UPDATE;
 
 -- name: settle
--- What the acquirer said.
+-- Store the acquirer's answer.
 UPDATE payment SET state = $2, done_at = to_timestamp($3::float8), acquirer_id = $4, reason = $5 WHERE key = $1;
 
 -- name: postpone
--- Nobody could say: ask again at an instant, or (unclear) when a person wants it.
+-- There was no answer: ask again at an instant, or (unclear) only when a person wants it.
 UPDATE payment SET state = $2, next_at = to_timestamp($3::float8), reason = $4 WHERE key = $1 AND state = 'asked';
 
 -- name: book
@@ -54,7 +54,7 @@ FROM purchase WHERE id = $1;
 SELECT id, product::text, start_s, device_key::text, state FROM purchase WHERE id = $1 FOR UPDATE;
 
 -- name: settle_purchase
--- What has become of a purchase.
+-- Store what became of a purchase.
 UPDATE purchase SET state = $2, reason = $3, ticket_id = $4, acquirer_id = $5, done_at = to_timestamp($6::float8) WHERE id = $1;
 
 -- name: return_purchase

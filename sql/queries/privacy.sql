@@ -24,25 +24,25 @@ WITH counts AS (DELETE FROM dead_letter_count WHERE day < to_timestamp($1::float
 DELETE FROM dead_letter WHERE received_at < to_timestamp($1::float8);
 
 -- name: ask
--- Ask for the trips of an account to be forgotten; asked twice it is one wish.
+-- Ask for the trips of an account to be forgotten; asked twice, it is one request.
 INSERT INTO erasure (account, asked_by) VALUES ($1, $2)
 ON CONFLICT (account) WHERE done_at IS NULL DO UPDATE SET asked_by = erasure.asked_by RETURNING id;
 
 -- name: asked
--- The wishes that are not done.
+-- The requests that have not been met.
 SELECT id, account, extract(epoch FROM asked_at)::float8 AS asked_at FROM erasure WHERE done_at IS NULL ORDER BY id;
 
 -- name: done
--- Note that a wish has been met: who wished it is forgotten with it.
+-- Note that a request has been met, and forget whose it was.
 UPDATE erasure SET done_at = now(), account = '' WHERE id = $1;
 
 -- name: has_trips
--- Whether there are trips of an account yet, or a top-up that the acquirer has not answered.
+-- Whether an account still has trips, or a top-up that the acquirer has not answered.
 SELECT EXISTS (SELECT FROM account_taps($1, '-infinity', 'infinity'))
     OR EXISTS (SELECT FROM auto_top_up_order WHERE state = 'open' AND 'card:' || encode(card_uid, 'hex') = $1);
 
 -- name: end_top_up
--- Take nothing from a bank card for a city card any more.
+-- End a city card's automatic top-up.
 DELETE FROM auto_top_up WHERE $1 LIKE 'card:%' AND card_uid = decode(substr($1, 6), 'hex');
 
 -- name: know_account
@@ -59,7 +59,7 @@ SELECT CASE WHEN $1 LIKE 'card:%'
                   FROM bank_account a WHERE 'bank:' || a.id = $1) END::bigint;
 
 -- name: card
--- A card, all that stands about it but what only the acquirer can read.
+-- Everything stored about a card, except what only the acquirer can read.
 SELECT encode(c.uid, 'hex') AS uid, c.status, c.counter, c.balance_minor, c.debt_minor, c.currency, c.category, c.last_place,
        extract(epoch FROM c.last_used_at)::float8 AS last_used_at, extract(epoch FROM c.enrolled_at)::float8 AS enrolled_at,
        a.state AS auto_top_up, a.threshold_minor AS auto_top_up_threshold_minor, a.amount_minor AS auto_top_up_amount_minor,
@@ -67,7 +67,7 @@ SELECT encode(c.uid, 'hex') AS uid, c.status, c.counter, c.balance_minor, c.debt
 FROM card c LEFT JOIN auto_top_up a ON a.card_uid = c.uid WHERE 'card:' || encode(c.uid, 'hex') = $1;
 
 -- name: bank
--- A bank card's account, all that stands about it but what only the acquirer can read.
+-- Everything stored about a bank card's account, except what only the acquirer can read.
 SELECT id, blocked, unpaid_minor, extract(epoch FROM made_at)::float8 AS made_at,
        extract(epoch FROM verified_at)::float8 AS verified_at
 FROM bank_account WHERE 'bank:' || id = $1;
@@ -91,7 +91,7 @@ FROM ticket WHERE 'card:' || encode(card_uid, 'hex') = $1 ORDER BY sold_at;
 SELECT service_date::text AS day, version, total_minor, rating::text FROM day_rating WHERE account = $1 ORDER BY service_date;
 
 -- name: transfers
--- What moved on an account's own ledger accounts.
+-- What was booked on the ledger accounts of one rider's account.
 SELECT extract(epoch FROM at)::float8 AS at, kind, debit, credit, amount_minor, currency FROM transfer
 WHERE $1 IN (debit, credit) OR $2 IN (debit, credit) ORDER BY id LIMIT $3;
 

@@ -18,7 +18,7 @@ FROM shift WHERE id = $1;
 SELECT subject, currency, float_minor, closed_at IS NOT NULL AS closed FROM shift WHERE id = $1 FOR UPDATE;
 
 -- name: close
--- What must be in the drawer, and what was counted.
+-- Close a shift with what must be in the drawer and what was counted.
 UPDATE shift SET closed_at = now(), expected_minor = $2, counted_minor = $3 WHERE id = $1;
 
 -- name: lines

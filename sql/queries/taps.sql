@@ -3,7 +3,7 @@
 SELECT * FROM judge_taps($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: judge_cards
--- The same for online taps of city cards, one a card: books those that are accepted, names those left over.
+-- The same for online taps of city cards, one per card: books those that are accepted, returns those left over.
 SELECT * FROM judge_card_taps($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: let_in

@@ -1,5 +1,5 @@
 -- name: set
--- What a card's holder agrees to, instead of what stood there; it is on, whatever paused it before.
+-- What a card's holder agrees to, in place of any agreement before; it is on, whatever paused that one.
 INSERT INTO auto_top_up AS a (card_uid, method_token, threshold_minor, amount_minor, max_per_day, set_at)
 SELECT uid, $2, $3, $4, $5, to_timestamp($6::float8) FROM card WHERE uid = $1
 ON CONFLICT (card_uid) DO UPDATE SET
@@ -44,7 +44,7 @@ SELECT card_uid FROM auto_top_up WHERE card_uid = $1 AND state = 'on' FOR UPDATE
 SELECT uid FROM card WHERE uid = $1 FOR NO KEY UPDATE;
 
 -- name: standing
--- All that decides about a top-up now, read once both are held.
+-- All that decides about a top-up, read once agreement and card are locked.
 SELECT a.method_token, a.threshold_minor, a.amount_minor, a.max_per_day, c.balance_minor, c.currency,
        c.status <> 'active' OR denied('card', c.uid) AS blocked,
        (SELECT count(*) FROM auto_top_up_order o WHERE o.card_uid = c.uid) AS orders,
@@ -54,7 +54,7 @@ SELECT a.method_token, a.threshold_minor, a.amount_minor, a.max_per_day, c.balan
 FROM auto_top_up a JOIN card c ON c.uid = a.card_uid WHERE a.card_uid = $1;
 
 -- name: look_later
--- Nothing can be done for a card before an instant.
+-- Do not look at a card again before an instant.
 UPDATE auto_top_up SET look_at = to_timestamp($2::float8) WHERE card_uid = $1;
 
 -- name: pause
