@@ -233,8 +233,7 @@ def _run(
             amount = inside + outside
         reduced = [cap for cap in scope.counts if _reduces(cap, due, rides[cap.id])] if amount else []
         if reduced:
-            cap = min(reduced, key=_then_percent)
-            less = amount * cap.then_percent // 100
+            less, cap = min(((_then(one, amount), one) for one in reduced), key=_first)
             effects.append(Effect(cap, less - amount, minor[cap.id], rides[cap.id]))
             amount = less
         if scope.limits:
@@ -266,8 +265,9 @@ def _beyond(cap: Cap, limit: int, spent: int, amount: int) -> int:
     return within + (amount - within) * cap.then_percent // 100
 
 
-def _then_percent(cap: Cap) -> int:
-    return cap.then_percent
+def _then(cap: Cap, amount: int) -> int:
+    """What a ride costs that a cap by number of rides makes cheaper."""
+    return amount * cap.then_percent // 100 if cap.then_minor is None else min(amount, cap.then_minor)
 
 
 def _first(pair: tuple[int, Cap]) -> int:

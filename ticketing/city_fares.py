@@ -226,6 +226,7 @@ def _discount(one: Discount, checks: Checks) -> DiscountRule:
         frozenset(one.networks),
         frozenset(one.media),
         frozenset(one.categories),
+        one.hours_at_exit,
     )
 
 

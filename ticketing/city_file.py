@@ -172,6 +172,10 @@ class _Checker(Checks):
             self.fail(where, "then_rides", "give it with after_rides, and only there")
         self.number(where, "then_percent", cap.then_percent, 0, 100)
         self.number(where, "first_rides", cap.first_rides, 1, 10_000)
+        if cap.then_minor is not None:
+            self.price(where, cap.then_minor, "then_minor")
+            if cap.amount_minor is not None or cap.then_percent:
+                self.fail(where, "then_minor", "give it with after_rides or first_rides, in place of then_percent")
         if (cap.from_next_ride or cap.up_to_minor is not None) and cap.amount_minor is None:
             self.fail(where, "from_next_ride", "give it, and up_to_minor, with amount_minor, and only there")
         if cap.up_to_minor is not None:

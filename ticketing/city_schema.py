@@ -251,6 +251,7 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     the count begins anew. The first first_rides of a period cost then_percent, what follows is dear again. Of several
     percentages the least counts.
 
+    then_minor: rides counted by after_rides or first_rides cost this price, at most, in place of a percentage.
     from_next_ride: the ride that reaches the amount is paid whole, those after it cost then_percent; up_to_minor: once
     so much was spent they cost all again.
 
@@ -264,6 +265,7 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
     after_rides: int | None = None
     first_rides: int | None = None
     then_percent: int = 0
+    then_minor: int | None = None
     then_rides: int | None = None
     from_next_ride: bool = False
     up_to_minor: int | None = None
@@ -283,6 +285,8 @@ class Cap(NamedEntry, frozen=True, forbid_unknown_fields=True):
 class Discount(NamedEntry, frozen=True, forbid_unknown_fields=True):
     """Rides that cost percent of their fare, in hours, on networks, by media or categories; empty lists mean any.
 
+    hours are those in which a ride begins, hours_at_exit those in which it ends.
+
     A concession's price is lowered as well. Of several discounts the one that leaves the least counts.
     """
 
@@ -290,6 +294,7 @@ class Discount(NamedEntry, frozen=True, forbid_unknown_fields=True):
     round_minor: int = 1
     rounding: Rounding = "half_up"
     hours: str | None = None
+    hours_at_exit: str | None = None
     networks: Ids = ()
     media: Ids = ()
     categories: Ids = ()

@@ -164,7 +164,8 @@ class Metered:
 class Discount:
     """A part of the price of rides: percent of it is paid, in a timeframe, on networks, by media and categories.
 
-    Empty fields mean any; of several the one that leaves the least counts.
+    timeframe holds the beginning of the ride, to_timeframe its end. Empty fields mean any; of several the one that
+    leaves the least counts.
     """
 
     id: str
@@ -175,11 +176,13 @@ class Discount:
     networks: Words = NONE
     media: Words = NONE
     categories: Words = NONE
+    to_timeframe: str | None = None
 
-    def holds(self, leg: Leg, rider: Rider, starts: Words, defaults: Words) -> bool:
-        """Whether it is for this rider's ride, which begins in these timeframes."""
+    def holds(self, leg: Leg, rider: Rider, times: tuple[Words, Words], defaults: Words) -> bool:
+        """Whether it is for this rider's ride, which begins and ends in these timeframes."""
         return (
-            (self.timeframe is None or self.timeframe in starts)
+            (self.timeframe is None or self.timeframe in times[0])
+            and (self.to_timeframe is None or self.to_timeframe in times[1])
             and (not self.networks or leg.network in self.networks)
             and (not self.media or rider.media in self.media)
             and (

@@ -189,7 +189,7 @@ class Fares:
                 price = self.price(rule.product, rider, rule.metered, leg) if rule.priority == priority else None
                 if price is None:
                     continue
-                fare = self._discounted(LegFare(rule.group, rule.product, *price), leg, rider, starts)
+                fare = self._discounted(LegFare(rule.group, rule.product, *price), leg, rider, (starts, ends))
                 before = fares.get(rule.group)
                 if before is None or fare.minor < before.minor:
                     fares[rule.group] = fare
@@ -197,11 +197,11 @@ class Fares:
                 break
         return tuple(sorted(fares.values(), key=lambda fare: (fare.minor, fare.group)))
 
-    def _discounted(self, fare: LegFare, leg: Leg, rider: Rider, starts: Words) -> LegFare:
+    def _discounted(self, fare: LegFare, leg: Leg, rider: Rider, times: tuple[Words, Words]) -> LegFare:
         """The fare less the discount that leaves the least of it."""
         least = fare
         for one in self.discounts:
-            if one.holds(leg, rider, starts, self.default_categories):
+            if one.holds(leg, rider, times, self.default_categories):
                 minor = percent_of(fare.minor, one.percent, one.round_minor, one.rounding)
                 if minor < least.minor:
                     less = minor - fare.minor
@@ -264,7 +264,7 @@ class Fares:
     def _timed(self) -> Words | None:
         """The networks whose fares depend on the time; None: any may."""
         timed = [rule.networks for rule in self.leg_rules if rule.from_timeframe or rule.to_timeframe]
-        timed += [discount.networks for discount in self.discounts if discount.timeframe]
+        timed += [one.networks for one in self.discounts if one.timeframe or one.to_timeframe]
         return NONE.union(*timed) if all(timed) else None
 
     @cached_property

@@ -14,7 +14,7 @@ from datetime import date
 from math import isfinite
 
 from ticketing.capping import Capped, Due, Spent, cap_rides, is_for, opening, runs_on
-from ticketing.city_schema import Pass, Surcharge
+from ticketing.city_schema import Cap, Pass, Surcharge
 from ticketing.city_tariff import CityTariff
 from ticketing.coverage import part_pass, ride_ahead, whole_pass
 from ticketing.days import day_bounds_s
@@ -332,7 +332,14 @@ def _explain_cap(fare: _Fare, result: Capped, number: int) -> None:
         count = effect.rides if cap.first_rides is None else cap.first_rides - effect.rides - fare.starts
         step = Step(
             kind, effect.change_minor, cap.id, number,
-            limit_minor=cap.amount_minor, spent_minor=effect.spent_minor,
-            number=count if rides else None, percent=cap.then_percent if rides or cap.then_percent else None,
+            limit_minor=cap.then_minor if rides else cap.amount_minor, spent_minor=effect.spent_minor,
+            number=count if rides else None, percent=_percent(cap),
         )  # fmt: skip
         fare.add(step, effect.change_minor)
+
+
+def _percent(cap: Cap) -> int | None:
+    """The percentage that a cap leaves to pay, where it is one and not a price or nothing."""
+    if cap.then_minor is not None or (cap.amount_minor is not None and not cap.then_percent):
+        return None
+    return cap.then_percent

@@ -40,7 +40,9 @@ _TEXT: dict[Language, dict[str, str]] = {
         "cap": "Межа «{name}»: не більше {limit}, перед цією поїздкою сплачено {spent}",
         "cap_part": "Межа «{name}»: понад {limit} сплачуєте {percent} %, перед цією поїздкою сплачено {spent}",
         "after_rides": "«{name}»: після {number} платних поїздок сплачуєте {percent} %",
+        "after_rides_price": "«{name}»: після {number} платних поїздок сплачуєте {limit}",
         "first_rides": "«{name}»: сплачуєте {percent} %, таких поїздок лишилося: {number}",
+        "first_rides_price": "«{name}»: сплачуєте {limit}, таких поїздок лишилося: {number}",
         "combination": "Вигідніше разом: межа «{name}» ({limit})",
         "combination_with": "Вигідніше разом: межа «{name}» ({limit}) і доплата «{other}»",
         "surcharge": "Надбавка «{name}»",
@@ -80,7 +82,9 @@ _TEXT: dict[Language, dict[str, str]] = {
         "cap": "Cap “{name}”: no more than {limit}, {spent} had been paid before this ride",
         "cap_part": "Cap “{name}”: beyond {limit} you pay {percent}%, {spent} had been paid before this ride",
         "after_rides": "“{name}”: after {number} paid rides you pay {percent}%",
+        "after_rides_price": "“{name}”: after {number} paid rides you pay {limit}",
         "first_rides": "“{name}”: you pay {percent}%, {number} such rides left",
+        "first_rides_price": "“{name}”: you pay {limit}, {number} such rides left",
         "combination": "Cheaper together: cap “{name}” ({limit})",
         "combination_with": "Cheaper together: cap “{name}” ({limit}) and extension “{other}”",
         "surcharge": "Surcharge “{name}”",
@@ -188,19 +192,20 @@ def money(minor: int, currency: str, language: Language) -> str:
 
 
 def _which(step: Step) -> str:
-    match step.kind:
-        case "concession" if step.percent is None:
-            return "concession_own"
-        case "transfer":
-            return "transfer_open" if step.until_s is None else "transfer_since" if step.tap is None else "transfer"
-        case "cap" if step.percent:
-            return "cap_part"
-        case "pass" if step.number is not None:
-            return "pass_counted"
-        case "combination" if step.other is not None:
-            return "combination_with"
-        case kind:
-            return kind
+    """The sentence of a step: its kind's own, or the one for the facts that it has."""
+    if step.kind == "transfer" and step.until_s is not None:
+        return "transfer_since" if step.tap is None else "transfer"
+    others = {
+        "transfer": ("transfer_open", True),
+        "concession": ("concession_own", step.percent is None),
+        "after_rides": ("after_rides_price", step.percent is None),
+        "first_rides": ("first_rides_price", step.percent is None),
+        "cap": ("cap_part", bool(step.percent)),
+        "pass": ("pass_counted", step.number is not None),
+        "combination": ("combination_with", step.other is not None),
+    }
+    other, fits = others.get(step.kind, ("", False))
+    return other if fits else step.kind
 
 
 def _line(line: Line, rating: DayRating, tariff: CityTariff, language: Language) -> ReceiptLine:
