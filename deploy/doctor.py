@@ -360,6 +360,28 @@ def check_console(_: Patient) -> list[Finding]:
     return [Finding("console", "ok", "built")]
 
 
+def check_ticket_page(_: Patient) -> list[Finding]:
+    """The passenger's page is built."""
+    spec = find_spec("ticketing")
+    page = Path(spec.origin).parent / "wallet" / "dist" / "index.html" if spec and spec.origin else Path()
+    if not page.is_file():
+        return [Finding("ticket page", "warn", "is not built: passengers cannot buy on /ticket", "make wallet")]
+    return [Finding("ticket page", "ok", "built")]
+
+
+def check_tariff(patient: Patient) -> list[Finding]:
+    """The tariff in its file is one that the next start would take."""
+    from deploy import tariffs
+
+    file = patient.settings.ticketing.tariff
+    try:
+        tariffs.check_tariff(patient.settings)
+    except UserError as error:
+        goes_on = "; what runs goes on with the tariff it has" if patient.runtime else ""
+        return [Finding("tariff", "fail", str(error), f"put it right: no start would take it{goes_on}")]
+    return [Finding("tariff", "ok", f"{file}: can be used" if file else "the shipped one")]
+
+
 def check_feed(patient: Patient) -> list[Finding]:
     """A feed was read, so a start is quick."""
     if patient.instance is None:
@@ -388,5 +410,7 @@ CHECKS = (
     check_ports,
     check_clock,
     check_console,
+    check_ticket_page,
+    check_tariff,
     check_feed,
 )

@@ -126,6 +126,11 @@ def docs_pages() -> dict[str, Page]:
     return read_folder(Path(__file__).parent / "docs_page", "/docs")
 
 
+async def without_slash(request: web.Request) -> web.Response:
+    """To the page whose address was typed with a slash behind it; relative, so that a path prefix is kept."""
+    return web.Response(status=308, headers={"Location": f"../{request.path.strip('/')}"})
+
+
 def serve(page: Page) -> Handler:
     """The request handler of a page."""
     headers = {"Content-Type": page.content_type, "Cache-Control": page.cache_control, "ETag": page.etag}

@@ -191,6 +191,8 @@ def _application(
     files: dict[str, pages.Page] = {}
     if settings.pages:
         files = pages.console_pages(settings.console) | pages.wallet_pages(settings.wallet) | pages.docs_pages()
+        for address in ("/ticket", "/docs"):
+            names[app.router.add_get(f"{address}/", pages.without_slash).resource] = address
     for address, page in files.items():
         resource = app.router.add_get(address, pages.serve(page)).resource
         # Assets are many and their names hold hashes: one name for all of them in the metrics.

@@ -30,6 +30,15 @@ async def test_the_page_runs_under_a_policy_of_its_own(tmp_path: Path) -> None:
             assert response.headers["Content-Security-Policy"] != policy[0]
 
 
+async def test_a_slash_behind_the_address_leads_to_the_page(tmp_path: Path) -> None:
+    async with running_web(tmp_path, wallet=built(tmp_path / "dist")) as running, running.client() as client:
+        for typed in ("/ticket/", "/docs/"):
+            async with client.get(typed, allow_redirects=False) as response:
+                assert (response.status, response.headers["Location"]) == (308, f"..{typed[:-1]}")
+            async with client.get(typed) as response:
+                assert (response.status, response.url.path) == (200, typed[:-1])
+
+
 async def test_the_worker_may_keep_the_page_above_its_folder_and_fetch_from_here_alone(tmp_path: Path) -> None:
     async with (
         running_web(tmp_path, wallet=built(tmp_path / "dist")) as running,

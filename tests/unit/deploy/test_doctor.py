@@ -107,6 +107,16 @@ def test_a_database_of_another_version_is_found(instance: Instance) -> None:
     assert "version 16's" in look(instance.folder)["postgresql"].detail
 
 
+def test_a_tariff_that_the_next_start_would_refuse_is_found_before_it(instance: Instance, tmp_path: Path) -> None:
+    city = tmp_path / "city.toml"
+    city.write_text("version = 1\nprcie = 3\n")
+    found = look(instance.folder, ticketing__tariff=city)["tariff"]
+    assert found.state == "fail"
+    assert "city.toml" in found.detail
+    assert "prcie" in found.detail
+    assert look(instance.folder)["tariff"].state == "ok"
+
+
 def test_a_check_that_fails_by_itself_hides_no_other(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     def check_luck(_: object) -> list[Finding]:
         raise ValueError("no luck")
