@@ -27,8 +27,8 @@ def check_start(settings: Settings, feed: str | None) -> None:
     instance = Instance(settings.data_dir.absolute())
     try:
         _check_folder(settings, instance)
-    except PermissionError:
-        return  # opening it says it better
+    except OSError:
+        return  # no folder, or none of ours: opening it says it better
 
 
 def _check_folder(settings: Settings, instance: Instance) -> None:

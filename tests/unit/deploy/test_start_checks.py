@@ -125,6 +125,11 @@ def test_a_start_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
     check_start(settings.model_copy(update={"http": settings.http.model_copy(update={"port": 0})}), None)
 
 
+def test_a_folder_that_can_be_none_is_left_to_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    check_start(read_settings(data_dir=tmp_path / "file" / "data", http__port=0, mqtt__port=0), None)
+
+
 def test_a_start_where_one_runs_is_refused_by_that_and_not_by_its_ports(instance: Instance) -> None:
     with socket.socket() as its_own, instance.locked():
         its_own.bind(("127.0.0.1", 0))
