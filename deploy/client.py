@@ -6,9 +6,11 @@ import json
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from deploy.errors import UserError
 from deploy.listening import trusting
@@ -36,6 +38,7 @@ class Client:
         self._answer_s_max = answer_s_max
         self._url = runtime.http_url.rstrip("/")
         self._token = tokens.issue("admin", SUBJECT, time.time(), TOKEN_S)
+        self._zone: ZoneInfo | None = None
         self._tls = trusting(Path(runtime.http_certificate)) if runtime.http_certificate else None
 
     def get(self, path: str) -> Any:
@@ -53,6 +56,12 @@ class Client:
     def delete(self, path: str) -> Any:
         """The JSON that is answered when a path is deleted, None where nothing is left to say."""
         return self._ask("DELETE", path, None, None)
+
+    def in_city(self, at_s: float) -> str:
+        """An instant by the city's clock, which its passengers and cashiers go by, whatever this machine's zone is."""
+        if self._zone is None:
+            self._zone = ZoneInfo(self.get("/api/v1/instance")["timezone"])
+        return datetime.fromtimestamp(at_s, self._zone).strftime("%Y-%m-%d %H:%M %Z")
 
     def _ask(self, method: str, path: str, body: bytes | None, idempotency_key: str | None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}

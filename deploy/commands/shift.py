@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.commands.options import AsJson, Config, DataDir, minor_units, print_json
+
+if TYPE_CHECKING:
+    from deploy.client import Client
 
 Number = Annotated[int | None, typer.Argument(metavar="[SHIFT]", help="The shift's number [default: the newest].")]
 
@@ -40,7 +42,8 @@ def open_shift(
     """Open the shift of this desk; what is sold and refunded here from now on belongs to it."""
     from deploy.client import Client
 
-    _show(Client(data_dir, config).post("/api/v1/shifts", {"float_minor": float_minor}), as_json)
+    client = Client(data_dir, config)
+    _show(client, client.post("/api/v1/shifts", {"float_minor": float_minor}), as_json)
 
 
 def close(
@@ -60,7 +63,7 @@ def close(
 
     client = Client(data_dir, config)
     chosen = number if number is not None else _newest(client)["id"]
-    _show(client.post(f"/api/v1/shifts/{chosen}/close", {"counted_minor": counted_minor}), as_json)
+    _show(client, client.post(f"/api/v1/shifts/{chosen}/close", {"counted_minor": counted_minor}), as_json)
 
 
 def report(number: Number = None, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -68,7 +71,7 @@ def report(number: Number = None, data_dir: DataDir = None, config: Config = Non
     from deploy.client import Client
 
     client = Client(data_dir, config)
-    _show(_newest(client) if number is None else client.get(f"/api/v1/shifts/{number}"), as_json)
+    _show(client, _newest(client) if number is None else client.get(f"/api/v1/shifts/{number}"), as_json)
 
 
 def _newest(client: Any) -> Any:
@@ -81,7 +84,7 @@ def _newest(client: Any) -> Any:
     return own[0]
 
 
-def _show(shift: dict[str, Any], as_json: bool) -> None:
+def _show(client: Client, shift: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(shift)
         return
@@ -90,8 +93,8 @@ def _show(shift: dict[str, Any], as_json: bool) -> None:
     def money(minor: int) -> str:
         return f"{Money(minor, shift['currency'])!s:>16}"
 
-    closed = f" to {_local(shift['closed_at'])}" if shift["closed_at"] else ", open"
-    typer.echo(f"shift {shift['id']} of {shift['subject']}, {_local(shift['opened_at'])}{closed}")
+    closed = f" to {client.in_city(shift['closed_at'])}" if shift["closed_at"] else ", open"
+    typer.echo(f"shift {shift['id']} of {shift['subject']}, {client.in_city(shift['opened_at'])}{closed}")
     typer.echo(f"  float                {money(shift['float_minor'])}")
     for line in shift["lines"]:
         if line["kind"] == "difference":
@@ -101,7 +104,3 @@ def _show(shift: dict[str, Any], as_json: bool) -> None:
     if shift["closed_at"]:
         typer.echo(f"  counted              {money(shift['counted_minor'])}")
         typer.echo(f"  difference           {money(shift['difference_minor'])}")
-
-
-def _local(at_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_s))

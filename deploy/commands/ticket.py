@@ -15,6 +15,7 @@ from deploy.commands.options import AsJson, Config, DataDir, print_json
 from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from deploy.client import Client
     from ticketing.keyset import KeySet
 
 
@@ -60,7 +61,8 @@ def issue(
         body["device_key"] = _read_json(device_key)
     if card is not None:
         body["card_uid"] = card
-    sold = Client(data_dir, config).post("/api/v1/tickets", body)
+    client = Client(data_dir, config)
+    sold = client.post("/api/v1/tickets", body)
     if qr is not None:
         _write_qr(qr, sold["token"])
     if as_json:
@@ -68,7 +70,7 @@ def issue(
         return
     typer.echo(f"ticket   {sold['id']}")
     typer.echo(f"product  {sold['product_id']}, {_money(sold)}")
-    typer.echo(f"valid    {_local(sold['valid_from'])} to {_local(sold['valid_until'])}")
+    typer.echo(f"valid    {client.in_city(sold['valid_from'])} to {client.in_city(sold['valid_until'])}")
     if card is None:
         typer.echo(f"token    {sold['token']}")
         if qr is None and sys.stdout.isatty():
@@ -91,7 +93,8 @@ def show(
 
     if qr is not None:
         _check_suffix(qr)
-    found = Client(data_dir, config).get(f"/api/v1/tickets/{quote(ticket_id, safe='')}")
+    client = Client(data_dir, config)
+    found = client.get(f"/api/v1/tickets/{quote(ticket_id, safe='')}")
     if qr is not None:
         if found["token"] is None:
             raise UserError(f"ticket {ticket_id} is on city card {found['card_uid']}: it has no code to show")
@@ -101,8 +104,8 @@ def show(
         return
     typer.echo(f"ticket   {found['id']}, {_standing(found)}" + (f" ({found['reason']})" if found["reason"] else ""))
     typer.echo(f"product  {found['product_id']}, {_money(found)}, sold by {found['sold_by']}")
-    typer.echo(f"valid    {_local(found['valid_from'])} to {_local(found['valid_until'])}")
-    _echo_uses(found)
+    typer.echo(f"valid    {client.in_city(found['valid_from'])} to {client.in_city(found['valid_until'])}")
+    _echo_uses(client, found)
     if qr is not None:
         typer.echo(f"QR code  {qr}")
 
@@ -124,7 +127,8 @@ def refund(
     from ticketing.money import Money
 
     body: dict[str, Any] = {"reason": reason} | ({"override": True} if override else {})
-    found = Client(data_dir, config).post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", body)
+    client = Client(data_dir, config)
+    found = client.post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", body)
     if as_json:
         print_json(found)
         return
@@ -132,7 +136,7 @@ def refund(
     back = Money(found["refunded_minor"], found["currency"])
     of = "" if back.minor == found["price_minor"] else f", of {_money(found)}"
     typer.echo(f"refund   {back}{of}")
-    _echo_uses(found)
+    _echo_uses(client, found)
 
 
 def verify(
@@ -201,11 +205,11 @@ def _standing(found: dict[str, Any]) -> str:
     return "used up" if found["status"] == "valid" and is_used_up else str(found["status"])
 
 
-def _echo_uses(found: dict[str, Any]) -> None:
+def _echo_uses(client: Client, found: dict[str, Any]) -> None:
     allowed = found["uses_allowed"]
     typer.echo(f"used     {found['uses']}" + (f" of {allowed}" if allowed else " (pass)"))
     if found["last_used_at"]:
-        typer.echo(f"last     {_local(found['last_used_at'])} on {found['last_place']}")
+        typer.echo(f"last     {client.in_city(found['last_used_at'])} on {found['last_place']}")
 
 
 def _instant(option: str, at_s: float) -> float:

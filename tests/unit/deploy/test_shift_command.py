@@ -14,6 +14,9 @@ def test_a_closed_shift_tells_its_difference_once(monkeypatch):
         def __init__(self, *_):
             pass
 
+        def in_city(self, at_s):
+            return f"at {at_s:.0f}"
+
         def get(self, _):
             lines = [
                 {"kind": "difference", "count": 1, "cash_minor": -10_000},
@@ -28,4 +31,5 @@ def test_a_closed_shift_tells_its_difference_once(monkeypatch):
     monkeypatch.setattr("deploy.client.Client", Answering)
     told = CliRunner().invoke(APP, ["shift", "report", "2"]).stdout.splitlines()
     assert [line.split()[0] for line in told[1:]] == ["float", "sale", "by", "counted", "difference"]
+    assert told[0] == "shift 2 of command-line, at 1 to at 2"
     assert told[-1].endswith("-100.00 UAH")
