@@ -1,4 +1,4 @@
-"""paho's client with buffers before its socket, set up as our sessions need it."""
+"""paho's client with buffers between it and its socket, set up as our sessions need it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class BufferedClient(paho.Client):
     `_sock_recv` and `_sock_send`, the buffers stay empty and nothing breaks.
     """
 
-    _bytes = b""
-    _at = 0
-    _outgoing = bytearray()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As paho's own client, with empty buffers."""
+        super().__init__(*args, **options)
+        self.forget_bytes()
 
     @property
     def holds_bytes(self) -> bool:
@@ -32,8 +33,8 @@ class BufferedClient(paho.Client):
         return self._at < len(self._bytes)
 
     def forget_bytes(self) -> None:
-        """Begin anew, with a new connection."""
-        self._bytes, self._at = b"", 0
+        """Empty both buffers, for a new connection."""
+        self._bytes, self._at = b"", 0  # what the socket gave, and how much of it paho has taken
         self._outgoing = bytearray()
 
     def has_unwritten(self) -> bool:
@@ -41,7 +42,7 @@ class BufferedClient(paho.Client):
         return bool(self._outgoing) or self.want_write()
 
     def write_together(self) -> None:
-        """Write what paho has queued, in one piece, as far as the socket takes it."""
+        """Write what paho has queued in one piece, as much as the socket takes."""
         self.loop_write()
         if self._outgoing:
             try:
@@ -52,7 +53,7 @@ class BufferedClient(paho.Client):
                 self._outgoing.clear()
 
     def flush_to(self, sock: Any) -> None:
-        """Write the buffer to a socket that is about to be closed, as far as it takes it at once."""
+        """Write the buffer to a socket that is about to be closed, as much as it takes at once."""
         with contextlib.suppress(OSError):
             if self._outgoing:
                 sock.send(self._outgoing)
