@@ -7,6 +7,7 @@ and disk. Every step is noted in the journal first, by which a checker compares 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -80,6 +81,7 @@ class Gates:
         mind: Mind | None = None,
     ) -> None:
         self.statistics = TapStatistics()
+        self._disks = ExitStack()
         self._devices = devices
         self._journal = journal
         self._clock = clock
@@ -93,7 +95,7 @@ class Gates:
         }
         for gate in self._gates.values():
             if gate.disk is not None:
-                gate.terminal.restore(gate.disk.__enter__().entries())
+                gate.terminal.restore(self._disks.enter_context(gate.disk).entries())
             else:
                 gate.terminal.validator.restore((leftover or {}).get(gate.credential.id, ()))
             if gate.terminal.validator.kept:
@@ -103,9 +105,7 @@ class Gates:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for gate in self._gates.values():
-            if gate.disk is not None:
-                gate.disk.__exit__(None, None, None)
+        self._disks.close()
 
     @property
     def lists(self) -> Lists:
