@@ -168,21 +168,26 @@ def read_cards(
         except CredentialError as error:
             found[at] = error
     for keys in versions:
-        plain = keys.decrypt_picc(b"".join([block for _, block, _ in parsed]))
-        told = [
-            (one, plain[16 * number + 1 : 16 * number + 8], plain[16 * number + 8 : 16 * number + 11])
-            for number, one in enumerate(parsed)
-            if plain[16 * number] == _PICC_TAG
-        ]
-        for ((at, _, mac), uid, counter), key in zip(
-            told, keys.file_read_keys([uid for _, uid, _ in told]), strict=True
-        ):
+        revealed = _revealed(keys.decrypt_picc(b"".join([block for _, block, _ in parsed])))
+        file_read_keys = keys.file_read_keys([uid for _, uid, _ in revealed])
+        for (number, uid, counter), key in zip(revealed, file_read_keys, strict=True):
+            at, _, mac = parsed[number]
             if hmac.compare_digest(cmac(cmac(key, _SV2 + uid + counter, aes), mac_input, aes)[1::2], mac):
                 found[at] = CardTap(uid, int.from_bytes(counter, "little"), keys.version)
         parsed = [one for one in parsed if found[one[0]] is None]
         if not parsed:
             break
     return [_refused(versions) if one is None else one for one in found]
+
+
+def _revealed(plain: bytes) -> list[tuple[int, bytes, bytes]]:
+    """Number, UID and counter (3 bytes) of the deciphered blocks that begin as PICC data does."""
+    tags = plain[::_BLOCK]
+    return [
+        (number, plain[_BLOCK * number + 1 : _BLOCK * number + 8], plain[_BLOCK * number + 8 : _BLOCK * number + 11])
+        for number, tag in enumerate(tags)
+        if tag == _PICC_TAG
+    ]
 
 
 def _refused(versions: Sequence[CardKeys]) -> CredentialError:

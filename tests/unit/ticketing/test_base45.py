@@ -11,7 +11,7 @@ PUBLISHED = [(b"AB", "BB8"), (b"Hello!!", "%69 VD92EX0"), (b"base-45", "UJCLQE7W
 
 
 @pytest.mark.parametrize(("data", "text"), PUBLISHED)
-def test_published(data, text):
+def test_the_examples_of_rfc_9285_are_written_and_read(data, text):
     assert encode(data) == text
     assert decode(text) == data
 
@@ -23,12 +23,12 @@ def test_what_is_no_base45_is_refused(text):
 
 
 @given(st.binary(max_size=400))
-def test_there_and_back(data):
+def test_what_is_encoded_is_decoded_to_the_same_bytes(data):
     assert decode(encode(data)) == data
 
 
 @given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:", max_size=60))
-def test_one_spelling_only(text):
+def test_a_text_that_is_read_is_written_in_the_same_way(text):
     try:
         data = decode(text)
     except ValueError:
