@@ -1,6 +1,7 @@
 -- name: open
--- A new shift; nothing where this subject has one that is open.
-INSERT INTO shift (subject, currency, float_minor) VALUES ($1, $2, $3)
+-- A new shift; nothing where this subject has one that is open, which takes no number: numbers follow one another.
+INSERT INTO shift (subject, currency, float_minor)
+SELECT $1::text, $2::text, $3::bigint WHERE NOT EXISTS (SELECT FROM shift WHERE subject = $1 AND closed_at IS NULL)
 ON CONFLICT (subject) WHERE closed_at IS NULL DO NOTHING RETURNING id;
 
 -- name: current

@@ -250,6 +250,8 @@ async def test_a_shift_is_opened_once_closed_once_and_ones_own(town):
     assert (await api.shifts.list_shifts(subject="petro", role="cashier")).shifts == []
     await work(town, 1)
     assert (await api.shifts.get(shift.id, subject="olena", role="cashier")).lines == []
+    after = await api.shifts.open(body=ShiftOpening(0), subject="petro")
+    assert after.id == shift.id + 1, "the refused opening has left a hole in the numbers"
 
 
 async def test_sales_during_the_closing_belong_to_the_shift_or_come_after_it(town):
