@@ -330,14 +330,6 @@ def _is_back(leg: Leg, first: Leg, tables: Sequence[Fares]) -> bool:
     return known and leg.route_id == first.route_id and leg.direction_id != first.direction_id
 
 
-def journey_minor(legs: Sequence[Leg], tables: Sequence[Fares], rider: Rider) -> int | None:
-    """What a journey of legs costs by the fare tables alone; None where the fare of a leg is unknown."""
-    chain = Chain(())
-    for leg in legs:
-        chain.add(leg, tables, rider)
-    return sum(chain.charges) if all(one.product for one in chain.linked) else None
-
-
 def carried_over(linked: Sequence[Linked], from_s: float) -> tuple[Linked, ...]:
     """The rides since an instant, as what comes next day needs them: places counted anew, forgotten anchors -1."""
     kept = [place for place, one in enumerate(linked) if one.leg.start_s >= from_s][-LOOK_BACK_MAX:]

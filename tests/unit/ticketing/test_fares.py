@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.ticketing.journey_cost import journey_minor
 from ticketing.city_file import parse_city_tariff
 from ticketing.errors import TariffError
 from ticketing.fare_rules import Leg, Rider
@@ -16,7 +17,6 @@ from ticketing.fares import Fares
 from ticketing.journeys import FareTap
 from ticketing.rated import Account
 from ticketing.rating import rate_day
-from ticketing.transfers import journey_minor
 
 ZONE = ZoneInfo("Europe/Kyiv")
 CAPS_ONLY = 'version = 1\ncity = { uk = "М", en = "C" }\ncurrency = "EUR"\ntimezone = "Europe/Kyiv"\n'

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.ticketing.journey_cost import journey_minor
 from ticketing.city_file import parse_city_tariff
 from ticketing.days import day_bounds_s, service_day
 from ticketing.fare_rules import Leg, LegRule, LimitFrom, Pays, Price, Rider, TransferRule
@@ -14,7 +15,6 @@ from ticketing.fares import Fares
 from ticketing.journeys import FareTap
 from ticketing.rated import Account, DayRating, HeldPass, difference
 from ticketing.rating import rate_day, rate_days
-from ticketing.transfers import journey_minor
 
 NAME = 'name = { uk = "Н", en = "N" }\n'
 CITY = f"""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.ticketing.journey_cost import journey_minor
 from ticketing.city_file import parse_city_tariff
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import close_waiting, plan_debits
@@ -16,7 +17,6 @@ from ticketing.journeys import FareTap
 from ticketing.rated import Account, DayRating, HeldPass
 from ticketing.rating import rate_day, rate_days
 from ticketing.receipt import receipt
-from ticketing.transfers import journey_minor
 
 TARIFFS = Path(__file__).parents[3] / "ticketing" / "tariffs"
 DAY = "2026-03-04"
