@@ -15,10 +15,12 @@ from msgspec import Meta
 
 from sql import query
 from ticketing import ledger, qr
+from ticketing.account_rows import card_account
 from ticketing.books import Books, Done, audit, book
 from ticketing.card import parse_uid
 from ticketing.config import TicketingSettings
 from ticketing.credential import Claims, issue_jwt, issue_qr
+from ticketing.days import service_day
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
 from ticketing.keyset import DeviceKey, device_key_from_jwk, new_device_key
@@ -207,6 +209,8 @@ class Desk:
             if ticket["status"] == "revoked" and action in ("suspend", "resume"):
                 raise Problem(409, "Ticket revoked", f"ticket {uuid} is revoked, and that is for good: sell a new one")
             await connection.execute(query("tickets.set_status"), uuid, wanted, mask_text(reason))
+            if action == "resume" and ticket["status_s"] is not None:
+                await self._rate_again(connection, ticket["card_uid"], ticket["status_s"])
             await audit(connection, subject, action, f"ticket:{uuid}", reason=reason)
             return Done()
 
@@ -231,6 +235,8 @@ class Desk:
             await book(connection, back, subject, ticket_id=uuid, reverses=sale["id"])
             await return_purchase(connection, uuid, amount, self._clock())
             await connection.execute(query("tickets.give_back"), uuid, mask_text(wanted.reason))
+            if not ticket["uses"]:
+                await self._rate_again(connection, ticket["card_uid"], ticket["from_s"])
             said = {"reason": wanted.reason, "uses": ticket["uses"], "amount_minor": minor}
             action = "refund_override" if wanted.override else "refund"
             await audit(connection, subject, action, f"ticket:{uuid}", **said)
@@ -254,7 +260,15 @@ class Desk:
             )
         return back
 
+    async def _rate_again(self, connection: Any, card_uid: bytes | None, since_s: float) -> None:
+        """What a card, which is locked, holds has changed for the time since an instant: rides may cost otherwise."""
+        now_s = self._clock()
+        if card_uid is not None and since_s < now_s:
+            day = service_day(since_s, self._tariff.service_day_start, self._tariff.zone)
+            await connection.execute(query("rating.look_again"), card_account(card_uid), day, now_s)
+
     async def _lock(self, connection: Any, ticket_id: UUID) -> Any:
+        await connection.fetchval(query("tickets.lock_card"), ticket_id)
         ticket = await connection.fetchrow(query("tickets.lock"), ticket_id)
         if ticket is None:
             raise Problem(404, "No such ticket", f"no ticket {ticket_id} was sold here")
@@ -271,9 +285,12 @@ class Desk:
         product = order.product
         if product.categories and order.card_uid is not None:
             await self._check_category(connection, product, order.card_uid)
+        if order.card_uid is not None:
+            await connection.fetchval(query("cards.lock"), order.card_uid)
         until_s = self._tariff.valid_until_s(product, order.start_s)
         ticket_id = UUID(bytes=secrets.token_bytes(16), version=4)
         number, index = await self._insert(connection, order, ticket_id, until_s)
+        await self._rate_again(connection, order.card_uid, order.start_s)
         if product.price_minor:
             sale = ledger.sale(Money(product.price_minor, self._tariff.currency), order.paid_into)
             await book(connection, sale, order.subject, ticket_id=ticket_id, card_uid=order.card_uid)

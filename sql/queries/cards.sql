@@ -13,6 +13,10 @@ FROM card WHERE uid = $1;
 -- More in a card's purse; nothing when there is no such card.
 UPDATE card SET balance_minor = balance_minor + $2 WHERE uid = $1 RETURNING balance_minor, currency;
 
+-- name: lock
+-- One card, held until the end of the transaction.
+SELECT uid FROM card WHERE uid = $1 FOR NO KEY UPDATE;
+
 -- name: balance
 -- What a card's purse holds, within the transaction that put money there.
 SELECT balance_minor FROM card WHERE uid = $1;

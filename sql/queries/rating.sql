@@ -42,11 +42,13 @@ WHERE t.operator = n.operator AND t.device = n.device AND t.id = n.id AND t.conf
       AND NOT t.rating_due AND NOT 'owed' = ANY (coalesce(t.flags, '{}'))
       AND CASE t.verdict
           WHEN 'insufficient_funds' THEN $4
-          WHEN 'denied' THEN coalesce((SELECT d.removed OR d.reason = 'offline_conflict' FROM deny_entry d
-                                       WHERE d.kind = 'card' AND d.medium = t.card_uid AND d.at <= tap_at(t)
-                                       ORDER BY d.seq DESC LIMIT 1), true)
+          WHEN 'denied' THEN true
           ELSE t.ticket_id IS NOT NULL AND EXISTS (SELECT FROM card c WHERE c.uid = t.card_uid AND c.status = 'active')
       END
+      AND (t.verdict = 'insufficient_funds'
+           OR coalesce((SELECT d.removed FROM deny_entry d
+                        WHERE d.kind = 'card' AND d.medium = t.card_uid AND d.reason <> 'offline_conflict'
+                              AND d.at <= tap_at(t) ORDER BY d.seq DESC LIMIT 1), true))
 RETURNING t.id;
 
 -- name: try_lock
@@ -166,6 +168,11 @@ WITH given AS (
     RETURNING 1
 )
 SELECT count(*) FROM stored;
+
+-- name: look_again
+-- Days of a card from a date on are rated anew at $3 (Unix seconds), since what it holds was changed for them. Called
+-- with the card locked, so that no rating under way, which knows of no change, comes after this.
+UPDATE day_rating SET again_at = least(again_at, to_timestamp($3::float8)) WHERE account = $1 AND service_date >= $2;
 
 -- name: set_rated
 -- Taps that a rating holds now.

@@ -20,9 +20,14 @@ SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 
        (SELECT sum(r.amount_minor)::bigint FROM transfer r WHERE r.ticket_id = ticket.id AND r.kind = 'refund') AS refunded_minor
 FROM ticket WHERE id = $1;
 
+-- name: lock_card
+-- The card that a ticket is on, held until the end of the transaction: before the ticket, as everybody locks them.
+SELECT c.uid FROM card c WHERE c.uid = (SELECT t.card_uid FROM ticket t WHERE t.id = $1) FOR NO KEY UPDATE;
+
 -- name: lock
 -- The status of one ticket and what a refund depends on, held until the end of the transaction.
-SELECT status, product_id, price_minor, extract(epoch FROM sold_at)::float8 AS sold_s,
+SELECT status, card_uid, product_id, price_minor, extract(epoch FROM sold_at)::float8 AS sold_s,
+       extract(epoch FROM status_at)::float8 AS status_s,
        extract(epoch FROM valid_from)::float8 AS from_s, extract(epoch FROM valid_until)::float8 AS until_s, uses,
        uses_allowed
 FROM ticket WHERE id = $1 FOR NO KEY UPDATE;

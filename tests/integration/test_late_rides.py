@@ -163,3 +163,42 @@ async def test_a_time_that_cannot_be_is_refused(city, since, until):  # noqa: F8
     with pytest.raises(Problem) as refused:
         await FlaggedApi(Books(city.service.store), city.now).list_flagged(from_=since, to=until)
     assert refused.value.status == 422
+
+
+async def test_what_a_pass_covers_does_not_hang_on_when_the_day_was_rated(database):
+    """Bought for the hour before, it gives back that hour's ride; given back unused, the ride is paid again."""
+    async with rated_city(database, CAPPED, money=500) as town:
+        await town.judge(town.tap(now(town) - 1))
+        await town.settle()
+        assert await town.balance() == 410
+        sold = await sell(town, "month")
+        await town.settle()
+        assert await town.balance() == 500
+        await give_back(town, sold.id)
+        await town.settle()
+        assert await town.balance() == 410
+
+
+async def test_a_ride_while_a_pass_was_suspended_is_given_back_once_it_is_resumed(database):
+    async with rated_city(database, CAPPED, money=500) as town:
+        sold = await sell(town, "month")
+        await town.api.desk.change_ticket(sold.id, "suspend", "lost", subject="desk1")
+        await town.judge(town.tap(now(town) + 1))
+        await town.settle()
+        assert await town.balance() == 410
+        await town.api.desk.change_ticket(sold.id, "resume", "found", subject="desk1")
+        await town.settle()
+        assert await town.balance() == 500
+
+
+async def test_a_ride_on_a_card_that_was_lost_is_not_its_holders_whatever_ticket_is_on_it(database):
+    async with rated_city(database, FLAT) as town:
+        sold = await sell(town, "ten")
+        await give_back(town, sold.id)
+        await town.api.cards.block(UID.hex(), "lost", subject="desk1")
+        now(town)
+        for _ in range(2):  # the first one puts the card on the deny list by itself, too
+            at_s = now(town) + 1
+            assert (await town.judge(town.tap(at_s, late_s=1)))[0].verdict == "revoked"
+            await town.settle()
+        assert (await town.balance(), await town.debt()) == (0, 0)
