@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
+from itertools import product
 from zoneinfo import ZoneInfo
 
 from ticketing.city_schema import Name
@@ -79,8 +80,9 @@ class Fares:
         return any(rule.between_others for rule in self.transfer_rules)
 
     def leads_on(self, group: str) -> bool:
-        """Whether any change may go on from a leg group."""
-        return any(not rule.from_groups or group in rule.from_groups for rule in self.transfer_rules)
+        """Whether a feed has changes that may go on from a leg group."""
+        _, empty, (named_from, _) = self._transfer_index
+        return group in named_from or any(not rule.from_groups for rule in empty)
 
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop; a platform without any has those of its station."""
@@ -282,26 +284,37 @@ class Fares:
         )
 
     def _find_transfers(self, from_group: str, to_group: str) -> tuple[TransferRule, ...]:
-        rules = self.transfer_rules
         if self.transfer_empty_is_any:
             return tuple(
                 rule
-                for rule in rules
+                for rule in self.transfer_rules
                 if (not rule.from_groups or from_group in rule.from_groups)
                 and (not rule.to_groups or to_group in rule.to_groups)
             )
-        exact = tuple(rule for rule in rules if from_group in rule.from_groups and to_group in rule.to_groups)
-        if exact:
-            return exact
-        named_from = NONE.union(*(rule.from_groups for rule in rules))
-        named_to = NONE.union(*(rule.to_groups for rule in rules))
+        exact, empty, (named_from, named_to) = self._transfer_index
+        if (from_group, to_group) in exact:
+            return exact[from_group, to_group]
         from_word, to_word = frozenset((from_group,)), frozenset((to_group,))
         return tuple(
             rule
-            for rule in rules
+            for rule in empty
             if _is_or_unnamed(rule.from_groups, from_word, named_from)
             and _is_or_unnamed(rule.to_groups, to_word, named_to)
         )
+
+    @cached_property
+    def _transfer_index(
+        self,
+    ) -> tuple[Mapping[tuple[str, str], tuple[TransferRule, ...]], Sequence[TransferRule], tuple[Words, Words]]:
+        """Transfer rules by both groups, those that leave one empty, and all that either column names."""
+        rules = self.transfer_rules
+        exact: dict[tuple[str, str], tuple[TransferRule, ...]] = {}
+        for rule in rules:
+            for pair in product(rule.from_groups, rule.to_groups):
+                exact[pair] = (*exact.get(pair, ()), rule)
+        empty = [rule for rule in rules if not rule.from_groups or not rule.to_groups]
+        named = NONE.union(*(rule.from_groups for rule in rules)), NONE.union(*(rule.to_groups for rule in rules))
+        return exact, empty, named
 
 
 def hops_from(zone: str, beside: Mapping[str, Words]) -> dict[str, int]:
