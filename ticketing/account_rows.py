@@ -140,11 +140,11 @@ def fare_tap(tariff: CityTariff, tap_id: str, at_s: float, place: TapPlace) -> F
     )
 
 
-def by_account(rows: Iterable[Mapping[str, Any]], key: str = "account") -> dict[Any, list[Mapping[str, Any]]]:
-    """Rows under what they have in common."""
+def group_rows(rows: Iterable[Mapping[str, Any]], column: str = "account") -> dict[Any, list[Mapping[str, Any]]]:
+    """Rows by the value of one column, each group in their order."""
     found: dict[Any, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row[key], []).append(row)
+        found.setdefault(row[column], []).append(row)
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from sql import query
-from ticketing.account_rows import by_account, day_of_row, due_of_row, encode, ticket_of_row, uid_of
+from ticketing.account_rows import day_of_row, due_of_row, encode, group_rows, ticket_of_row, uid_of
 from ticketing.days import service_day
 from ticketing.editions import Editions
 from ticketing.ledger import Transfer
@@ -163,12 +163,12 @@ class _Reader:
         uids = {account: uid for account in accounts if (uid := uid_of(account)) is not None}
         cards = {row["uid"]: row for row in await connection.fetch(query("rating.lock_cards"), list(uids.values()))}
         await connection.execute(query("rating.lock_tickets"), list(uids.values()))
-        due_rows = by_account(await connection.fetch(query("rating.due_taps"), list(accounts), DUE_TAPS_MAX))
+        due_rows = group_rows(await connection.fetch(query("rating.due_taps"), list(accounts), DUE_TAPS_MAX))
         due = {account: [due_of_row(row, self._tariff) for row in due_rows.get(account, ())] for account in accounts}
         since = [self._since(due[account]) for account in accounts]
-        days = by_account(await connection.fetch(query("rating.days"), list(accounts), since))
+        days = group_rows(await connection.fetch(query("rating.days"), list(accounts), since))
         oldest_s = (min(since) - date(1970, 1, 1)).total_seconds() - TICKETS_BACK_S
-        tickets = by_account(await connection.fetch(query("rating.tickets"), list(uids.values()), oldest_s), "card_uid")
+        tickets = group_rows(await connection.fetch(query("rating.tickets"), list(uids.values()), oldest_s), "card_uid")
         holders = []
         for account in accounts:
             uid = uids.get(account)

@@ -1,4 +1,4 @@
-"""A card's agreement to be topped up by itself, as people see it; the bank card's token is never shown."""
+"""A card's agreement to be topped up automatically, as people see it; the bank card's token is never shown."""
 
 from __future__ import annotations
 

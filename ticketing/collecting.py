@@ -16,7 +16,7 @@ from ticketing.store import Store
 
 DAY_S = 86_400.0
 RETRY_DAYS = (1, 3, 7, 14, 30)
-"""A declined charge is asked for again so many days after the time before; then only when somebody wants it."""
+"""A declined charge is asked for again this many days after the attempt before; after the last, only on request."""
 ASKED_AGAIN_S_MIN = 60.0
 MADE_BY = "charging"
 DEBT = "debt"

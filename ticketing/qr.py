@@ -11,22 +11,22 @@ QUIET_MODULES = 4
 
 
 def svg(token: str) -> str:
-    """For a page."""
+    """As inline SVG, for a page."""
     return str(_code(token).svg_inline(scale=4, border=QUIET_MODULES))
 
 
 def svg_file(token: str) -> bytes:
-    """As a file of its own."""
+    """As an SVG file."""
     return _saved(token, "svg")
 
 
 def png(token: str) -> bytes:
-    """For a printer, ten pixels a module."""
+    """As a PNG for a printer, ten pixels a module."""
     return _saved(token, "png", scale=10)
 
 
 def terminal(token: str) -> str:
-    """For a terminal: two modules a character, dark on light whatever the terminal's colours are."""
+    """As text for a terminal: two modules a character, dark on light whatever the terminal's colours are."""
     text = io.StringIO()
     _code(token).terminal(out=text, border=QUIET_MODULES, compact=True)
     return text.getvalue()

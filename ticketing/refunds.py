@@ -1,4 +1,4 @@
-"""What a ticket brings that is given back, by the tariff's rule for its product."""
+"""How much is refunded for a ticket, by the tariff's rule for its product."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Held(NamedTuple):
 
 
 def back_minor(rule: Refund, ticket: Held, now_s: float) -> int | str:
-    """How much is given back, in minor units; or the sentence that says why nothing is.
+    """The refund in minor units, or the sentence that says why there is none.
 
-    Unused, and within the rule's days of its sale, a valid ticket brings its price. Where the rule gives the rest, any
-    other valid ticket brings the part that its rides left are of all of them; a pass its whole days left.
+    A valid ticket that is unused and within the rule's days of its sale brings its whole price. Where the rule refunds
+    the rest, any other valid ticket brings the share of its rides that are left; a pass, of its whole days left.
     """
     if now_s >= ticket.until_s:
         return "its time is over"
