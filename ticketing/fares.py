@@ -363,10 +363,10 @@ def within_limit(rule: TransferRule, first: Leg, last: Leg, zone: ZoneInfo) -> b
 
 
 def _by_medium(rows: Sequence[Price], rider: Rider) -> list[int]:
-    """What rows cost that the rider's medium can pay: all of them where it is not known."""
+    """What rows cost that the rider's medium can pay; where it is not known, what names none, else any."""
     named = [row.minor for row in rows if row.media is not None and rider.media in (None, row.media)]
     unnamed = [row.minor for row in rows if row.media is None]
-    return named + unnamed if rider.media is None else named or unnamed
+    return unnamed or named if rider.media is None else named or unnamed
 
 
 def _is_or_any(named: Words, found: Words) -> bool:

@@ -78,7 +78,7 @@ def _prices_vary(table: Fares, media: str | None) -> bool:
 def _one_price(tariff: CityTariff, media: str | None) -> int | None:
     prices = _prices(tariff, media)
     whatever = any(
-        _holds_any_ride(rule, table) and _rows(rule, table, media)
+        _holds_any_ride(rule, table) and table.price(rule.product, Rider(None, media)) is not None
         for table in tariff.tables
         for rule in table.leg_rules
     )

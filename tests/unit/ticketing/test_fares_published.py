@@ -110,6 +110,7 @@ def test_a_row_for_the_medium_goes_before_one_that_names_none():
     )
     assert cost(fares, ride(fares, "08:00"), media="tap") == 600
     assert cost(fares, ride(fares, "08:00"), media="card") == 700
+    assert cost(fares, ride(fares, "08:00")) == 700  # nobody knows that it is tapped
 
 
 def test_a_row_of_one_category_for_the_medium_leaves_the_others_theirs():

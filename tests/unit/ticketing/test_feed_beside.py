@@ -8,6 +8,7 @@ from ticketing.errors import TariffError
 from ticketing.journeys import FareTap
 from ticketing.rated import Account
 from ticketing.rating import rate_day
+from ticketing.tariff_file import flat_minor
 
 OWN = 'version = 1\ncurrency = "USD"\ntimezone = "America/Vancouver"\n'
 EXIT = "exit = { max_minutes = 180, missing_minor = 900 }\n"
@@ -81,3 +82,27 @@ def test_an_entry_and_an_exit_that_are_said_to_be_so_make_a_ride_anywhere():
     assert [line.charge_minor for line in rate_day(taps, city, Account()).lines] == [0, 300]
     flat = source(OWN, MEDIA | {"fare_media": "fare_media_id,fare_media_type\norca,2\n"}).read().city
     assert rate_day(taps[:1], flat, Account("orca")).total_minor == 275  # nobody has to tap out: a ride like any other
+
+
+@pytest.mark.parametrize(
+    ("products", "flat"),
+    [
+        ("A,2.00,USD,,\n", 200),
+        ("A,2.00,USD,adult,\n", 200),
+        ("A,1.00,USD,senior,\n", None),  # nothing is said of what others pay
+        ("A,2.00,USD,,\nA,1.50,USD,,cash\n", 200),  # a card is no cash
+        ("A,2.00,USD,adult,\nA,1.00,USD,senior,\n", None),
+    ],
+)
+def test_one_price_for_every_ride_is_what_the_rating_says(products, flat):
+    files = {
+        "fare_media": "fare_media_id,fare_media_type\ncash,0\n",
+        "rider_categories": "rider_category_id,rider_category_name,is_default_fare_category\nadult,A,1\nsenior,S,\n",
+        "fare_products": "fare_product_id,amount,currency,rider_category_id,fare_media_id\nB,9.00,USD,adult,\n"
+        + products,
+        "fare_leg_rules": "fare_product_id\nA\n",
+    }
+    city = source(OWN, files).read_for_use().city
+    assert flat_minor(city) == flat
+    total = rate_day([FareTap("1", 1000)], city, Account()).total_minor
+    assert flat is None or total == flat
