@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 
 import msgspec
@@ -24,7 +25,8 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(frozen=True, slots=True)
 class Access:
     """Who the device is, and where its lists are; `status_lists` are fetched from the start, others once a ticket has
-    named them. `step_every_s` is how often the terminal is asked what there is to do.
+    named them. `step_every_s` is how often the terminal is asked what there is to do. `lists_kept_in` is a folder in
+    which the lists outlive a power cut: without it, a validator that is switched on off line knows no ticket.
     """
 
     operator: str
@@ -36,6 +38,7 @@ class Access:
     refresh_s: float = 20.0
     http_timeout_s: float = 10.0
     step_every_s: float = 0.02
+    lists_kept_in: Path | None = None
 
 
 class ValidatorDevice:
@@ -71,6 +74,8 @@ class ValidatorDevice:
 
     async def __aenter__(self) -> ValidatorDevice:
         self.terminal.restore(self._disk.entries())
+        if self._fetching is not None:
+            self._fetching.restore()
         self._devices.open(self.device)
         name = self._access.name
         self._tasks = [asyncio.create_task(self._work(), name=f"validator {name}")]
@@ -101,7 +106,13 @@ class ValidatorDevice:
         access = self._access
         if access.http_url is None:
             return None
-        source = Source(access.http_url, access.status_lists, access.refresh_s, access.http_timeout_s)
+        source = Source(
+            access.http_url,
+            access.status_lists,
+            access.refresh_s,
+            access.http_timeout_s,
+            kept_in=access.lists_kept_in,
+        )
         return Fetching(source, self.terminal.lists, self._take_products, self._clock, self.counters)
 
     async def _work(self) -> None:

@@ -7,11 +7,13 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
-from simulators.validator_library.lists import TEXT_BYTES_MAX, ListError, Lists
+from simulators.validator_library.lists import TEXT_BYTES_MAX, Lists
 from simulators.validator_library.rules import ProductRule, products_from_json
+from simulators.validator_library.shelf import Shelf
 
 TakeProducts = Callable[[Mapping[str, ProductRule]], None]
 
@@ -25,6 +27,8 @@ class Source:
     refresh_s: float = 20.0  # a revoked ticket is refused within a minute
     timeout_s: float = 10.0
     tls: ssl.SSLContext | None = None
+    kept_in: Path | None = None
+    """A folder in which what was fetched outlives the validator's own power; None: nothing does."""
 
 
 class Fetching:
@@ -46,6 +50,15 @@ class Fetching:
         self._take_products = take_products
         self._clock = clock
         self._now = asyncio.Event()
+        self._shelf = None if source.kept_in is None else Shelf(source.kept_in)
+
+    def restore(self) -> None:
+        """Take back what an earlier start fetched, as old as it is; what no longer counts is left."""
+        for name, data, at_s in self._shelf.items() if self._shelf is not None else ():
+            try:
+                self._take(name, data, at_s)
+            except ValueError:
+                self.counters["lists_refused"] += 1
 
     def wake(self) -> None:
         """Something is newer: fetch now rather than at the next interval."""
@@ -68,25 +81,42 @@ class Fetching:
     async def refresh(self, http: aiohttp.ClientSession) -> None:
         """Fetch everything once."""
         lists, now_s = self._lists, self._clock()
-        await self._fetch(http, "/.well-known/cose-keys", lambda data: lists.take_keys(data, now_s))
-        await self._fetch(http, "/api/v1/products", lambda data: self._take_products(products_from_json(data)))
+        await self._fetch(http, "/.well-known/cose-keys", "keys", now_s)
+        await self._fetch(http, "/api/v1/products", "products", now_s)
         for number in sorted({*self._source.status_lists, *lists.numbers}):
-            await self._fetch(
-                http, f"/status-lists/{number}", lambda data: lists.take_status_list(data.decode("ascii"), now_s)
-            )
-        await self._fetch(
-            http, f"/deny-list?after={lists.deny_sequence}", lambda data: lists.take_deny_list(data, now_s)
-        )
+            await self._fetch(http, f"/status-lists/{number}", f"status-{number}", now_s)
+        await self._fetch(http, f"/deny-list?after={lists.deny_sequence}", "deny", now_s)
 
-    async def _fetch(self, http: aiohttp.ClientSession, path: str, take: Callable[[bytes], object]) -> None:
+    async def _fetch(self, http: aiohttp.ClientSession, path: str, name: str, now_s: float) -> None:
         try:
             async with http.get(self._url + path) as reply:
                 reply.raise_for_status()
                 data = await reply.content.read(TEXT_BYTES_MAX + 1)
                 while len(data) <= TEXT_BYTES_MAX and not reply.content.at_eof():
                     data += await reply.content.read(TEXT_BYTES_MAX + 1 - len(data))
-            take(data)
+            self._take(name, data, now_s)
         except (aiohttp.ClientError, TimeoutError, OSError):
             self.counters["fetch_failures"] += 1
-        except (ListError, ValueError):
+        except ValueError:
             self.counters["lists_refused"] += 1
+        else:
+            self._keep(name, data, now_s)
+
+    def _keep(self, name: str, data: bytes, at_s: float) -> None:
+        try:
+            if self._shelf is not None:
+                self._shelf.put(name, self._lists.deny_list() if name == "deny" else data, at_s)
+        except OSError:  # a full disk: they count until the power is cut
+            self.counters["lists_not_kept"] += 1
+
+    def _take(self, name: str, data: bytes, at_s: float) -> None:
+        """Take what came under a name at an instant; ValueError says why not."""
+        match name:
+            case "keys":
+                self._lists.take_keys(data, at_s)
+            case "products":
+                self._take_products(products_from_json(data))
+            case "deny":
+                self._lists.take_deny_list(data, at_s)
+            case _:
+                self._lists.take_status_list(data.decode("ascii"), at_s)

@@ -116,6 +116,11 @@ class Lists:
         self.deny_sequence = changes.sequence
         self.denied_s = now_s
 
+    def deny_list(self) -> bytes:
+        """The deny list as it stands, in the form in which it is taken."""
+        entries = [_DenyEntry(self.deny_sequence, kind, medium, False) for kind, medium in sorted(self._denied)]
+        return msgspec.json.encode(_DenyList(self.deny_sequence, entries))
+
     def status(self, number: int, index: int) -> int:
         """The status of a ticket: 0 too where its list is not at hand, which is then among the `numbers` to fetch.
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import cbor2
@@ -42,9 +43,9 @@ class Line:
     def __post_init__(self) -> None:
         self.fetching = self.fetching_from(self.url)
 
-    def fetching_from(self, url: str) -> Fetching:
+    def fetching_from(self, url: str, kept_in: Path | None = None) -> Fetching:
         """What fetches this validator's lists from an address."""
-        return Fetching(Source(url, (1,)), self.lists, self.products.update, self.city.now)
+        return Fetching(Source(url, (1,), kept_in=kept_in), self.lists, self.products.update, self.city.now)
 
     async def fetch(self, later_s: float = 0.0) -> None:
         """Fetch everything, so much later."""
@@ -164,10 +165,10 @@ async def test_keys_that_change_between_two_fetches(line):
     news = [(FileSigner(kid, private), KeySet([*keys.key_set.keys, IssuerKey(kid, "takt", private.public_key())]))]
     keys.read = lambda: news.pop() if news else None
 
-    async def change_in_between(http, path, take):
+    async def change_in_between(http, path, *rest):
         if path == "/status-lists/1":
             line.city.service.reload_issuer_keys()
-        await fetch(http, path, take)
+        await fetch(http, path, *rest)
 
     line.fetching._fetch = change_in_between
     await line.fetch(TTL_S)
@@ -206,3 +207,60 @@ async def test_whatever_is_answered_the_next_answer_is_taken(line):
     await line.city.api.desk.change_ticket(sold.id, "revoke", "a test", subject="cashier")
     await line.fetch(TTL_S)
     assert line.say(sold.token) == "revoked"
+
+
+async def test_a_validator_switched_on_without_a_network_decides_by_what_it_fetched_before(line, tmp_path):
+    """Keys, lists and products outlive its power, as old as they are; what was spoilt meanwhile is left."""
+    shelf = tmp_path / "lists"
+    tickets = [await line.city.sell("month") for _ in range(3)]
+    _, revoked, denied = tickets
+    await line.city.api.desk.change_ticket(revoked.id, "revoke", "a test", subject="cashier")
+    async with line.city.pool.acquire() as connection:
+        for removed in (False, True, False):
+            await connection.fetchval(query("lists.deny"), "ticket", uuid.UUID(denied.id).bytes, removed, "a test")
+    line.fetching = line.fetching_from(line.url, shelf)
+    await line.fetch()
+    fetched_s, written = line.city.now(), {file.name: file.stat().st_ino for file in shelf.iterdir()}
+    assert sorted(written) == ["deny", "keys", "products", "status-1"]
+    await line.fetch(1.0)
+    assert {file.name: file.stat().st_ino for file in shelf.iterdir()} == written, "nothing new is nothing written"
+    assert {file.stat().st_mode & 0o777 for file in shelf.iterdir()} == {0o600}
+
+    def switched_on() -> Line:
+        made = Line(line.city, "http://127.0.0.1:1", line.http)
+        made.fetching = made.fetching_from(made.url, shelf)
+        made.fetching.restore()
+        return made
+
+    line.city.offset_s += 2 * LIFE_S
+    again = switched_on()
+    assert [again.say(ticket.token) for ticket in tickets] == ["accepted", "revoked", "denied"]
+    assert again.lists.deny_sequence == line.lists.deny_sequence == 3
+    at_s = line.city.now()
+    assert all(2 * LIFE_S - 1 < age_s < at_s - fetched_s + 1 for age_s in again.lists.ages_s(at_s).values())
+    await again.fetch()
+    assert again.fetching.counters == {"fetch_failures": 4}, "nobody answers, and what it has stays"
+    assert [again.say(ticket.token) for ticket in tickets] == ["accepted", "revoked", "denied"]
+
+    (shelf / "status-1").write_bytes(b"\xff")
+    (shelf / "deny").write_bytes(b"{")
+    (shelf / "notes").mkdir()
+    spoilt = switched_on()
+    assert spoilt.fetching.counters == {"lists_refused": 2}
+    assert [spoilt.say(ticket.token) for ticket in tickets] == ["accepted"] * 3
+    (shelf / "keys").unlink()
+    assert switched_on().say(tickets[0].token) == "unknown_key"
+
+
+async def test_a_full_disk_keeps_no_list_from_being_heeded(line, tmp_path, monkeypatch):
+    sold = await line.city.sell("month")
+    await line.city.api.desk.change_ticket(sold.id, "revoke", "a test", subject="cashier")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    line.fetching = line.fetching_from(line.url, tmp_path / "lists")
+    monkeypatch.setattr("simulators.validator_library.shelf.os.fsync", full)
+    await line.fetch()
+    assert line.say(sold.token) == "revoked"
+    assert line.fetching.counters == {"lists_not_kept": 4}

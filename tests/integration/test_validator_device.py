@@ -125,3 +125,24 @@ async def test_lists_are_fetched_told_of_and_heeded(issuer, tmp_path: Path) -> N
                 assert validator.counters["lists_refused"] >= 3
                 assert validator.counters["alone"] == 12
             assert len(disk.entries()) >= 12
+
+
+async def test_a_device_switched_on_without_any_network_lets_riders_in(issuer, tmp_path: Path) -> None:
+    """What it fetched yesterday is on its disk: keys, lists and products, so that a depot's morning is no queue."""
+    issuer.revoked = [(1, INVALID)]
+    tickets = [issuer.sell(index)[1] for index in range(2)]
+
+    async def work(http_url: str) -> list[tuple[str, bool]]:
+        shown: list[Shown] = []
+        with Disk(tmp_path / "taps") as disk:
+            async with Devices(Broker("127.0.0.1", 1), np.random.default_rng(1)) as devices:
+                terminal = Terminal(http_url, "kpt/7", Rules(1, {}), rng=np.random.default_rng(2), fallback_s=0.01)
+                access = Access("kpt", "v7", "v7", "", http_url, (3,), lists_kept_in=tmp_path / "lists")
+                async with ValidatorDevice(access, terminal, devices, disk, shown.append) as validator:
+                    await until((tmp_path / "lists" / "deny").exists, "what was fetched")
+                    taps = [validator.tap("qr", token) for token in tickets]
+                    await until(lambda: {one.tap_id for one in shown} >= set(taps), "answers on the display")
+        return [(one.verdict, one.alone) for one in shown]
+
+    assert await work(issuer.url) == [("accepted", True), ("revoked", True)]
+    assert await work("http://127.0.0.1:1") == [("accepted", True), ("revoked", True)]
