@@ -200,6 +200,7 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
         frozenset(join.once_on),
         join.hours,
         join.zones_min,
+        optional=True,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ticketing.city_schema import Exit
 from ticketing.city_tariff import CityTariff
 from ticketing.days import service_day
-from ticketing.fare_rules import NONE, JoinRule, Leg
+from ticketing.fare_rules import NONE, JoinRule, Leg, Rider
 
 TapKind = Literal["board", "in", "out"]
 RideKind = Literal["ride", "no_exit", "no_entry", "same_stop", "open"]
@@ -209,12 +209,22 @@ def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
         meets = not rule.from_stops.isdisjoint(left) and not rule.to_stops.isdisjoint(met)
     else:
         meets = rule.anywhere or (one.to_stop is not None and not (left - {None}).isdisjoint(met))
-    return meets and (rule.zones_min is None or _zones_of(_merged(one, two), tariff) >= rule.zones_min)
+    if not meets or not (rule.optional or rule.zones_min):
+        return meets
+    both = _merged(one, two)
+    if rule.zones_min is not None and _zones_of(both, tariff) < rule.zones_min:
+        return False
+    return not rule.optional or _priced(both, tariff) or not (_priced(one, tariff) and _priced(two, tariff))
 
 
 def _zones_of(leg: Leg, tariff: CityTariff) -> int:
     """Through how many zones a ride goes; 0 where no table knows them."""
     return max((table.zones_of(leg) or 0 for table in tariff.tables), default=0)
+
+
+def _priced(leg: Leg, tariff: CityTariff) -> bool:
+    """Whether the tariff has a price for a ride at all."""
+    return any(table.leg_fares(leg, Rider()) for table in tariff.tables)
 
 
 def _if_one(areas: frozenset[str]) -> frozenset[str]:

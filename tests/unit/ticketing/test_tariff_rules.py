@@ -1,0 +1,181 @@
+"""Rules of a tariff that few words of a city's case can tell: ways back, zones nobody knows, and their receipts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from ticketing.city_file import parse_city_tariff
+from ticketing.city_tariff import CityTariff
+from ticketing.journeys import FareTap
+from ticketing.rated import Account
+from ticketing.rating import rate_day
+from ticketing.receipt import receipt
+
+HEAD = 'version = 1\ncurrency = "UAH"\ntimezone = "Europe/Kyiv"\nservice_day_starts = "04:00"\n'
+NAME = 'name = { uk = "Н", en = "N" }'
+
+
+def tariff(*entries: str) -> CityTariff:
+    return parse_city_tariff(HEAD + "\n".join(entries), "city.toml")
+
+
+def at(clock: str) -> float:
+    return datetime.fromisoformat(f"2026-03-04T{clock}+02:00").timestamp()
+
+
+def charges(city: CityTariff, *taps: FareTap) -> list[int]:
+    return [line.charge_minor for line in rate_day(taps, city, Account()).lines]
+
+
+BACK = f"""
+fare = [{{ id = "ferry", {NAME}, price_minor = 3000 }}]
+transfer = [{{ id = "back", {NAME}, until = "04:00", pays = "total", price_minor = 5000, return_trips = "only" }}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "charged"),
+    [
+        (("12", 0), ("12", 1), 2000),
+        (("12", 0), ("12", 0), 3000),
+        (("12", 0), ("13", 1), 3000),
+        (("12", None), ("12", 1), 3000),
+    ],
+)
+def test_the_way_back_is_told_by_the_route_where_nobody_taps_out(first, second, charged):
+    taps = [
+        FareTap(str(number), at(clock), route_id=route, direction_id=direction)
+        for number, (clock, (route, direction)) in enumerate((("08:00", first), ("18:00", second)))
+    ]
+    assert charges(tariff(BACK), *taps) == [3000, charged]
+
+
+ZONES = f"""
+zone = [
+  {{ id = "a", beside = ["b"], stops = ["a1", "border"] }},
+  {{ id = "b", beside = ["c"], stops = ["b1", "border"] }},
+  {{ id = "c", stops = ["c1"] }},
+  {{ id = "island", stops = ["i1"] }},
+]
+network = [{{ id = "train", operators = ["*"], exit = {{ max_minutes = 240, missing_minor = 900 }} }}]
+fare = [
+  {{ id = "z1", {NAME}, price_minor = 100, zones_max = 1 }},
+  {{ id = "z2", {NAME}, price_minor = 180, zones_max = 2 }},
+  {{ id = "z3", {NAME}, price_minor = 250, zones_max = 3 }},
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "charged"),
+    [
+        ("a1", "b1", 180),
+        ("a1", "c1", 250),
+        ("a1", "border", 100),
+        ("border", "b1", 100),
+        ("border", "c1", 180),
+        ("i1", "i1", 100),
+        ("a1", "i1", 0),
+        ("nowhere", "a1", 0),
+    ],
+)
+def test_zones_are_counted_along_the_shortest_way(start, end, charged):
+    taps = (FareTap("in", at("08:00"), "train", "in", start), FareTap("out", at("08:30"), "train", "out", end))
+    assert sum(charges(tariff(ZONES), *taps)) == charged
+
+
+def test_two_rides_do_not_become_one_that_has_no_price():
+    join = "join = [{ anywhere = true, minutes = 60 }]\n"
+    fare = f'fare = [{{ id = "near", {NAME}, price_minor = 500, below_m = 10000 }}]\n'
+    network = 'network = [{ id = "train", exit = { max_minutes = 240, missing_minor = 900 } }]\n'
+    taps = [
+        FareTap("a", at("08:00"), "train", "in"),
+        FareTap("b", at("08:20"), "train", "out", distance_m=6000),
+        FareTap("c", at("08:30"), "train", "in"),
+        FareTap("d", at("08:50"), "train", "out", distance_m=6000),
+    ]
+    assert charges(tariff(join + fare + network), *taps) == [0, 500, 0, 500]
+
+
+def test_the_least_way_is_no_way():
+    fare = (
+        f'fare = [{{ id = "way", {NAME}, price_minor = 100, by_distance = {{ adds_minor = 10, every_m = 1000 }} }}]\n'
+    )
+    network = 'network = [{ id = "train", exit = { max_minutes = 240, missing_minor = 900 } }]\n'
+    taps = [FareTap("a", at("08:00"), "train", "in", "s"), FareTap("b", at("08:20"), "train", "out", "s")]
+    assert charges(tariff(fare + network), *taps) == [0, 100]
+
+
+def lines(city: CityTariff, category: str | None, *taps: FareTap) -> str:
+    rating = rate_day(taps, city, Account(None, category))
+    said = (receipt(rating, city, language).text() for language in ("uk", "en"))
+    return "\n".join(said).replace("\u00a0", " ")
+
+
+def test_a_receipt_says_how_many_cheap_rides_are_left():
+    city = tariff(
+        f"""
+        category = [{{ id = "free", {NAME} }}, {{ id = "cheap", {NAME} }}]
+        fare = [{{ id = "ride", {NAME}, price_minor = 1700 }}]
+        cap = [
+          {{ id = "f", {NAME}, period = "month", first_rides = 60, categories = ["free"] }},
+          {{ id = "c", {NAME}, period = "month", first_rides = 60, then_minor = 400, categories = ["cheap"] }},
+        ]
+        """
+    )
+    free, cheap = (lines(city, category, FareTap("a", at("08:00"))) for category in ("free", "cheap"))
+    assert "«Н»: сплачуєте 0 %, таких поїздок лишилося: 59" in free
+    assert "“N”: you pay 0%, 59 such rides left" in free
+    assert "«Н»: сплачуєте 4,00 ₴, таких поїздок лишилося: 59" in cheap
+    assert "“N”: you pay UAH 4.00, 59 such rides left" in cheap
+
+
+def test_a_receipt_says_from_when_a_change_counts():
+    city = tariff(
+        f"""
+        network = [{{ id = "train", exit = {{ max_minutes = 240, missing_minor = 900 }} }}]
+        fare = [{{ id = "ride", {NAME}, price_minor = 1700 }}]
+        transfer = [{{ id = "t", {NAME}, minutes = 30, counted_from = "last_exit" }}]
+        """
+    )
+    taps = [
+        FareTap("a", at("08:00"), "train", "in"),
+        FareTap("b", at("08:20"), "train", "out"),
+        FareTap("c", at("08:49")),
+    ]
+    said = lines(city, None, *taps)
+    assert "Пересадка «Н»: час від 08:20 до 08:50" in said
+    assert "Transfer “N”: the time is from 08:20 until 08:50" in said
+
+
+def test_a_receipt_says_until_which_hour_a_change_holds():
+    city = tariff(
+        f"""
+        fare = [{{ id = "ride", {NAME}, price_minor = 1700 }}]
+        transfer = [{{ id = "t", {NAME}, until = "12:00" }}]
+        """
+    )
+    said = lines(city, None, FareTap("a", at("08:00")), FareTap("b", at("11:59")))
+    assert "перша поїздка о 08:00, діє до 12:00" in said
+    assert "the first ride was at 08:00, it lasts until 12:00" in said
+
+
+def test_a_missing_tap_is_not_called_the_greatest_price():
+    city = tariff(
+        f"""
+        network = [{{ id = "train", exit = {{ max_minutes = 240, missing_minor = 900 }} }}]
+        hours = [{{ id = "evening", start = "18:00" }}]
+        category = [{{ id = "half", {NAME}, percent = 50 }}]
+        fare = [
+          {{ id = "ride", {NAME}, price_minor = 500 }},
+          {{ id = "open", {NAME}, price_minor = 300, hours = "evening", without_exit = true }},
+        ]
+        """
+    )
+    taps = (FareTap("a", at("08:00"), "train", "in"), FareTap("b", at("18:00"), "train", "in"))
+    assert charges(city, *taps) == [900, 300]
+    said = lines(city, "half", *taps)
+    assert "Немає вчасної відмітки про вихід: ціна без неї: 4,50" in said
+    assert "No tap out in time: the fare without one: UAH 1.50" in said
