@@ -28,11 +28,14 @@ def shared() -> Path:
     return folder
 
 
+SET_BY_OTHERS = {"PYTEST_CURRENT_TEST", "_RJEM_MALLOC_CONF"}  # by pytest; by polars, for its allocator, when imported
+
+
 def of_the_process() -> dict[str, object]:
     """What belongs to no test: another one would find it changed."""
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         policy = type(asyncio.get_event_loop_policy())
-    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    environment = {name: value for name, value in os.environ.items() if name not in SET_BY_OTHERS}
     return {"event loop policy": policy, "folder": os.getcwd(), "environment": environment}
 
 
