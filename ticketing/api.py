@@ -18,6 +18,7 @@ from ticketing.inspection import Inspector
 from ticketing.keys_api import KeysApi, UnixTime
 from ticketing.lists import Lists
 from ticketing.lists_api import ListsApi
+from ticketing.replacing import ReplacingApi
 from ticketing.routes import Route
 from ticketing.service import Ticketing
 from ticketing.shifts import Shifts
@@ -102,7 +103,8 @@ class TicketingApi:
         self.shifts = ShiftsApi(Shifts(books, service.tariff.currency))
         self.inspector = Inspector(books, lambda: service.readers, clock)
         taps, keys = TapsApi(service, self.inspector), KeysApi(service, self.desk)
-        self._others = (self.shifts, taps, keys, ListsApi(self.lists))
+        self.replacing = ReplacingApi(books, self.cards, clock)
+        self._others = (self.shifts, taps, keys, ListsApi(self.lists), self.replacing)
 
     def routes(self) -> list[Route]:
         """All the operations: the desk's own, and those on shifts, taps, keys and lists."""
@@ -152,6 +154,8 @@ class TicketingApi:
         """Sell a ticket: its credentials, and the QR code to show."""
         if role == "vendor" and body.card_uid is None:
             self.desk.check_unseen(self.desk.get_product(body.product_id))
+        if body.card_uid is not None:
+            await self.cards.check_in_use(body.card_uid)
         return await self.desk.sell(
             body.product_id,
             subject=subject,

@@ -106,12 +106,20 @@ class CardDesk:
             row = await connection.fetchrow(query("cards.get"), uid)
             tickets = await connection.fetch(query("tickets.of_card"), uid)
             auto_top_up = await read_auto_top_up(connection, uid)
+            replaced = await connection.fetchval(query("replacing.is_replaced"), uid)
         if row is None:
             raise _no_card(uid)
         fields = dict(row)
-        fields |= {"uid": uid.hex(), "status": "blocked" if fields.pop("denied") else row["status"]}
+        status = "blocked" if fields.pop("denied") else row["status"]
+        fields |= {"uid": uid.hex(), "status": "replaced" if replaced else status}
         held = [CardTicket(**{**ticket, "id": str(ticket["id"])}) for ticket in tickets]
         return Card(**fields, tickets=held, auto_top_up=auto_top_up)
+
+    async def check_in_use(self, uid_text: str) -> None:
+        """Problem 409 for a card that has given way to another."""
+        uid = parse_card_uid(uid_text)
+        async with self._books.reading() as connection:
+            await check_in_use(connection, uid)
 
     async def top_up(
         self, uid_text: str, amount_minor: int, *, subject: str, idempotency_key: str | None = None
@@ -124,6 +132,7 @@ class CardDesk:
             raise Problem(422, "Amount out of range", f"amount_minor: {least} to {most} can be put on a card at once")
 
         async def put(connection: Any) -> Done:
+            await check_in_use(connection, uid)
             row = await connection.fetchrow(query("cards.top_up"), uid, amount_minor)
             if row is None:
                 raise _no_card(uid)
@@ -150,9 +159,16 @@ class CardDesk:
         uid = parse_card_uid(uid_text)
         await self.get_card(uid_text)
         async with self._books.writing() as connection:
+            await check_in_use(connection, uid)
             await connection.fetchval(query("lists.deny"), "card", uid, removed, mask_text(reason))
             await audit(connection, subject, "unblock" if removed else "block", f"card:{uid.hex()}", reason=reason)
         return await self.get_card(uid_text)
+
+
+async def check_in_use(connection: Any, uid: bytes) -> None:
+    """Problem 409 for a card that has given way to another: nothing is put on it or taken off it any more."""
+    if await connection.fetchval(query("replacing.is_replaced"), uid):
+        raise Problem(409, "Card replaced", f"card {uid.hex()} was replaced by another one and is over")
 
 
 async def settle_debt(connection: Any, uid: bytes, subject: str) -> None:

@@ -8,6 +8,7 @@ Accounts are named, never stored with a balance: an account's balance is the sum
     cash_difference  what drawers were short of, less what was too much in them
     acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
     bank_debt:<id>  rides of a bank card whose charge was declined
+    replaced_cards  between two purses, when a card gives way to another: always nothing
 Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
 """
 
@@ -26,6 +27,7 @@ FARES = "fares"
 PENALTIES = "penalties"
 CASH_DIFFERENCE = "cash_difference"
 ACQUIRER = "acquirer"
+REPLACED_CARDS = "replaced_cards"
 
 
 class Kind(StrEnum):
@@ -73,6 +75,12 @@ def sale(price: Money, into: str = CASH) -> Transfer:
 def top_up(uid: bytes, amount: Money, into: str = CASH) -> Transfer:
     """Money put on a city card, in cash where nothing else is said."""
     return Transfer(Kind.TOP_UP, into, purse(uid), amount)
+
+
+def replaced(old: bytes, new: bytes, amount: Money) -> tuple[tuple[Transfer, bytes], ...]:
+    """What a purse held goes to another card's: out of the one and into the other, each with its card."""
+    out = Transfer(Kind.REFUND, purse(old), REPLACED_CARDS, amount)
+    return (out, old), (top_up(new, amount, REPLACED_CARDS), new)
 
 
 def fare(uid: bytes, amount: Money) -> Transfer:

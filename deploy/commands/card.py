@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `takt`."""
     card = typer.Typer(
         name="card",
-        help="City cards: enrol, show, top up (also by themselves), block; and their keys.",
+        help="City cards: enrol, show, top up (also by themselves), block, replace; and their keys.",
         epilog="Example: takt card enrol 04DE5F1EACC040 --product month",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -31,6 +31,9 @@ def register(app: typer.Typer) -> None:
     card.command("category", epilog="Example: takt card category 04DE5F1EACC040 student")(category)
     card.command("block", epilog='Example: takt card block 04DE5F1EACC040 --reason "lost"')(block)
     card.command("unblock", epilog='Example: takt card unblock 04DE5F1EACC040 --reason "found"')(unblock)
+    card.command(
+        "replace", epilog='Example: takt card replace 04DE5F1EACC040 04112233445566 --reason "lost"   (enrol it first)'
+    )(replace)
     key = typer.Typer(
         name="key",
         help="Card key versions.",
@@ -172,6 +175,18 @@ def unblock(
 ) -> None:
     """Take a card off the deny list."""
     _post(uid, "unblock", {"reason": reason}, data_dir, config, as_json)
+
+
+def replace(
+    uid: Uid,
+    new_uid: Annotated[str, typer.Argument(metavar="NEW_UID", help="A card that is enrolled and was never used.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry purse, tickets and concession of a lost card to a new one; the old one is over for good."""
+    _post(uid, "replace", {"new_uid": new_uid, "reason": reason}, data_dir, config, as_json)
 
 
 def import_key(

@@ -1,0 +1,139 @@
+"""A lost card gives way to another on a real PostgreSQL: nothing is lost, nothing twice, late rides stay paid."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sql import query
+from tests.integration.rated_city import KEYS, rated_city
+from tests.integration.test_late_rides import CAPPED, late, now, sell
+from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
+from ticketing.api import Sale
+from ticketing.cards import Card
+from ticketing.errors import Problem
+from ticketing.replacing import Replacing
+
+NEW = bytes.fromhex("04112233445566")
+OTHER = bytes.fromhex("04112233445577")
+SPARE = bytes.fromhex("04112233445588")
+
+
+async def replace(city: City, new: bytes = NEW, old: bytes = UID, key: str | None = None) -> Card:  # noqa: F811
+    body = Replacing(new.hex(), "lost on the tram")
+    return await city.api.replacing.replace(old.hex(), body=body, subject="desk1", idempotency_key=key)
+
+
+async def prepared(city: City, product: str | None = "month", minor: int = 5000) -> None:  # noqa: F811
+    """The old card with a product and money; two new ones with nothing."""
+    await city.api.cards.enrol([UID.hex()], CARD_KEYS, subject="admin", product_id=product)
+    await city.api.cards.enrol([NEW.hex(), OTHER.hex()], CARD_KEYS, subject="admin")
+    if minor:
+        await city.api.cards.top_up(UID.hex(), minor, subject="desk1")
+
+
+async def ledger_of(city: City) -> dict[str, int]:  # noqa: F811
+    return {row["account"]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))}
+
+
+async def test_purse_pass_and_concession_go_to_the_new_card_and_the_old_one_is_over(city):  # noqa: F811
+    await prepared(city)
+    await city.pool.execute("UPDATE card SET category = 'pupil' WHERE uid = $1", UID)
+    assert await city.card(1) == "accepted"
+    before = await city.api.get_card(UID.hex())
+    new = await replace(city)
+    assert (new.uid, new.status, new.balance_minor, new.category) == (NEW.hex(), "active", 5000, "pupil")
+    (carried,) = new.tickets
+    assert (carried.product_id, carried.status, carried.valid_until) == (
+        "month",
+        "valid",
+        before.tickets[0].valid_until,
+    )
+    old = await city.api.get_card(UID.hex())
+    assert (old.status, old.balance_minor, old.tickets[0].status) == ("replaced", 0, "revoked")
+    assert await city.card(2) == "revoked"
+    assert (await ledger_of(city)).get("replaced_cards", 0) == 0
+    assert (await ledger_of(city))[f"purse:{NEW.hex()}"] == -5000
+    assert await city.pool.fetch(query("cards.purse_differences")) == []
+
+
+async def test_of_counted_rides_the_rest_goes_on(city):  # noqa: F811
+    await prepared(city, "ten", 0)
+    assert [await city.card(counter, vehicle=f"v{counter}") for counter in (1, 2, 3)] == ["accepted"] * 3
+    (carried,) = (await replace(city)).tickets
+    assert (carried.uses, carried.uses_allowed) == (0, 7)
+
+
+async def test_nothing_is_done_with_the_old_card_any_more(city):  # noqa: F811
+    await prepared(city)
+    await replace(city)
+    tried: list[Any] = [
+        city.api.cards.top_up(UID.hex(), 1000, subject="desk1"),
+        city.api.cards.block(UID.hex(), "found again", subject="desk1", removed=True),
+        city.api.sell(body=Sale("day", card_uid=UID.hex()), subject="desk1", role="cashier", idempotency_key=None),
+        replace(city, OTHER),
+    ]
+    for one in tried:
+        with pytest.raises(Problem) as refused:
+            await one
+        assert (refused.value.status, refused.value.title) == (409, "Card replaced")
+
+
+async def test_a_used_or_blocked_or_unknown_card_takes_no_place(city):  # noqa: F811
+    await prepared(city)
+    await city.api.cards.top_up(NEW.hex(), 1000, subject="desk1")
+    await city.api.cards.block(OTHER.hex(), "stolen", subject="desk1")
+    said = []
+    for new in (NEW, OTHER, bytes(7), UID):
+        with pytest.raises(Problem) as refused:
+            await replace(city, new)
+        said.append(refused.value.title)
+    assert said == ["Card in use", "Card in use", "No such card", "Same card"]
+    assert (await city.api.get_card(UID.hex())).balance_minor == 5000
+
+
+async def test_what_is_owed_is_paid_before(city):  # noqa: F811
+    await prepared(city, None, 0)
+    await city.pool.execute("UPDATE card SET debt_minor = 800 WHERE uid = $1", UID)
+    with pytest.raises(Problem, match=r"owes 8\.00 UAH"):
+        await replace(city)
+
+
+async def test_twenty_desks_at_once_replace_it_once(city):  # noqa: F811
+    await prepared(city)
+    answers = await asyncio.gather(*(replace(city, (NEW, OTHER)[n % 2]) for n in range(20)), return_exceptions=True)
+    assert sum(isinstance(answer, Card) for answer in answers) == 1
+    held = [await city.api.get_card(uid.hex()) for uid in (UID, NEW, OTHER)]
+    assert sum(card.balance_minor for card in held) == 5000
+    assert sum(ticket.status == "valid" for card in held for ticket in card.tickets) == 1
+
+
+async def test_the_same_request_again_gets_the_same_answer(city):  # noqa: F811
+    await prepared(city)
+    first = await replace(city, key="k1")
+    assert await replace(city, key="k1") == first
+
+
+async def test_a_late_ride_of_before_is_covered_by_the_pass_that_the_old_card_held(database):
+    async with rated_city(database, CAPPED, money=500) as town:
+        await sell(town, "month")
+        body = Replacing(SPARE.hex(), "lost")
+        await town.api.cards.enrol([SPARE.hex()], KEYS, subject="admin")
+        await town.api.replacing.replace(UID.hex(), body=body, subject="desk1", idempotency_key=None)
+        await late(town)
+        await town.judge(town.tap(now(town) + 60, late_s=60))  # whoever found it rides, and owes nobody's money
+        await town.settle()
+        assert (await town.balance(), await town.debt()) == (0, 0)
+        assert (await town.api.get_card(SPARE.hex())).balance_minor == 500
+
+
+async def test_a_late_ride_of_before_without_a_pass_is_owed_by_the_old_card(database):
+    async with rated_city(database, CAPPED, money=500) as town:
+        body = Replacing(SPARE.hex(), "lost")
+        await town.api.cards.enrol([SPARE.hex()], KEYS, subject="admin")
+        await town.api.replacing.replace(UID.hex(), body=body, subject="desk1", idempotency_key=None)
+        await late(town)
+        await town.settle()
+        assert (await town.balance(), await town.debt()) == (0, 90)
