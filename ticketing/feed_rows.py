@@ -42,7 +42,7 @@ class Row:
     def number(self, field_: str, low: int, high: int = 10**9) -> int:
         """The cell as a whole number within bounds; TariffError where it is none."""
         text = self.get(field_)
-        if re.fullmatch(r"-?\d{1,10}", text) is None or not low <= int(text) <= high:
+        if re.fullmatch("-?[0-9]{1,10}", text) is None or not low <= int(text) <= high:
             self.fail(field_, f"write a whole number from {low} to {high}, not {text!r}")
         return int(text)
 
@@ -107,7 +107,8 @@ def read_table(file: str, content: bytes) -> Table:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise TariffError(f"{file}: not UTF-8 (byte {error.start}): save it as UTF-8") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TariffError(f"{file} line {line}: not UTF-8 (byte {error.start}): save it as UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = [name.strip() for name in next(reader, [])]

@@ -269,6 +269,13 @@ def test_missing_files_and_empty_ones_are_named():
     assert refusal(fare_products="fare_product_id,amount,currency\n").startswith("fare_products.txt: it has no rows")
 
 
+def test_bytes_and_digits_of_other_alphabets_are_named_by_line():
+    files = feed(**BASE)
+    with pytest.raises(TariffError, match=r"fare_leg_rules.txt line 3: not UTF-8 \(byte 33\): save it as UTF-8"):
+        read_fares(files | {"fare_leg_rules.txt": b"leg_group_id,fare_product_id\na,A\n\xe9,B\n"})
+    assert "rule_priority: write a whole number" in refusal(fare_leg_rules="fare_product_id,rule_priority\nA,٣\n")
+
+
 def test_blank_columns_and_cells_beyond_are_no_matter():
     fares = small(
         fare_products="fare_product_id,amount,currency,,\nA,1.00,EUR,,\n , ,\n",
