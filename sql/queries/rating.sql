@@ -24,8 +24,10 @@ WITH RECURSIVE found (account, n) AS (
 SELECT account FROM found WHERE account IS NOT NULL;
 
 -- name: waiting_accounts
--- Accounts with somebody inside who should have left by $1 (Unix seconds), at most $2.
-SELECT account FROM day_rating WHERE again_at <= to_timestamp($1::float8) ORDER BY again_at LIMIT $2;
+-- Accounts with days to be rated anew by $1 (Unix seconds), since somebody inside should have left or what is held was
+-- changed; each once, at most $2.
+SELECT account FROM day_rating WHERE again_at <= to_timestamp($1::float8)
+GROUP BY account ORDER BY min(again_at), account LIMIT $2;
 
 -- name: oldest_due
 -- When the oldest tap that waits for its rating came in, and how many wait (both of the first 100,000).

@@ -202,3 +202,16 @@ async def test_a_ride_on_a_card_that_was_lost_is_not_its_holders_whatever_ticket
             assert (await town.judge(town.tap(at_s, late_s=1)))[0].verdict == "revoked"
             await town.settle()
         assert (await town.balance(), await town.debt()) == (0, 0)
+
+
+async def test_an_account_with_several_days_to_look_at_again_is_rated_and_once(database):
+    async with rated_city(database, CAPPED, money=500) as town:
+        for before_s in (20 * 3600.0, 0.0):
+            await town.judge(town.tap(now(town) - before_s - 1, late_s=before_s + 1))
+        await town.settle()
+        await town.api.desk.sell("month", subject="desk1", card_uid=UID.hex(), valid_from=now(town) - 22 * 3600)
+        assert await town.pool.fetchval("SELECT count(*) FROM day_rating WHERE again_at IS NOT NULL") == 2
+        assert await town.accounts.rate_due() == 1
+        await town.settle()
+        assert await town.balance() == 500
+        assert town.accounts.counters["retried"] == 0
