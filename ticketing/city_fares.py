@@ -174,8 +174,6 @@ def _transfer(
 def _join(checks: Checks, join: Join, number: int) -> JoinRule:
     where = f"join {number}"
     checks.known(where, "networks", join.networks, checks.networks)
-    if len(join.networks) > 1:
-        checks.fail(where, "networks", "name one network, the same before and after, or none")
     if bool(join.from_stops) != bool(join.to_stops):
         checks.fail(where, "from_stops", "give both from_stops and to_stops, or neither")
     checks.number(where, "minutes", join.minutes, 1, 1440)
@@ -186,10 +184,9 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
     checks.number(where, "rides_max", join.rides_max, 2, 100)
     checks.number(where, "zones_min", join.zones_min, 1, 1000)
     checks.number(where, "total_minutes", join.total_minutes, 1, 1440)
-    network = join.networks[0] if join.networks else None
     return JoinRule(
-        network,
-        network,
+        None,
+        None,
         frozenset(join.from_stops),
         frozenset(join.to_stops),
         join.minutes * 60 if join.minutes is not None else None,
@@ -200,6 +197,7 @@ def _join(checks: Checks, join: Join, number: int) -> JoinRule:
         frozenset(join.once_on),
         join.hours,
         join.zones_min,
+        frozenset(join.networks),
         optional=True,
     )
 

@@ -224,6 +224,7 @@ class Transfer(NamedEntry, frozen=True, forbid_unknown_fields=True):
 class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two rides that count as one where the second begins at one of these stops or stations within so many minutes.
 
+    networks: every ride of the journey is on one of them.
     Without stops it begins where the first ended, or with anywhere = true wherever it likes; distances add up. Of one
     journey there are at most rides_max rides, begun within total_minutes of the first; none is on a route ridden before
     unless same_route, or the second on a network of once_on. hours: those in which the first of the two ends.
@@ -310,7 +311,7 @@ class Extension(NamedEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
-    """An amount on top of a ride to or from these stops or zones, in these hours, with these media.
+    """An amount on top of a ride to or from these stops or zones, in these hours, by these media and categories.
 
     It stands outside caps and is paid beside a pass unless the file says otherwise.
     """
@@ -322,6 +323,7 @@ class Surcharge(NamedEntry, frozen=True, forbid_unknown_fields=True):
     hours: str | None = None
     media: Ids = ()
     on: str = "either"
+    categories: Ids = ()
     exempt: Ids = ()
     capped: bool = False
     covered_by_pass: bool = False

@@ -291,7 +291,7 @@ class JoinRule:
     within_s (half-open, None: no limit), anywhere (whatever the stops), and what a journey may be made of are ours:
     at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once; hours
     that hold the end of the ride before; zones_min: the journey with the ride goes through so many zones or more;
-    optional: not where that leaves rides without a price which have one each.
+    networks: those of all its rides; optional: not where that leaves rides without a price which have one each.
     """
 
     from_network: str | None = None
@@ -306,6 +306,7 @@ class JoinRule:
     once_on: Words = NONE
     hours: str | None = None
     zones_min: int | None = None
+    networks: Words = NONE
     optional: bool = False
 
 

@@ -187,6 +187,8 @@ def _merged(one: Leg, two: Leg) -> Leg:
 
 def _may_be_one(rule: JoinRule, parts: Sequence[Leg], two: Leg) -> bool:
     """Whether a journey of these rides may have this one as well."""
+    if rule.networks and any(part.network not in rule.networks for part in (*parts, two)):
+        return False
     if rule.rides_max is not None and len(parts) >= rule.rides_max:
         return False
     if rule.total_s is not None and not two.start_s < parts[0].start_s + rule.total_s:

@@ -281,6 +281,9 @@ def _surcharge(fare: _Fare, tariff: CityTariff, number: int) -> None:
     for extra in tariff.surcharges:
         if fare.covered is not None and extra.covered_by_pass:
             continue
+        category = fare.rider.category or tariff.default_category
+        if category in extra.exempt or (extra.categories and category not in extra.categories):
+            continue
         if not _applies(extra, fare.ride, fare.rider) or not tariff.hours_hold(extra.hours, fare.ride.leg.start_s):
             continue
         step = Step("surcharge", extra.price_minor, extra.id, number)
@@ -288,7 +291,7 @@ def _surcharge(fare: _Fare, tariff: CityTariff, number: int) -> None:
 
 
 def _applies(extra: Surcharge, ride: Ride, rider: Rider) -> bool:
-    if (extra.networks and ride.leg.network not in extra.networks) or (rider.category in extra.exempt):
+    if extra.networks and ride.leg.network not in extra.networks:
         return False
     if extra.media and rider.media not in extra.media:
         return False

@@ -99,6 +99,44 @@ def test_two_rides_do_not_become_one_that_has_no_price():
     assert charges(tariff(join + fare + network), *taps) == [0, 500, 0, 500]
 
 
+@pytest.mark.parametrize(
+    ("networks", "charged"),
+    [
+        (("bus", "tram", "bus"), [500, 0, 0]),
+        (("bus", "ferry"), [500, 500]),
+        (("bus", "tram", "ferry"), [500, 0, 500]),
+    ],
+)
+def test_rides_are_one_on_the_networks_that_a_join_names(networks, charged):
+    city = tariff(
+        f"""
+        network = [{{ id = "bus" }}, {{ id = "tram" }}, {{ id = "ferry" }}]
+        fare = [{{ id = "ride", {NAME}, price_minor = 500 }}]
+        join = [{{ networks = ["bus", "tram"], anywhere = true, minutes = 60 }}]
+        """
+    )
+    taps = [FareTap(str(number), at(f"08:{number}0"), network) for number, network in enumerate(networks)]
+    assert charges(city, *taps) == charged
+
+
+def test_a_surcharge_may_be_less_for_some():
+    """Sydney's airport stations ask of a child what is less than an adult's station fee (transportnsw.info)."""
+    city = tariff(
+        f"""
+        default_category = "adult"
+        category = [{{ id = "adult", {NAME} }}, {{ id = "child", {NAME}, percent = 50 }}]
+        fare = [{{ id = "ride", {NAME}, price_minor = 500 }}]
+        surcharge = [
+          {{ id = "gate", {NAME}, price_minor = 1700, categories = ["adult"], stops = ["airport"] }},
+          {{ id = "child_gate", {NAME}, price_minor = 1500, categories = ["child"], stops = ["airport"] }},
+        ]
+        """
+    )
+    tap = FareTap("a", at("08:00"), stop_id="airport")
+    paid = {who: rate_day([tap], city, Account(None, who)).total_minor for who in (None, "adult", "child")}
+    assert paid == {None: 2200, "adult": 2200, "child": 1750}
+
+
 def test_the_least_way_is_no_way():
     fare = (
         f'fare = [{{ id = "way", {NAME}, price_minor = 100, by_distance = {{ adds_minor = 10, every_m = 1000 }} }}]\n'
