@@ -165,9 +165,9 @@ def test_a_receipt_says_how_many_cheap_rides_are_left():
     )
     free, cheap = (lines(city, category, FareTap("a", at("08:00"))) for category in ("free", "cheap"))
     assert "«Н»: сплачуєте 0 %, таких поїздок лишилося: 59" in free
-    assert "“N”: you pay 0%, 59 such rides left" in free
+    assert "“N”: you pay 0%, such rides left: 59" in free
     assert "«Н»: сплачуєте 4,00 ₴, таких поїздок лишилося: 59" in cheap
-    assert "“N”: you pay UAH 4.00, 59 such rides left" in cheap
+    assert "“N”: you pay UAH 4.00, such rides left: 59" in cheap
 
 
 def test_a_receipt_says_from_when_a_change_counts():
