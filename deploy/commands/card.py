@@ -186,7 +186,8 @@ def replace(
     as_json: AsJson = False,
 ) -> None:
     """Carry purse, tickets and concession of a lost card to a new one; the old one is over for good."""
-    _post(uid, "replace", {"new_uid": new_uid, "reason": reason}, data_dir, config, as_json)
+    (checked,) = _checked([new_uid])
+    _post(uid, "replace", {"new_uid": checked, "reason": reason}, data_dir, config, as_json)
 
 
 def import_key(

@@ -70,5 +70,5 @@ def erase(
     if as_json:
         typer.echo(json.dumps(done))
         return
-    rest = "nothing is left" if done["done"] else "the trips of days not settled yet follow when they are"
+    rest = "no trip is left" if done["done"] else "the trips of days not settled yet follow when they are"
     typer.echo(f"{done['trips']} trips and {done['ratings']} receipts of {account} are forgotten; {rest}")

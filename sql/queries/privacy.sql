@@ -62,6 +62,8 @@ SELECT CASE WHEN $1 LIKE 'card:%'
 -- Everything stored about a card, except what only the acquirer can read.
 SELECT encode(c.uid, 'hex') AS uid, c.status, c.counter, c.balance_minor, c.debt_minor, c.currency, c.category, c.last_place,
        extract(epoch FROM c.last_used_at)::float8 AS last_used_at, extract(epoch FROM c.enrolled_at)::float8 AS enrolled_at,
+       denied('card', c.uid) AS blocked,
+       (SELECT d.reason FROM deny_entry d WHERE d.kind = 'card' AND d.medium = c.uid ORDER BY d.seq DESC LIMIT 1) AS block_reason,
        a.state AS auto_top_up, a.threshold_minor AS auto_top_up_threshold_minor, a.amount_minor AS auto_top_up_amount_minor,
        extract(epoch FROM a.set_at)::float8 AS auto_top_up_set_at
 FROM card c LEFT JOIN auto_top_up a ON a.card_uid = c.uid WHERE 'card:' || encode(c.uid, 'hex') = $1;

@@ -48,6 +48,11 @@ async def test_a_rider_is_shown_all_that_is_known(city: City, privacy: Privacy) 
     found = await privacy.export(ACCOUNT, "admin")
     assert [(trip["vehicle"], trip["verdict"]) for trip in found.trips] == [(f"bus-{n}", "accepted") for n in (1, 2, 3)]
     assert found.medium["balance_minor"] == 10_000 - sum(trip["charged_minor"] for trip in found.trips)
+    assert (found.medium["blocked"], found.medium["block_reason"]) == (False, None)
+    await city.api.cards.block(UID.hex(), "lost", subject="desk1")
+    found = await privacy.export(f"card:{UID.hex()}", subject="admin")
+    assert (found.medium["blocked"], found.medium["block_reason"]) == (True, "lost")
+    await city.api.cards.block(UID.hex(), "found", subject="desk1", removed=True)
     assert {row["kind"] for row in found.transfers} == {"top_up", "fare"}
     assert OTHER.hex() not in msgspec.json.encode(found).decode()
 

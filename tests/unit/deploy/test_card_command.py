@@ -103,3 +103,9 @@ def test_a_lost_card_is_replaced_in_one_command(monkeypatch: pytest.MonkeyPatch)
     told = CliRunner().invoke(APP, ["card", "replace", UID, "04112233445566", "--reason", "lost", "--json"])
     asked = (f"/api/v1/cards/{UID}/replace", {"new_uid": "04112233445566", "reason": "lost"})
     assert (told.exit_code, Asked.posts) == (0, [asked])
+
+
+def test_a_new_card_that_is_none_is_told_before_anything_is_asked() -> None:
+    told = CliRunner().invoke(APP, ["card", "replace", UID, "0411", "--reason", "lost"])
+    assert str(told.exception) == "'0411' is no UID: write 7 bytes as 14 hex digits"
+    assert Asked.posts == []
