@@ -101,6 +101,7 @@ CREATE TABLE tap (
     rating_due boolean NOT NULL DEFAULT false,          -- its price has still to be rated with the whole day
     flags text[],                                       -- what somebody should look at: elsewhere, late
     counter_used boolean NOT NULL DEFAULT false,        -- this tap has spent the card's counter
+    judged_at timestamptz,                              -- when it was made, where its device's clock is known to be wrong
     PRIMARY KEY (operator, device, id)
 );
 CREATE INDEX tap_received_at ON tap USING brin (received_at);
@@ -114,9 +115,10 @@ CREATE INDEX tap_bank_account ON tap (account, taken_at) WHERE card_uid IS NULL 
 CREATE INDEX tap_to_look_at ON tap (received_at) WHERE conflict OR flags IS NOT NULL;
 
 -- When a tap was made, as the judge takes it: by our clock while online and not late, else by the device's own unless
--- that cannot be true.
+-- that cannot be true, or is known to be wrong.
 CREATE FUNCTION tap_at(t tap) RETURNS timestamptz LANGUAGE sql STABLE
     RETURN CASE
+        WHEN t.judged_at IS NOT NULL THEN t.judged_at
         WHEN (t.offline_verdict IS NOT NULL OR 'late' = ANY (t.flags))
              AND t.taken_at BETWEEN t.received_at - interval '30 days' AND t.received_at + interval '300 seconds'
             THEN least(t.taken_at, t.received_at)
@@ -155,6 +157,16 @@ CREATE TABLE validator_progress (
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (operator, device, boot)
 ) WITH (fillfactor = 70);
+
+-- By how much a device's clock is behind ours (below 0: ahead; 0: it is right), from what it sent online in one boot.
+CREATE TABLE validator_clock (
+    operator text COLLATE "C" NOT NULL,
+    device text COLLATE "C" NOT NULL,
+    boot text COLLATE "C" NOT NULL,
+    behind_s float8 NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (operator, device, boot)
+);
 
 -- Double entry, append only. Accounts: cash, sales, fares, purse:<uid>; their balances are sums, never stored.
 CREATE TABLE transfer (
@@ -389,6 +401,10 @@ CREATE TYPE tap_given AS (
     direction_id smallint, at_lat real, at_lon real
 );
 
+-- When a tap that is told rather than asked was made, by its device's clock unless that cannot be true (Unix seconds).
+CREATE FUNCTION told_at_s(ts float8, received float8) RETURNS float8 LANGUAGE sql IMMUTABLE RETURN
+    CASE WHEN ts BETWEEN received - 2592000 AND received + 300 THEN least(ts, received) ELSE received END;
+
 -- Whether a medium cannot have come from its last place to this one: more than 2 km, and faster than p_kmh.
 CREATE FUNCTION too_far(
     lat real, lon real, at timestamptz, last_lat real, last_lon real, last_at timestamptz, p_kmh float8
@@ -512,7 +528,9 @@ BEGIN
                                       ORDER BY d.seq DESC LIMIT 1) THEN 'denied'::verdict END AS list_says
                     FROM (
                         SELECT t.*, t.operator || '/' || coalesce(t.vehicle, t.device) AS place,
-                               t.offline IS NULL AND t.at_s < t.received AS late
+                               t.offline IS NULL AND t.at_s < t.received AS late,
+                               (t.offline IS NOT NULL OR t.at_s < t.received)
+                                   AND t.at_s <> told_at_s(t.ts, t.received) AS righted
                         FROM unnest(p_taps) t WHERE t.round = this_round OFFSET 0
                     ) g
                     LEFT JOIN tap k ON k.operator = g.operator AND k.device = g.device AND k.id = g.id
@@ -585,7 +603,7 @@ BEGIN
             INSERT INTO tap (operator, device, id, boot, seq, taken_at, received_at, medium, ticket_id, card_uid,
                              card_counter, vehicle, stop_id, lat, lon, offline_verdict, rules_version, content_hash,
                              verdict, reason, until_at, charged_minor, currency, conflict, conflict_with, clock_off,
-                             route_id, direction_id, riders, account, rating_due, flags, counter_used)
+                             route_id, direction_id, riders, account, rating_due, flags, counter_used, judged_at)
             SELECT b.operator, b.device, b.id, b.boot, b.seq, to_timestamp(b.ts), to_timestamp(b.received), b.medium,
                    CASE WHEN b.taken AND NOT b.by_ticket THEN NULL ELSE coalesce(b.holds, b.ticket_id) END,
                    b.card_uid, b.counter, b.vehicle, b.stop_id, b.lat, b.lon,
@@ -598,9 +616,12 @@ BEGIN
                    'card:' || encode(b.card_uid, 'hex'),
                    -- Ridden all the same, and without the money: the rating makes it a debt.
                    coalesce((b.taken OR b.clash AND b.verdict = 'insufficient_funds') AND b.rating_due, false),
-                   CASE WHEN b.elsewhere AND b.late THEN ARRAY['elsewhere', 'late'] WHEN b.elsewhere THEN ARRAY['elsewhere']
-                        WHEN b.late THEN ARRAY['late'] END,
-                   b.card_uid IS NOT NULL AND b.counter_new AND b.preset IS NULL
+                   CASE WHEN b.elsewhere OR b.late OR b.righted
+                        THEN array_remove(ARRAY[CASE WHEN b.elsewhere THEN 'elsewhere' END,
+                                                CASE WHEN b.late THEN 'late' END,
+                                                CASE WHEN b.righted THEN 'clock' END], NULL) END,
+                   b.card_uid IS NOT NULL AND b.counter_new AND b.preset IS NULL,
+                   CASE WHEN b.righted THEN b.at END
             FROM booked b WHERE NOT b.known ORDER BY b.operator, b.device, b.id
         )
         SELECT b.ord, b.verdict, b.reason,
@@ -1293,6 +1314,7 @@ DECLARE
     v_verdict verdict;
     v_conflict boolean;
     v_elsewhere boolean;
+    v_righted boolean;
 BEGIN
     PERFORM know_bank_media(p_taps);
     PERFORM FROM bank_medium b WHERE b.key = ANY (ARRAY(SELECT t.key FROM unnest(p_taps) t)) ORDER BY b.key FOR NO KEY UPDATE;
@@ -1322,15 +1344,20 @@ BEGIN
         v_conflict := coalesce(g.offline = 'accepted' AND says.verdict IS NOT NULL, false);
         v_elsewhere := coalesce(too_far(g.lat::real, g.lon::real, to_timestamp(g.at_s), m.last_lat, m.last_lon,
                                         m.last_used_at, p_kmh), false);
+        v_righted := g.offline IS NOT NULL AND g.at_s <> told_at_s(g.ts, g.received);
         INSERT INTO tap (operator, device, id, boot, seq, taken_at, received_at, medium, vehicle, stop_id, lat, lon,
                          offline_verdict, rules_version, content_hash, verdict, reason, conflict, conflict_with, clock_off,
-                         route_id, direction_id, account, rating_due, flags)
+                         route_id, direction_id, account, rating_due, flags, judged_at)
         VALUES (g.operator, g.device, g.id, g.boot, g.seq, to_timestamp(g.ts), to_timestamp(g.received), 'bank', g.vehicle,
                 g.stop_id, g.lat, g.lon, g.offline, g.rules, g.hash, v_verdict,
                 CASE WHEN v_conflict OR v_verdict = says.verdict THEN says.reason END,
                 v_conflict, CASE WHEN v_conflict THEN m.last_tap END,
                 abs(g.ts - g.received) > 300 AND (g.offline IS NULL OR g.ts > g.received), g.route_id, g.direction_id,
-                'bank:' || a.id, v_verdict = 'accepted', CASE WHEN v_elsewhere THEN ARRAY['elsewhere'] END);
+                'bank:' || a.id, v_verdict = 'accepted',
+                CASE WHEN v_elsewhere OR v_righted
+                     THEN array_remove(ARRAY[CASE WHEN v_elsewhere THEN 'elsewhere' END,
+                                             CASE WHEN v_righted THEN 'clock' END], NULL) END,
+                CASE WHEN v_righted THEN to_timestamp(g.at_s) END);
         IF v_conflict THEN
             INSERT INTO security_event AS e (kind, operator, device, subject)
             VALUES ('offline_conflict', g.operator, g.device, g.id::text)

@@ -16,6 +16,7 @@ import asyncpg
 
 from ticketing.owing import note_let_in, owe
 from ticketing.reading import Quote, Reading
+from ticketing.righting import Righting
 from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff import Tariff
@@ -64,6 +65,7 @@ class Judge:
         self._pricing = pricing
         self._bank = bank
         self._whereabouts = whereabouts
+        self._righting = Righting(store)
         self._special: set[bytes] = set()
 
     async def judge(self, readings: Sequence[Reading]) -> Outcome:
@@ -73,6 +75,7 @@ class Judge:
         """
         outcome = Outcome(len(readings))
         await self._locate(readings)
+        self._counters["clocks_righted"] += await self._righting.put_right(readings)
         indices = list(range(len(readings)))
         if self._bank is not None:
             banks = [at for at in indices if readings[at].tap.medium == "bank" and readings[at].preset is None]
@@ -181,6 +184,7 @@ class Judge:
             noted = await note_let_in(self._store, asked, rows, self._pricing is not None)
             for at, row in zip(indices, noted, strict=True):
                 outcome.rows[at] = row
+            self._counters["clocks_doubted"] += await self._righting.flag(asked, noted)
             if self._pricing is not None:
                 self._counters["owed"] += await owe(self._store, asked, noted, self._pricing.flat)
         except (asyncpg.PostgresError, *AWAY) as error:

@@ -1,0 +1,93 @@
+"""Puts right when taps were made whose validator's clock is known to be wrong, before they are judged.
+
+Never by the device's clock alone: what is known of it comes from the taps that it sent online, and outlives a restart.
+A tap that only its device's clock makes valid, and of whose clock nobody knows anything, is flagged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from sql import query
+from ticketing.device_clocks import Boot, DeviceClocks
+from ticketing.masking import mask_text
+from ticketing.reading import HISTORY_S_MIN, Reading
+from ticketing.seams import Row
+from ticketing.store import AWAY, Store
+from ticketing.verdict import Verdict
+
+
+class Righting:
+    """One for each judge; without a database it works with what it has heard itself."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._clocks = DeviceClocks()
+
+    async def put_right(self, readings: Sequence[Reading]) -> int:
+        """Learn from taps taken online, set the instants of the others by it; of how many."""
+        news = {boot for reading in readings if (boot := self._hear(reading)) is not None}
+        told = [reading for reading in readings if reading.history]
+        asked = self._clocks.unasked(_boot(reading) for reading in told)
+        if news or asked:
+            try:
+                await self._keep_and_ask(sorted(news), asked)
+            except (asyncpg.PostgresError, *AWAY):
+                pass  # the judge finds the same, and its taps are sent again
+        return sum(self._put_right(reading) for reading in told)
+
+    async def flag(self, readings: Sequence[Reading], rows: Sequence[Row | None]) -> int:
+        """Flag rides that only an unknown clock makes valid, since it was over when we heard of them; each once.
+
+        Raises what a database raises that is away.
+        """
+        doubted = [
+            reading.tap
+            for reading, row in zip(readings, rows, strict=True)
+            if row is not None
+            and reading.tap.offline is not None
+            and row.verdict == Verdict.ACCEPTED.value
+            and row.until_s is not None
+            and reading.at_s < row.until_s <= reading.tap.received_s
+            and self._clocks.behind_s(_boot(reading)) is None
+        ]
+        if doubted:
+            keys = [tap.operator for tap in doubted], [tap.device for tap in doubted], [tap.id for tap in doubted]
+            async with self._store.connection() as connection:
+                await connection.execute(query("clocks.doubt"), *keys)
+        return len(doubted)
+
+    def _hear(self, reading: Reading) -> Boot | None:
+        """The boot of a tap taken online that tells something new."""
+        tap, boot = reading.tap, _boot(reading)
+        return boot if tap.offline is None and self._clocks.hear(boot, tap.ts, tap.received_s) else None
+
+    async def _keep_and_ask(self, news: list[Boot], asked: list[Boot]) -> None:
+        async with self._store.connection() as connection:
+            if news:
+                behind = [self._clocks.behind_s(boot) for boot in news]
+                await connection.execute(query("clocks.keep"), *_columns(news), behind)
+            if asked:
+                for row in await connection.fetch(query("clocks.find"), *_columns(asked)):
+                    self._clocks.remember((row["operator"], row["device"], row["boot"]), row["behind_s"])
+
+    def _put_right(self, reading: Reading) -> bool:
+        tap, behind_s = reading.tap, self._clocks.behind_s(_boot(reading))
+        if not behind_s:
+            return False
+        at_s = min(tap.ts + behind_s, tap.received_s)
+        if tap.offline is None and tap.received_s - at_s <= HISTORY_S_MIN:
+            at_s = tap.received_s  # it was not late: its clock is behind
+        reading.at_s = at_s
+        return True
+
+
+def _boot(reading: Reading) -> Boot:
+    tap = reading.tap
+    return tap.operator, tap.device, mask_text(tap.boot)
+
+
+def _columns(boots: Sequence[Boot]) -> tuple[list[str], ...]:
+    return tuple([boot[number] for boot in boots] for number in range(3))
