@@ -53,7 +53,7 @@ def read_fares(files: Mapping[str, bytes], timezone: str | None = None) -> Fares
     feed = FareFiles({file: read_table(file, files[file]) for file in FARE_FILES if file in files})
     for file in FARE_FILES[:2]:
         if not feed[file].present:
-            raise TariffError(f"{file}: the feed has none, so it says nothing about fares: add it, or leave the others out")
+            raise TariffError(f"{file}: the feed has none, so it says nothing about fares: add it, or drop the others")
         if not feed[file].rows:
             raise TariffError(f"{file}: it has no rows, so nothing has a price: fill it, or leave out the fare files")
     defaults = _default_categories(feed)
