@@ -56,7 +56,7 @@ HELP: Final[Mapping[str, str]] = {
     "ticketing_batches": "Batches of taps committed, each in one transaction.",
     "ticketing_retried_batches": "Batches of taps tried again after the database refused one.",
     "ticketing_conflicts": "Taps whose id was used before with other content: a security event.",
-    "ticketing_clocks_righted": "Taps judged at another time than their validator said, whose clock is known to be wrong.",
+    "ticketing_clocks_righted": "Taps judged at another time than was said, since their validator's clock is wrong.",
     "ticketing_clocks_doubted": "Rides that only a clock that nobody knows makes valid, flagged.",
     "ticketing_failures": "Batches of taps that the database did not take.",
     "ticketing_faults": "Batches of taps that failed for a reason nobody foresaw; the log says which.",
