@@ -273,10 +273,16 @@ class TransferRule:
     alike: Words = NONE
     # Whether its time alone decides: what was ridden before in the journey does not matter.
     plain: bool = field(init=False, compare=False)
+    # Whether the time runs from the first leg's beginning, and to the last one's.
+    from_departure: bool = field(init=False, compare=False)
+    to_departure: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Look once whether anything but the time decides."""
+        """Look once at what every ride asks: whether the time alone decides, and between which events it runs."""
         object.__setattr__(self, "alike", self.alike or frozenset((self.id,)))
+        both, to = LimitFrom.DEPARTURE_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_DEPARTURE
+        object.__setattr__(self, "from_departure", self.limit_from in (LimitFrom.DEPARTURE_TO_ARRIVAL, both))
+        object.__setattr__(self, "to_departure", self.limit_from in (both, to))
         limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
         limits = limits or bool(self.begins) or self.count_to is not None
         places = not self.return_trips or self.back_only or not self.same_route or bool(self.once_on)
@@ -292,6 +298,7 @@ class JoinRule:
     at most rides_max rides, begun within total_s of the first; a route again, and networks that are ridden once; hours
     that hold the end of the ride before; zones_min: the journey with the ride goes through so many zones or more;
     networks: those of all its rides; optional: not where that leaves rides without a price which have one each.
+    onward: a ride back to where the journey has been begins a new one.
     """
 
     from_network: str | None = None
@@ -308,6 +315,7 @@ class JoinRule:
     zones_min: int | None = None
     networks: Words = NONE
     optional: bool = False
+    onward: bool = False
 
 
 @dataclass(frozen=True, slots=True)

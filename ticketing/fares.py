@@ -22,7 +22,6 @@ from ticketing.fare_rules import (
     Leg,
     LegFare,
     LegRule,
-    LimitFrom,
     Metered,
     Price,
     Rider,
@@ -329,8 +328,7 @@ def hops_from(zone: str, beside: Mapping[str, Words]) -> dict[str, int]:
 
 def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[float, float]:
     """The half-open time of a transfer rule that begins with a leg, Unix seconds; without a limit it never ends."""
-    from_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_ARRIVAL, LimitFrom.DEPARTURE_TO_DEPARTURE)
-    since_s = first.start_s if from_departure else first.end_s
+    since_s = first.start_s if rule.from_departure else first.end_s
     if rule.until_s is not None:
         return since_s, _next_clock_s(since_s, rule.until_s, zone)
     if rule.limit_s is None:
@@ -358,8 +356,7 @@ def _longest_s(rule: TransferRule) -> int | None:
 
 def within_limit(rule: TransferRule, first: Leg, last: Leg, zone: ZoneInfo) -> bool:
     """Whether the last leg still falls into the rule's time."""
-    to_departure = rule.limit_from in (LimitFrom.DEPARTURE_TO_DEPARTURE, LimitFrom.ARRIVAL_TO_DEPARTURE)
-    return (last.start_s if to_departure else last.end_s) < transfer_span_s(rule, first, zone)[1]
+    return (last.start_s if rule.to_departure else last.end_s) < transfer_span_s(rule, first, zone)[1]
 
 
 def _by_medium(rows: Sequence[Price], rider: Rider) -> list[int]:

@@ -216,9 +216,9 @@ def _transfer(rule: TransferRule, place: int, option: LegFare, table: Fares, rid
     if not _may_change(rule, earlier, option, consecutive=place == len(before) - 1):
         return None
     anchor, since = _journey(rule, place, before)
-    if anchor < 0 or not _in_hours(rule, before[anchor].leg, tables):
+    if anchor < 0 or not within_limit(rule, before[since].leg, leg, table.zone):
         return None
-    if not within_limit(rule, before[since].leg, leg, table.zone):
+    if rule.hours is not None and not _in_hours(rule.hours, before[anchor].leg, tables):
         return None
     first = before[anchor].leg
     journey: Sequence[Linked] = ()
@@ -262,9 +262,9 @@ def _journey(rule: TransferRule, place: int, before: Sequence[Linked]) -> tuple[
     return anchor, anchor
 
 
-def _in_hours(rule: TransferRule, first: Leg, tables: Sequence[Fares]) -> bool:
-    """Whether a journey began in the rule's hours."""
-    return rule.hours is None or any(rule.hours in table.timeframes_at(first.start_s, None) for table in tables)
+def _in_hours(hours: str, first: Leg, tables: Sequence[Fares]) -> bool:
+    """Whether a journey began in these hours."""
+    return any(hours in table.timeframes_at(first.start_s, None) for table in tables)
 
 
 def _count_allows(rule: TransferRule, journey: Sequence[Linked]) -> bool:
