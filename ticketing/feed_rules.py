@@ -109,6 +109,7 @@ def join_rules(feed: FareFiles) -> tuple[JoinRule, ...]:
                 word(row.get("from_stop_id")),
                 word(row.get("to_stop_id")),
                 JOIN_S_MAX,
+                onward=True,
             )
         )
     return tuple(rules)

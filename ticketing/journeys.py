@@ -162,13 +162,18 @@ def _joined(rides: list[Ride], rules: Sequence[JoinRule], tariff: CityTariff) ->
         before = joined[-1] if joined else None
         if before is not None and before.kind == ride.kind == "ride" and before.companions == ride.companions:
             one, two = before.leg, ride.leg
-            if any(_may_be_one(rule, parts, two) and _joins(rule, one, two, tariff) for rule in rules):
+            if any(_may_be_one(rule, parts, two, tariff) and _joins(rule, one, two, tariff) for rule in rules):
                 joined[-1] = Ride(_merged(one, two), "ride", before.companions, (*before.parts, one))
                 parts.append(two)
                 continue
         joined.append(ride)
         parts = [ride.leg]
     return joined
+
+
+def _back_to(stop_id: str | None, leg: Leg, tariff: CityTariff) -> bool:
+    """Whether a ride ends at a stop's station."""
+    return any(table.station_of(stop_id) == table.station_of(leg.to_stop) for table in tariff.tables)
 
 
 def _merged(one: Leg, two: Leg) -> Leg:
@@ -185,8 +190,10 @@ def _merged(one: Leg, two: Leg) -> Leg:
     )
 
 
-def _may_be_one(rule: JoinRule, parts: Sequence[Leg], two: Leg) -> bool:
+def _may_be_one(rule: JoinRule, parts: Sequence[Leg], two: Leg, tariff: CityTariff) -> bool:
     """Whether a journey of these rides may have this one as well."""
+    if not _goes_on(rule, parts, two, tariff):
+        return False
     if rule.networks and any(part.network not in rule.networks for part in (*parts, two)):
         return False
     if rule.rides_max is not None and len(parts) >= rule.rides_max:
@@ -198,9 +205,14 @@ def _may_be_one(rule: JoinRule, parts: Sequence[Leg], two: Leg) -> bool:
     return two.network not in rule.once_on or all(part.network != two.network for part in parts)
 
 
-def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
-    if rule.from_network is not None and (one.network, two.network) != (rule.from_network, rule.to_network):
+def _goes_on(rule: JoinRule, parts: Sequence[Leg], two: Leg, tariff: CityTariff) -> bool:
+    """Whether a ride is on the network to which the rule changes from the last one's, and leads on."""
+    if rule.from_network is not None and (parts[-1].network, two.network) != (rule.from_network, rule.to_network):
         return False
+    return not rule.onward or two.to_stop is None or not any(_back_to(part.from_stop, two, tariff) for part in parts)
+
+
+def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
     if not tariff.hours_hold(rule.hours, one.end_s):
         return False
     if rule.within_s is not None and not two.start_s < one.end_s + rule.within_s:

@@ -1,5 +1,7 @@
 """Fares as agencies publish them in GTFS-Fares v2, of the kinds that gtfs.org shows, each with its price and why."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.unit.ticketing.small_feeds import CALENDAR, WEDNESDAY, cost, feed, ride, small
@@ -413,14 +415,14 @@ GATES = "".join(
 )
 
 
-def gated(*rides: tuple[str, str, str], **files: str) -> list[int]:
-    """What taps in and out are charged on the metro: (in, out, "from>to")."""
+def gated(*rides: tuple[str, str, str], by: Sequence[str] = (), **files: str) -> list[int]:
+    """What taps in and out are charged, on the metro unless by says otherwise: (in, out, "from>to")."""
     city = parse_city_tariff(OWN + GATES, "own.toml", small(stops=STOPS, **(KEY | files)))
     taps = []
-    for entered, left, way in rides:
+    for (entered, left, way), network in zip(rides, by or ["metro"] * len(rides), strict=True):
         ends = zip((entered, left), ("in", "out"), way.split(">"), strict=True)
         taps += [
-            FareTap(f"{at} {kind}", ride(city.tables[-1], at).start_s, "metro", kind, stop)  # type: ignore[arg-type]
+            FareTap(f"{at} {kind}", ride(city.tables[-1], at).start_s, network, kind, stop)  # type: ignore[arg-type]
             for at, kind, stop in ends
         ]
     rating = rate_day(taps, city, Account("key"))
@@ -441,9 +443,32 @@ def test_legs_of_one_network_are_one_at_the_same_station_without_naming_it():
         "fare_transfer_rules": "from_leg_group_id,to_leg_group_id,transfer_count,fare_transfer_type\n",
         "fare_leg_join_rules": "from_network_id,to_network_id\nmetro,metro\n",
     }
-    same = [("08:00", "08:10", "fern>hall-n"), ("08:15", "08:30", "cityhall>69th"), ("08:31", "08:40", "69th>fern")]
+    same = [("08:00", "08:10", "fern>hall-n"), ("08:15", "08:30", "cityhall>69th"), ("08:31", "08:40", "69th>15th")]
     assert gated(*same, **rules) == [200, 0, 0]  # each change matches, so all of it is one leg
     assert gated(("08:00", "08:10", "fern>hall-n"), ("08:15", "08:30", "15th>69th"), **rules) == [200, 200]
+
+
+def test_a_ride_back_to_where_one_began_is_a_leg_of_its_own():
+    rules = {
+        "fare_transfer_rules": "from_leg_group_id,to_leg_group_id,transfer_count,fare_transfer_type\n",
+        "fare_leg_join_rules": "from_network_id,to_network_id\nmetro,metro\n",
+    }
+    there = [("08:00", "08:10", "fern>hall-n"), ("08:15", "08:30", "cityhall>69th")]
+    assert gated(*there, ("08:50", "09:10", "69th>fern"), **rules) == [200, 0, 200]
+    assert gated(*there, ("08:50", "09:00", "69th>hall-n"), **rules) == [200, 0, 200]
+
+
+def test_each_change_of_a_sub_journey_matches_by_the_legs_that_it_is_between():
+    rules = {
+        "networks": "network_id\nmetro\nbus\nferry\n",
+        "routes": "route_id\n",
+        "fare_leg_rules": "leg_group_id,fare_product_id,rule_priority\nany,ride,\n",
+        "fare_transfer_rules": "from_leg_group_id,to_leg_group_id,transfer_count,fare_transfer_type\n",
+        "fare_leg_join_rules": "from_network_id,to_network_id\nmetro,bus\nbus,ferry\n",
+    }
+    ways = [("08:00", "08:10", "fern>69th"), ("08:15", "08:30", "69th>15th"), ("08:35", "08:50", "15th>cityhall")]
+    assert gated(*ways, by=["metro", "bus", "ferry"], **rules) == [200, 0, 0]
+    assert gated(*ways, by=["metro", "ferry", "bus"], **rules) == [200, 200, 200]
 
 
 def test_the_way_home_in_the_evening_is_no_part_of_the_mornings_leg():
