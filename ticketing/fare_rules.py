@@ -299,7 +299,6 @@ class JoinRule:
     that hold the end of the ride before; zones_min: the journey with the ride goes through so many zones or more;
     networks: those of all its rides; optional: not where that leaves rides without a price which have one each.
     onward: a ride back to where the journey has been begins a new one.
-    onward: a ride back to where the journey has been begins a new one.
     """
 
     from_network: str | None = None
@@ -316,7 +315,6 @@ class JoinRule:
     zones_min: int | None = None
     networks: Words = NONE
     optional: bool = False
-    onward: bool = False
     onward: bool = False
 
 
