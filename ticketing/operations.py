@@ -25,7 +25,7 @@ IN_HAND_S = 60.0
 """Longer than any answer is waited for: until then nobody else asks the same."""
 AGAIN_S_FIRST, AGAIN_S_MAX = 5.0, 3600.0
 ASKS_MAX = 32
-"""Some 24 hours; after that a person has to look (state unclear)."""
+"""Some 24 hours; after that a person has to look (state unclear), but at purchases: they are asked for every hour."""
 _COUNTED = {"verify": "verifications", "charge": "charges", "refund": "refunds"}
 ONLINE = "online"
 """Who has sold what nobody sold at a desk, in the books."""
@@ -115,7 +115,8 @@ class Operations:
                 return True
             if isinstance(outcome, Unknown):
                 again_s = min(AGAIN_S_MAX, AGAIN_S_FIRST * 2.0 ** min(row["asks"] - 1, 20))
-                state = "asked" if row["asks"] < ASKS_MAX else "unclear"
+                # A buyer waits for a ticket, or for money back, and nobody else would ask for it again.
+                state = "asked" if row["asks"] < ASKS_MAX or row["purchase_id"] is not None else "unclear"
                 await connection.execute(query("payments.postpone"), key, state, now_s + again_s, outcome.reason)
                 self.counters[f"{_COUNTED[row['kind']]}.unknown"] += 1
                 return False

@@ -171,6 +171,27 @@ async def test_an_acquirer_that_is_down_leaves_the_purchase_pending(shop):
     assert (await shop.api.get(pending.purchase_id)).payment == "approved"
 
 
+async def test_a_purchase_that_nobody_answered_for_days_is_issued_once_the_bank_is_back(shop):
+    shop.acquirer.mood = Mood(timeout=1.0)
+    pending = await shop.buy("tok", key="k1")
+    shop.acquirer.mood = Mood(down=True)
+    await shop.pool.execute("UPDATE payment SET asks = 31")
+    for _ in range(3):
+        await shop.ask_again()
+    shop.acquirer.mood = Mood()
+    await shop.ask_again()
+    issued = await shop.api.get(pending.purchase_id)
+    assert (issued.payment, await shop.tickets(), len(shop.acquirer.charged)) == ("approved", 1, 1)
+    # So is money that goes back.
+    shop.acquirer.mood = Mood(down=True)
+    await shop.desk.desk.refund(str(issued.id), Refunding("rain"), subject="desk1")
+    await shop.pool.execute("UPDATE payment SET asks = 31 WHERE kind = 'refund'")
+    for _ in range(3):
+        await shop.ask_again()
+    shop.acquirer.mood = Mood()
+    await shop.ask_again()
+
+
 async def test_a_refund_at_the_desk_goes_back_to_the_card(shop):
     bought = await shop.buy()
     await shop.desk.desk.refund(bought.id, Refunding("changed plans"), subject="desk1")
