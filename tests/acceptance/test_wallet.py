@@ -405,6 +405,13 @@ def test_a_bank_that_is_slow_is_waited_for(town, phone):
     assert charged(town, mine) == 1
 
 
+AMOUNT_LINES = """() => [...document.querySelectorAll('.facts__sum dd')].map((amount) => {
+    const words = document.createRange()
+    words.selectNodeContents(amount)
+    return words.getClientRects().length
+  })"""
+
+
 def test_a_ticket_that_the_desk_cancels_hides_its_code(town, phone):
     mine = phone()
     mine.buy("month")
@@ -419,8 +426,10 @@ def test_a_ticket_that_the_desk_cancels_hides_its_code(town, phone):
     expect(mine.page.locator(".receipt")).to_contain_text(
         re.compile(r"Bought\d+ \w+ 20\d\d, .*Given back, \d+ \w+ 20\d\d")
     )
+    assert mine.page.evaluate(AMOUNT_LINES) == [1, 1]
     mine.page.get_by_role("link", name="My tickets").click()
     expect(mine.page.get_by_text("Past tickets (1)")).to_be_visible()
+    expect(mine.page.get_by_text("No valid tickets")).to_be_visible()
 
 
 def test_several_tickets_are_listed_and_each_has_its_receipt(town, phone):

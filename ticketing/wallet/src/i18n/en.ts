@@ -17,6 +17,7 @@ export const en = {
     storage: 'This browser does not let the page keep anything. Private windows are often like that: open it in a usual one.',
   },
   noTickets: 'No tickets yet',
+  noneValid: 'No valid tickets',
   noTicketsHint: 'Buy one and ride: the code works without a connection.',
   toPrices: 'See the prices',
   toShop: 'Buy a ticket',

@@ -31,7 +31,7 @@ export function Tickets() {
       {ready && near.length === 0 && !attempt && (
         <div class="empty empty--big">
           <TicketIcon />
-          <b>{text.noTickets}</b>
+          <b>{past.length > 0 ? text.noneValid : text.noTickets}</b>
           <p>{sells ? text.noTicketsHint : text.notSold}</p>
           <a class="button button--main" href="#/buy">
             {sells ? text.toShop : text.toPrices}
