@@ -309,7 +309,7 @@ def _cap(
     fares: Sequence[_Fare], number: int, day: date, tariff: CityTariff, account: Account, spent: Mapping[str, Spent]
 ) -> dict[str, Spent]:
     """Lower what the rides cost by the caps that are for this rider; the caps' periods after them."""
-    category = account.category if number == 0 else None
+    category = account.category if number == 0 else next((fare.rider.category for fare in fares), None)
     caps = [cap for cap in tariff.caps if is_for(cap, category, account.media, tariff) and runs_on(cap, day)]
     if not caps:
         return dict(spent)

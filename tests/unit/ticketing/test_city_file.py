@@ -1,8 +1,14 @@
 """What is wrong in a tariff file is said with the entry, the field, the line and what to write instead."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import msgspec
 import pytest
 
 from ticketing.city_file import parse_city_tariff
+from ticketing.city_schema import TariffFile
 from ticketing.errors import TariffError
 
 NAME = 'name = { uk = "П", en = "R" }\n'
@@ -81,3 +87,18 @@ def test_what_is_wrong_with_an_entry_without_a_name(rows, said):
     with pytest.raises(TariffError) as refused:
         parse_city_tariff(f"{HEAD}{RIDE}{rows}\n", "city.toml")
     assert said in str(refused.value)
+
+
+def _keys(kind: type) -> Iterator[str]:
+    """Every key that a tariff file may have, at whatever depth."""
+    for name, hint in get_type_hints(kind).items():
+        yield name
+        inner = (hint, *get_args(hint))
+        for one in inner:
+            if isinstance(one, type) and issubclass(one, msgspec.Struct):
+                yield from _keys(one)
+
+
+def test_the_guide_names_every_key():
+    guide = (Path(__file__).parents[3] / "docs" / "tariff.md").read_text(encoding="utf-8")
+    assert [key for key in _keys(TariffFile) if key not in guide] == []

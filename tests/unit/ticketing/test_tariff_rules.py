@@ -137,6 +137,23 @@ def test_a_surcharge_may_be_less_for_some():
     assert paid == {None: 2200, "adult": 2200, "child": 1750}
 
 
+def test_who_comes_along_has_the_caps_of_his_own_category():
+    city = tariff(
+        f"""
+        default_category = "adult"
+        category = [{{ id = "adult", {NAME} }}, {{ id = "child", {NAME}, percent = 50 }}]
+        group = {{ companions_max = 1, caps = true }}
+        fare = [{{ id = "ride", {NAME}, price_minor = 400 }}]
+        cap = [
+          {{ id = "day", {NAME}, period = "day", amount_minor = 600, categories = ["adult"] }},
+          {{ id = "child_day", {NAME}, period = "day", amount_minor = 300, categories = ["child"] }},
+        ]
+        """
+    )
+    taps = [FareTap(str(hour), at(f"{hour:02d}:00"), companions=("child",)) for hour in (8, 10, 12)]
+    assert charges(city, *taps) == [600, 300, 0]
+
+
 def test_the_least_way_is_no_way():
     fare = (
         f'fare = [{{ id = "way", {NAME}, price_minor = 100, by_distance = {{ adds_minor = 10, every_m = 1000 }} }}]\n'
