@@ -5,6 +5,7 @@ from __future__ import annotations
 from ticketing.city_schema import EVERYWHERE, MEDIA_TYPES
 from ticketing.city_tariff import CityTariff
 from ticketing.errors import TariffError
+from ticketing.fare_rules import Rider
 from ticketing.tariff_file import media_of
 
 
@@ -16,13 +17,20 @@ def check_beside(tariff: CityTariff, file: str) -> None:
     if len(tariff.tables) < 2:
         return
     own, feed = tariff.tables
-    for kind in ("card", "bank"):
+    for kind in ("card", "bank") if not own.leg_rules else ():
         medium = media_of(tariff, kind)
         theirs = [one for one, number in feed.media.items() if number == MEDIA_TYPES[kind]]
-        if medium not in theirs and theirs and not own.leg_rules:
+        if medium not in theirs and theirs:
             raise TariffError(
                 f"{file}: media {medium!r}: the feed's fares are for {theirs[0]!r}, of its type, and none for this:"
                 " leave the entry out, or give it the feed's id"
+            )
+        payer = Rider(None, medium)
+        meant = medium in own.media or (kind == "card" and medium is not None)  # a feed may list what others take
+        if meant and all(feed.price(rule.product, payer) is None for rule in feed.leg_rules):
+            raise TariffError(
+                f"{file}: media {medium!r}: the feed has no fare for it, so that every ride by it would be free:"
+                " add it to fare_products.txt, write fares for it here, or leave it out"
             )
     network = _priced_by_end(tariff)
     if network is not None:

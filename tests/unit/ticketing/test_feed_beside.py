@@ -15,6 +15,7 @@ EXIT = "exit = { max_minutes = 180, missing_minor = 900 }\n"
 ANYWHERE = '[[network]]\nid = "all"\noperators = ["*"]\n' + EXIT
 RAIL = '[[network]]\nid = "rail"\n' + EXIT
 CARD = '[[media]]\nid = "card"\ntype = "card"\n'
+BANK = '[[media]]\nid = "visa"\ntype = "bank"\n'
 RIDE = '[[fare]]\nid = "ride"\nname = { uk = "П", en = "R" }\nprice_minor = 800\nnetworks = ["rail"]\n'
 PAIRS = {
     "fare_products": "fare_product_id,amount,currency\nnear,2.00,USD\nfar,3.00,USD\n",
@@ -52,6 +53,11 @@ def source(text: str, files: dict[str, str]) -> TariffSource:
             MEDIA,
             r"own.toml: media 'card': the feed's fares are for 'orca'.*leave the entry out, or give it",
         ),
+        (
+            OWN + BANK,
+            MEDIA,
+            r"own.toml: media 'visa': the feed has no fare for it, so that every ride by it would be free",
+        ),
     ],
 )
 def test_what_would_make_every_ride_free_is_refused(text, files, sentence):
@@ -69,6 +75,8 @@ def test_what_would_make_every_ride_free_is_refused(text, files, sentence):
         (OWN + RIDE, BY_RAIL),  # the file has a price for what the feed leaves
         (OWN + CARD.replace('"card"', '"orca"', 1), MEDIA),
         (OWN, MEDIA),
+        (OWN, MEDIA | {"fare_media": MEDIA["fare_media"] + "visa,3\n"}),  # the feed may list what Takt does not take
+        (OWN + BANK, MEDIA | {"fare_products": MEDIA["fare_products"] + "A,3.00,USD,\n"}),
         (OWN + CARD + '[[fare]]\nid = "ride"\nname = { uk = "П", en = "R" }\nprice_minor = 800\n', MEDIA),
     ],
 )
