@@ -226,6 +226,7 @@ class Desk:
         async def give(connection: Any) -> Done:
             ticket = await self._lock(connection, uuid)
             sale = await _sale_to_reverse(connection, uuid)
+            await _check_not_carried(connection, ticket["card_uid"])
             minor = self._back_minor(ticket, wanted.override)
             amount = Money(minor, sale["currency"])
             first = ledger.Transfer(
@@ -387,6 +388,14 @@ def _device_key(jwk: Mapping[str, object] | None, product: Product) -> DeviceKey
         return new_device_key(jwk)
     except ValueError as error:
         raise Problem(422, "Bad device key", str(error)) from None
+
+
+async def _check_not_carried(connection: Any, card_uid: bytes | None) -> None:
+    """Problem 409 where a card has given way to another: what its tickets were worth is there."""
+    if card_uid is not None and await connection.fetchval(query("replacing.is_replaced"), card_uid):
+        raise Problem(
+            409, "Ticket carried", f"card {card_uid.hex()} was replaced, and what its tickets held is on the new card"
+        )
 
 
 async def _sale_to_reverse(connection: Any, ticket_id: UUID) -> Any:

@@ -75,7 +75,7 @@ class ReplacingApi:
         tickets = await connection.fetch(query("replacing.lock_tickets"), old, self._clock())
         for ticket in tickets:
             await _carry_ticket(connection, ticket["id"], new, subject)
-            await connection.execute(query("tickets.set_status"), ticket["id"], "revoked", mask_text(reason))
+            await connection.execute(query("replacing.end_ticket"), ticket["id"], mask_text(reason))
         return len(tickets)
 
 

@@ -28,6 +28,12 @@ FROM ticket WHERE id = $1
 ON CONFLICT (status_list, status_index) DO NOTHING
 RETURNING id;
 
+-- name: end_ticket
+-- The ticket on the old card is over: it covers what was ridden before, but of counted rides no more than it had brought.
+UPDATE ticket SET status = 'revoked', reason = $2, uses_kept = CASE WHEN uses_allowed > 0 THEN uses END,
+    status_at = CASE WHEN status = 'valid' THEN now() ELSE coalesce(status_at, now()) END
+WHERE id = $1;
+
 -- name: empty_purse
 -- Nothing is left in the old card's purse.
 UPDATE card SET balance_minor = 0 WHERE uid = $1;

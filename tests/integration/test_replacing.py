@@ -13,6 +13,7 @@ from tests.integration.test_late_rides import CAPPED, late, now, sell
 from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
 from ticketing.api import Sale
 from ticketing.cards import Card
+from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.replacing import Replacing
 
@@ -137,3 +138,27 @@ async def test_a_late_ride_of_before_without_a_pass_is_owed_by_the_old_card(data
         await late(town)
         await town.settle()
         assert (await town.balance(), await town.debt()) == (0, 90)
+
+
+async def test_a_carried_ticket_is_not_given_back_at_the_old_card(city):  # noqa: F811
+    """Its worth is on the new card: paid out at the old one, it would be there twice."""
+    await prepared(city, "ten", 0)
+    (held,) = (await city.api.get_card(UID.hex())).tickets
+    await replace(city)
+    for override in (False, True):
+        with pytest.raises(Problem) as refused:
+            await city.api.desk.refund(held.id, Refunding("moved away", override), subject="boss")
+        assert (refused.value.status, refused.value.title) == (409, "Ticket carried")
+    assert await city.pool.fetchval("SELECT count(*) FROM transfer WHERE kind = 'refund'") == 0
+
+
+async def test_a_late_ride_of_before_takes_none_of_the_rides_that_were_carried(database):
+    async with rated_city(database, CAPPED) as town:
+        await sell(town, "ten")
+        await town.api.cards.enrol([SPARE.hex()], KEYS, subject="admin")
+        body = Replacing(SPARE.hex(), "lost")
+        card = await town.api.replacing.replace(UID.hex(), body=body, subject="desk1", idempotency_key=None)
+        assert [ticket.uses_allowed for ticket in card.tickets] == [10]
+        await late(town)
+        await town.settle()
+        assert (await town.balance(), await town.debt()) == (0, 90)  # ten rides were bought, and ten are left
