@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from deploy.commands import card_auto_top_up
-from deploy.commands.options import AsJson, Config, DataDir, minor_units, print_json, some_minor_units
+from deploy.commands.options import AsJson, Config, DataDir, card_uid, minor_units, print_json, some_minor_units
 from deploy.errors import UsageError, UserError
 
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The card's UID: 14 hex digits.")]
@@ -83,19 +83,13 @@ def enrol(
 
 
 def _checked(uids: list[str]) -> list[str]:
-    """UIDs as they were typed, each a UID and none twice."""
-    from ticketing.card import parse_uid
-
-    seen: set[bytes] = set()
-    for text in uids:
-        try:
-            uid = parse_uid(text)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-        if uid in seen:
-            raise UserError(f"card {uid.hex()} stands there twice: none was enrolled")
-        seen.add(uid)
-    return uids
+    """UIDs as they are stored, each a UID and none twice."""
+    checked: list[str] = []
+    for uid in map(card_uid, uids):
+        if uid in checked:
+            raise UserError(f"card {uid} stands there twice: none was enrolled")
+        checked.append(uid)
+    return checked
 
 
 def show(uid: Uid, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -186,8 +180,7 @@ def replace(
     as_json: AsJson = False,
 ) -> None:
     """Carry purse, tickets and concession of a lost card to a new one; the old one is over for good."""
-    (checked,) = _checked([new_uid])
-    _post(uid, "replace", {"new_uid": checked, "reason": reason}, data_dir, config, as_json)
+    _post(uid, "replace", {"new_uid": card_uid(new_uid), "reason": reason}, data_dir, config, as_json)
 
 
 def import_key(

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.errors import UserError
+
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The instance's data folder [default: takt-data].")
 ]
@@ -32,6 +34,16 @@ def minor_units(typed: str | int) -> int:
         meant = int(re.sub("[.,]", "", text))
         raise typer.BadParameter(f"{text} is not in minor units (kopiyky, cents): write {meant}")
     raise typer.BadParameter(f"{text!r} is no amount in minor units (kopiyky, cents), such as 50000 for 500.00")
+
+
+def card_uid(typed: str) -> str:
+    """A card's UID as lower-case hex digits, however it was typed; UserError where it is none."""
+    from ticketing.card import parse_uid
+
+    try:
+        return parse_uid(typed).hex()
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def some_minor_units(typed: str | int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.commands.options import AsJson, Config, DataDir, print_json
+from deploy.commands.options import AsJson, Config, DataDir, card_uid, print_json
 from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def issue(
     if device_key is not None:
         body["device_key"] = _read_json(device_key)
     if card is not None:
-        body["card_uid"] = card
+        body["card_uid"] = card_uid(card)
     client = Client(data_dir, config)
     sold = client.post("/api/v1/tickets", body)
     if qr is not None:

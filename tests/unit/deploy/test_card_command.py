@@ -8,12 +8,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deploy.commands import card, shift
+from deploy.commands import card, shift, ticket
 from deploy.errors import UserError
 
 APP = typer.Typer(rich_markup_mode=None)
 card.register(APP)
 shift.register(APP)
+ticket.register(APP)
 UID = "04DE5F1EACC040"
 OPENED = {"id": 1}
 
@@ -106,6 +107,7 @@ def test_a_lost_card_is_replaced_in_one_command(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_new_card_that_is_none_is_told_before_anything_is_asked() -> None:
-    told = CliRunner().invoke(APP, ["card", "replace", UID, "0411", "--reason", "lost"])
-    assert str(told.exception) == "'0411' is no UID: write 7 bytes as 14 hex digits"
-    assert Asked.posts == []
+    for words in (f"card replace {UID} 0411 --reason lost", "ticket issue month --card 0411"):
+        told = CliRunner().invoke(APP, words.split())
+        assert str(told.exception) == "'0411' is no UID: write 7 bytes as 14 hex digits"
+        assert Asked.posts == []
