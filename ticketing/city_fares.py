@@ -67,7 +67,7 @@ def missing_table(checks: Checks, table: Fares) -> Fares | None:
         products=products,
         leg_rules=rules,
         timeframes=table.timeframes,
-        default_categories=table.default_categories,
+        default_categories=table.default_categories or frozenset(("",)),  # a price for some is for them alone
         media=table.media,
     )
 

@@ -257,8 +257,8 @@ class Fares:
 
     @cached_property
     def _only_category(self) -> Words:
-        """The category of every rider where the tables know but one."""
-        named = frozenset(price.category for rows in self.products.values() for price in rows if price.category)
+        """The category of every rider where the tables know but one, and no price is for whoever it may be."""
+        named = frozenset(price.category or "" for rows in self.products.values() for price in rows)
         return named if len(named) == 1 else NONE
 
     @cached_property

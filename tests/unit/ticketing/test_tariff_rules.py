@@ -154,6 +154,25 @@ def test_who_comes_along_has_the_caps_of_his_own_category():
     assert charges(city, *taps) == [600, 300, 0]
 
 
+@pytest.mark.parametrize(("who", "paid"), [(None, 800), ("senior", 500), ("somebody", 800)])
+def test_the_price_of_the_one_concession_is_for_those_who_have_it(who, paid):
+    """As a file is written first: a price for everybody, and one for seniors; it names no default category."""
+    city = tariff(
+        f"""
+        category = [{{ id = "senior", {NAME} }}]
+        network = [{{ id = "train", exit = {{ max_minutes = 90, missing_minor = 900 }} }}]
+        fare = [
+          {{ id = "ride", {NAME}, price_minor = 800 }},
+          {{ id = "senior", {NAME}, price_minor = 500, categories = ["senior"] }},
+          {{ id = "open", {NAME}, price_minor = 100, categories = ["senior"], without_exit = true }},
+        ]
+        """
+    )
+    assert rate_day([FareTap("a", at("08:00"))], city, Account(None, who)).total_minor == paid
+    missing = 100 if who == "senior" else 900
+    assert rate_day([FareTap("a", at("08:00"), "train", "in")], city, Account(None, who)).total_minor == missing
+
+
 def test_the_least_way_is_no_way():
     fare = (
         f'fare = [{{ id = "way", {NAME}, price_minor = 100, by_distance = {{ adds_minor = 10, every_m = 1000 }} }}]\n'
