@@ -108,20 +108,16 @@ class Chain:
 def _choices(ride: _Next) -> list[Linked]:
     """The cheapest place first; beside it, where that is the rider's choice, beginning anew and buying the journey.
 
-    And each other product that a feed sells for the ride, where changes go on from it.
+    And each other product that a feed sells for the ride, where changes go on from either.
     """
     best, bases, whole = _best(ride)
     choices = [best]
     if whole is not None and best.adds_minor > 0:
         choices += [one for one in (bases[0], whole) if one is not best]
     if len(bases) > 1 and _grouped(ride.tables):
-        choices += [
-            one
-            for one in bases
-            if one.group != best.group
-            and any(table.leads_on(one.group) for table in ride.tables)
-            and not any(one is known for known in choices)
-        ]
+        others = [one for one in bases if one.group != best.group and not any(one is known for known in choices)]
+        leads = {one.group for one in (best, *others) if any(table.leads_on(one.group) for table in ride.tables)}
+        choices += [one for one in others if one.group in leads or best.group in leads]
     return choices
 
 
@@ -135,18 +131,22 @@ def _worth_weighing(ways: list[_Way], *, grouped: bool) -> list[_Way]:
 
     What comes may join the journey that is open last. A way is no better than a cheaper one whose last journey began no
     earlier, unless more has been paid for its own than the difference: that much less the whole journey still costs.
-    grouped: or unless its last ride is of another leg group, from which other changes go.
+    grouped: or unless its last ride is of another leg group, from which other changes go, or was joined by a rule that
+    may be used up.
     """
-    kept: list[tuple[int, int, str, _Way]] = []
+    kept: list[tuple[int, int, Linked, _Way]] = []
     for way in sorted(ways, key=lambda way: way[0]):
         total, linked = way
-        anchor, group = linked[-1].anchor, linked[-1].group if grouped else ""
+        last = linked[-1]
+        anchor = last.anchor
         paid = sum(one.adds_minor for one in linked[max(0, anchor) :] if one.anchor == anchor)
         if not any(
-            later >= anchor and there == group and other[0] + max(0, paid - paid_there) <= total
+            later >= anchor
+            and other[0] + max(0, paid - paid_there) <= total
+            and not (grouped and (there.group != last.group or there.rule not in (None, last.rule)))
             for later, paid_there, there, other in kept
         ):
-            kept.append((anchor, paid, group, way))
+            kept.append((anchor, paid, last, way))
     return [way for *_, way in kept[:WAYS_MAX]]
 
 

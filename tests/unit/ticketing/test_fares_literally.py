@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.unit.ticketing.small_feeds import cost, ride, small
 from ticketing.fare_rules import Leg
@@ -167,3 +168,41 @@ def test_a_journey_costs_what_the_table_of_the_reference_says(rules, plan):
         minute += minutes + wait
     prices = {"n1": 100, "n2": 230, "n3": 310}
     assert cost(fares, *legs) == journey_price(rules, legs, prices)
+
+
+GROUPS = ("n1", "n2", "n3")
+sold = st.lists(st.sampled_from(GROUPS), min_size=1, max_size=3, unique=True)
+
+
+@st.composite
+def plain_changes(draw: st.DrawFn) -> Change:
+    start, end = draw(st.sampled_from(GROUPS)), draw(st.sampled_from(GROUPS))
+    limit = draw(st.sampled_from(("", "2400")))
+    count = draw(st.sampled_from(("-1", "1", "2"))) if start == end else ""
+    kind, product = draw(st.sampled_from("01")), draw(st.sampled_from(("", "free", "p1")))
+    return Change(start, end, count, limit, "1" if limit else "", kind, product)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(plain_changes(), min_size=1, max_size=5, unique_by=lambda one: one[:2]),
+    st.fixed_dictionaries({"x": sold, "y": sold}),
+    st.lists(st.sampled_from("xy"), min_size=1, max_size=5),
+)
+def test_of_several_products_for_each_leg_the_cheapest_choice_for_all_is_charged(rules, products, plan):
+    prices = {"n1": 100, "n2": 230, "n3": 310}
+    names = dict(zip(GROUPS, ("p1", "p2", "p3"), strict=True))
+    rows = [f"{one},{network},{names[one]}" for network, mine in (products | {"z": GROUPS}).items() for one in mine]
+    fares = small(
+        fare_products=STATIC["fare_products"],
+        fare_leg_rules="leg_group_id,network_id,fare_product_id\n" + "\n".join(rows) + "\n",
+        fare_transfer_rules="from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,"
+        "fare_transfer_type,fare_product_id\n" + "".join(",".join(rule) + "\n" for rule in rules),
+    )
+    legs = [ride(fares, f"08:{place * 12:02d}", network=network) for place, network in enumerate(plan)]
+    chosen = product(*(products[network] for network in plan))
+    best = min(
+        journey_price(rules, [replace(leg, network=one) for leg, one in zip(legs, choice, strict=True)], prices)
+        for choice in chosen
+    )
+    assert cost(fares, *legs) == best
