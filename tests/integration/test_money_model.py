@@ -73,7 +73,12 @@ async def rides_of(town: MoneyTown, uid: bytes) -> tuple[list[float], list[float
         at_s = tap.ts if tap.offline else tap.received_s
         if verdict == "accepted":
             ours.append(at_s)
-        elif tap.offline and verdict != "replayed" and not await blocked_at(town, uid, at_s):
+        # Told once the card was found again, a ride is its holder's as any other.
+        elif (
+            tap.offline
+            and verdict != "replayed"
+            and (verdict == "insufficient_funds" or not await blocked_at(town, uid, at_s))
+        ):
             alone.append(at_s)
     return ours, alone
 
