@@ -13,7 +13,7 @@ from ticketing import ledger
 from ticketing.auto_top_up import AutoTopUp, read_auto_top_up
 from ticketing.books import Act, Books, Done, audit, audit_all, book
 from ticketing.card import CardKeys
-from ticketing.desk import Desk, Order, parse_card_uid
+from ticketing.desk import Desk, Order, check_in_use, parse_card_uid
 from ticketing.errors import Problem
 from ticketing.masking import mask_text
 from ticketing.money import Money
@@ -126,13 +126,10 @@ class CardDesk:
     ) -> Card:
         """Put money on a card, taken in cash; what is owed on it is paid first."""
         uid = parse_card_uid(uid_text)
-        rules, currency = self._tariff.top_ups, self._tariff.currency
-        if not rules.min_minor <= amount_minor <= rules.max_minor:
-            least, most = Money(rules.min_minor, currency), Money(rules.max_minor, currency)
-            raise Problem(422, "Amount out of range", f"amount_minor: {least} to {most} can be put on a card at once")
+        rules = self._tariff.top_ups
 
         async def put(connection: Any) -> Done:
-            await check_in_use(connection, uid)
+            await self._check_amount(connection, uid, amount_minor)
             row = await connection.fetchrow(query("cards.top_up"), uid, amount_minor)
             if row is None:
                 raise _no_card(uid)
@@ -154,6 +151,21 @@ class CardDesk:
         await self._books.once(subject, idempotency_key, ("top_up", uid_text, amount_minor), Done, put)
         return await self.get_card(uid_text)
 
+    async def _check_amount(self, connection: Any, uid: bytes, amount_minor: int) -> None:
+        """Lock a card and see what may be put on it: a replaced one, where late rides are owed, takes just that."""
+        rules, currency = self._tariff.top_ups, self._tariff.currency
+        await connection.fetchval(query("cards.lock"), uid)
+        row = await connection.fetchrow(query("rating.account_exists"), uid)
+        owed = row["debt_minor"] if row is not None else 0
+        if await connection.fetchval(query("replacing.is_replaced"), uid):
+            if owed and amount_minor == owed:
+                return
+            pay = f"; it owes {Money(owed, currency)}: put exactly that on it" if owed else ""
+            raise Problem(409, "Card replaced", f"card {uid.hex()} was replaced by another one and is over{pay}")
+        if not rules.min_minor <= amount_minor <= rules.max_minor:
+            least, most = Money(rules.min_minor, currency), Money(rules.max_minor, currency)
+            raise Problem(422, "Amount out of range", f"amount_minor: {least} to {most} can be put on a card at once")
+
     async def block(self, uid_text: str, reason: str, *, subject: str, removed: bool = False) -> Card:
         """Put a card on the deny list, or take it off."""
         uid = parse_card_uid(uid_text)
@@ -163,12 +175,6 @@ class CardDesk:
             await connection.fetchval(query("lists.deny"), "card", uid, removed, mask_text(reason))
             await audit(connection, subject, "unblock" if removed else "block", f"card:{uid.hex()}", reason=reason)
         return await self.get_card(uid_text)
-
-
-async def check_in_use(connection: Any, uid: bytes) -> None:
-    """Problem 409 for a card that has given way to another: nothing is put on it or taken off it any more."""
-    if await connection.fetchval(query("replacing.is_replaced"), uid):
-        raise Problem(409, "Card replaced", f"card {uid.hex()} was replaced by another one and is over")
 
 
 async def settle_debt(connection: Any, uid: bytes, subject: str) -> None:

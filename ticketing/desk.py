@@ -288,6 +288,7 @@ class Desk:
             await self._check_category(connection, product, order.card_uid)
         if order.card_uid is not None:
             await connection.fetchval(query("cards.lock"), order.card_uid)
+            await check_in_use(connection, order.card_uid)
         until_s = self._tariff.valid_until_s(product, order.start_s)
         ticket_id = UUID(bytes=secrets.token_bytes(16), version=4)
         number, index = await self._insert(connection, order, ticket_id, until_s)
@@ -388,6 +389,12 @@ def _device_key(jwk: Mapping[str, object] | None, product: Product) -> DeviceKey
         return new_device_key(jwk)
     except ValueError as error:
         raise Problem(422, "Bad device key", str(error)) from None
+
+
+async def check_in_use(connection: Any, uid: bytes) -> None:
+    """Problem 409 for a card that has given way to another: nothing is put on it or taken off it any more."""
+    if await connection.fetchval(query("replacing.is_replaced"), uid):
+        raise Problem(409, "Card replaced", f"card {uid.hex()} was replaced by another one and is over")
 
 
 async def _check_not_carried(connection: Any, card_uid: bytes | None) -> None:

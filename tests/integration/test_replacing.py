@@ -162,3 +162,30 @@ async def test_a_late_ride_of_before_takes_none_of_the_rides_that_were_carried(d
         await late(town)
         await town.settle()
         assert (await town.balance(), await town.debt()) == (0, 90)  # ten rides were bought, and ten are left
+
+
+async def test_what_a_replaced_card_owes_by_then_can_be_paid_and_no_more_put_on_it(database):
+    async with rated_city(database, CAPPED, money=500) as town:
+        await town.api.cards.enrol([SPARE.hex()], KEYS, subject="admin")
+        body = Replacing(SPARE.hex(), "lost")
+        await town.api.replacing.replace(UID.hex(), body=body, subject="desk1", idempotency_key=None)
+        await late(town)
+        await town.settle()
+        with pytest.raises(Problem, match=r"owes 0\.90 GBP: put exactly that"):
+            await town.api.cards.top_up(UID.hex(), 500, subject="desk1")
+        card = await town.api.cards.top_up(UID.hex(), 90, subject="desk1")
+        assert (card.balance_minor, card.debt_minor) == (0, 0)
+        with pytest.raises(Problem, match="and is over"):
+            await town.api.cards.top_up(UID.hex(), 500, subject="desk1")
+
+
+async def test_money_and_tickets_put_on_a_card_while_it_is_replaced_go_along_or_are_refused(city):  # noqa: F811
+    await prepared(city, None)
+    sales = [city.sell("month", card_uid=UID.hex()) for _ in range(5)]
+    put = [city.api.cards.top_up(UID.hex(), 1000, subject="desk1") for _ in range(5)]
+    said = await asyncio.gather(*put[:2], *sales[:2], replace(city), *put[2:], *sales[2:], return_exceptions=True)
+    assert all(not isinstance(one, BaseException) or isinstance(one, Problem) for one in said)
+    old, new = await city.api.get_card(UID.hex()), await city.api.get_card(NEW.hex())
+    assert old.balance_minor == 0
+    assert all(ticket.status == "revoked" for ticket in old.tickets)
+    assert len(new.tickets) == len(old.tickets)
