@@ -175,7 +175,7 @@ class _Look:
         )  # fmt: skip
 
     async def _give_back(self, changes: Mapping[str, int], minor: int, currency: str) -> None:
-        """Money back from the newest charges of these taps; a debt is taken back whole and asked for anew."""
+        """Money back from the newest charges of these taps, then others; a debt is taken back and asked for anew."""
         charges = await self._connection.fetch(query("bank.charges_of_taps"), self._id, list(changes))
         if any(charge["state"] == "asked" for charge in charges):
             self._later.append(self._now_s + BUSY_AGAIN_S)
@@ -186,7 +186,10 @@ class _Look:
             self._later.append(self._now_s if all(forgiven) else self._now_s + BUSY_AGAIN_S)
             return
         taps: Mapping[str, int] = changes
-        for charge in charges:
+        # A charge may be less than its taps cost, since it was for others that had become cheaper: what is beyond it
+        # was paid with these others' charges.
+        others = await self._connection.fetch(query("bank.charges_left"), self._id, list(changes))
+        for charge in (*charges, *others):
             part = min(minor, charge["left_minor"])
             if part > 0:
                 await self._refund(charge, Money(part, currency), taps)

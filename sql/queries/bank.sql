@@ -64,6 +64,16 @@ WHERE c.account_id = $1 AND c.amount_minor > 0 AND c.state <> 'void'
   AND EXISTS (SELECT FROM bank_charge_tap t WHERE t.charge_id = c.id AND t.tap_id = ANY ($2))
 ORDER BY c.made_at DESC, c.id;
 
+-- name: charges_left
+-- The other charges of an account of which something is left to give back, newest first.
+SELECT c.id, c.state, c.amount_minor, c.acquirer_id, c.currency, c.left_minor FROM (
+    SELECT b.*, b.amount_minor + (SELECT coalesce(sum(g.amount_minor), 0)::bigint FROM bank_charge g
+                                  WHERE g.gives_back = b.id AND g.state NOT IN ('void', 'declined')) AS left_minor
+    FROM bank_charge b
+    WHERE b.account_id = $1 AND b.amount_minor > 0 AND b.state = 'paid'
+      AND NOT EXISTS (SELECT FROM bank_charge_tap t WHERE t.charge_id = b.id AND t.tap_id = ANY ($2))
+) c WHERE c.left_minor > 0 ORDER BY c.made_at DESC, c.id LIMIT 50;
+
 -- name: count_charges_of_taps
 -- How many charges there have been for taps, void ones too.
 SELECT count(DISTINCT c.id) FROM bank_charge c JOIN bank_charge_tap t ON t.charge_id = c.id

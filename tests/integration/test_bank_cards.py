@@ -410,6 +410,34 @@ async def test_a_debt_that_becomes_cheaper_is_asked_for_at_its_new_amount(town):
     assert (await town.account()).state == "good"
 
 
+async def test_what_was_paid_with_another_trips_charge_is_given_back_of_that_one(town):
+    """A trip that was charged together with one that had become cheaper cost less than itself; all of it goes back."""
+    for clock in ("08:00", "09:00"):
+        await town.ride(clock)
+        await town.work()
+    town.at("07:30")
+    early = town.now_s
+    await town.ride("09:30", ts=early, offline="accepted")
+    await town.ride("10:00")
+    while await town.accounts.rate_due():
+        pass
+    await set_price(town, 2, 300)  # that of nine: it is debited with that of ten
+    await town.work()
+    assert sorted(await town.debits()) == [300, 800, 1600]
+    await set_price(town, 3, 0)
+    await town.work()
+    assert sum(town.acquirer.charged.values()) == 800 + 800 + 300
+
+
+async def set_price(town: BankTown, line: int, minor: int) -> None:
+    """Rate a trip of the day at so much, as a late tap would."""
+    await town.pool.execute(
+        "UPDATE day_rating SET version = version + 1, rating = jsonb_set(jsonb_set("
+        "rating, ARRAY['lines', $1::text, 'charge_minor'], to_jsonb($2::bigint)),"
+        " ARRAY['lines', $1::text, 'explanation'], '[]')", str(line), minor,
+    )  # fmt: skip
+
+
 async def make_cheaper(town: BankTown) -> None:
     """Rate the day's second trip at 3.00, as a late tap or a corrected tariff would."""
     await town.pool.execute(
