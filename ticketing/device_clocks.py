@@ -17,7 +17,8 @@ AHEAD_S_MIN, BEHIND_S_MIN = 60.0, 300.0
 """From here on a clock is wrong: what is behind by less may be a network that holds everything back."""
 AGREE_S, TAPS_MIN, SPAN_S = 10.0, 3, 60.0
 """So many taps that are behind by as much, over so long, were not held back."""
-BOOTS_MAX = 20_000
+BOOTS_MAX = 200_000
+"""More than a city has validators: what is forgotten is learnt, and written down, anew."""
 
 Boot = tuple[str, str, str]
 """Operator, device and boot."""
