@@ -21,6 +21,9 @@ from ticketing.rated import Account, Carried, DayRating, HeldPass, after_day, na
 from ticketing.rating import rate_day
 from ticketing.tariff_file import media_of
 
+STORED_S = 1e-6
+"""Instants are stored to the microsecond: one that has come by the database's rounding has come here as well."""
+
 
 class Edition(NamedTuple):
     """A tariff as it was when it came into use, under the number that the database knows it by."""
@@ -242,7 +245,7 @@ def _is_changed(
     before = stored.get(day)
     if before is None:
         return True
-    waited = before.again_at_s is not None and before.again_at_s <= as_of_s
+    waited = before.again_at_s is not None and before.again_at_s <= as_of_s + STORED_S
     return waited or {tap.id for tap in before.taps} != {tap.id for tap in taps.get(day, ())}
 
 

@@ -211,3 +211,15 @@ def test_somebody_inside_is_rated_again_when_the_time_is_up(left_s, charged):
     books.settle(in_s + left_s)
     assert [line.charge_minor for line in books.days[stored.day].rating.lines] == [175, charged[1]]
     assert (books.days[stored.day].again_at_s is None) == bool(charged[1])
+
+
+def test_an_instant_that_was_rounded_up_when_it_was_stored_has_come_all_the_same():
+    """The database finds the day due at that instant, and would for ever."""
+    london = parse_city_tariff((TARIFFS / "london.toml").read_text(), "london.toml")
+    books = Books(london)
+    books.due = [DueTap(FareTap("bus", float(FIRST_S), "bus"), 175)]
+    books.settle(FIRST_S + 10.0)
+    (stored,) = books.days.values()
+    books.days[stored.day] = stored._replace(again_at_s=FIRST_S + 20.0 + 5e-7)
+    books.settle(FIRST_S + 20.0)
+    assert books.days[stored.day].again_at_s is None
