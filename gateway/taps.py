@@ -62,7 +62,7 @@ class Pending:
     counted: bool = False  # as a dead letter, stored or not
 
 
-LATE_MAX = 32
+LATE_MAX = 16
 """A batch of what was decided offline is no larger: a rider who comes next shares the machine with no more."""
 ANSWERS_A_TURN = 16
 """So many are sent, in about a millisecond, before others have a turn of the loop."""
