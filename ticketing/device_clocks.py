@@ -61,6 +61,16 @@ class DeviceClocks:
         self._clocks: OrderedDict[Boot, _Clock] = OrderedDict()
         self._asked: OrderedDict[Boot, None] = OrderedDict()
 
+    def agrees(self, boot: Boot, behind_s: float) -> bool:
+        """Whether a tap is just as late as its device's clock is known to be, and nothing else was heard meanwhile."""
+        clock = self._clocks.get(boot)
+        return (
+            clock is not None
+            and clock.held is None
+            and clock.behind_s is not None
+            and -RIGHT_S <= behind_s - clock.behind_s <= RIGHT_S
+        )
+
     def hear(self, boot: Boot, ts: float, received_s: float) -> bool:
         """A tap that was taken online; whether it tells something new of its device's clock."""
         return self._clock(boot).hear(ts, received_s)

@@ -12,10 +12,9 @@ import asyncpg
 
 from sql import query
 from ticketing.device_clocks import Boot, DeviceClocks
-from ticketing.masking import mask_text
 from ticketing.reading import HISTORY_S_MIN, Reading
 from ticketing.seams import Row
-from ticketing.store import AWAY, Store
+from ticketing.store import AWAY, Store, boot_of
 from ticketing.verdict import Verdict
 
 
@@ -28,9 +27,9 @@ class Righting:
 
     async def put_right(self, readings: Sequence[Reading]) -> int:
         """Learn from taps taken online, set the instants of the others by it; of how many."""
-        news = {boot for reading in readings if (boot := self._hear(reading)) is not None}
+        news = self._hear(readings)
         told = [reading for reading in readings if reading.history]
-        asked = self._clocks.unasked(_boot(reading) for reading in told)
+        asked = self._clocks.unasked(boot_of(reading) for reading in told)
         if news or asked:
             try:
                 await self._keep_and_ask(sorted(news), asked)
@@ -51,7 +50,7 @@ class Righting:
             and row.verdict == Verdict.ACCEPTED.value
             and row.until_s is not None
             and reading.at_s < row.until_s <= reading.tap.received_s
-            and self._clocks.behind_s(_boot(reading)) is None
+            and self._clocks.behind_s(boot_of(reading)) is None
         ]
         if doubted:
             keys = [tap.operator for tap in doubted], [tap.device for tap in doubted], [tap.id for tap in doubted]
@@ -59,10 +58,17 @@ class Righting:
                 await connection.execute(query("clocks.doubt"), *keys)
         return len(doubted)
 
-    def _hear(self, reading: Reading) -> Boot | None:
-        """The boot of a tap taken online that tells something new."""
-        tap, boot = reading.tap, _boot(reading)
-        return boot if tap.offline is None and self._clocks.hear(boot, tap.ts, tap.received_s) else None
+    def _hear(self, readings: Sequence[Reading]) -> set[Boot]:
+        """The boots whose taps, taken online, tell something new; next to none do, and every tap is asked."""
+        news: set[Boot] = set()
+        clocks = self._clocks
+        for reading in readings:
+            tap = reading.tap
+            if tap.offline is None:
+                boot, behind_s = boot_of(reading), tap.received_s - tap.ts
+                if not clocks.agrees(boot, behind_s) and clocks.hear(boot, tap.ts, tap.received_s):
+                    news.add(boot)
+        return news
 
     async def _keep_and_ask(self, news: list[Boot], asked: list[Boot]) -> None:
         async with self._store.connection() as connection:
@@ -74,7 +80,7 @@ class Righting:
                     self._clocks.remember((row["operator"], row["device"], row["boot"]), row["behind_s"])
 
     def _put_right(self, reading: Reading) -> bool:
-        tap, behind_s = reading.tap, self._clocks.behind_s(_boot(reading))
+        tap, behind_s = reading.tap, self._clocks.behind_s(boot_of(reading))
         if not behind_s:
             return False
         at_s = min(tap.ts + behind_s, tap.received_s)
@@ -82,11 +88,6 @@ class Righting:
             at_s = tap.received_s  # it was not late: its clock is behind
         reading.at_s = at_s
         return True
-
-
-def _boot(reading: Reading) -> Boot:
-    tap = reading.tap
-    return tap.operator, tap.device, mask_text(tap.boot)
 
 
 def _columns(boots: Sequence[Boot]) -> tuple[list[str], ...]:

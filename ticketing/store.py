@@ -182,7 +182,8 @@ def _said(readings: Sequence[Reading], records: Sequence[Any]) -> tuple[list[Row
     return [row for row in rows if row is not None], _receipts(readings, through)
 
 
-def _boot(reading: Reading) -> Boot:
+def boot_of(reading: Reading) -> Boot:
+    """A tap's boot, as it is stored."""
     tap = reading.tap
     boot = tap.boot
     return tap.operator, tap.device, boot if len(boot) < 13 else mask_text(boot)
@@ -192,7 +193,7 @@ def _answered(readings: Sequence[Reading]) -> dict[Boot, str]:
     """The numbers that are answered by this batch, as a literal of type int8multirange, by boot."""
     numbers: defaultdict[Boot, list[int]] = defaultdict(list)
     for reading in readings:
-        numbers[_boot(reading)].append(reading.tap.seq)
+        numbers[boot_of(reading)].append(reading.tap.seq)
     return {boot: _multirange(seqs) for boot, seqs in numbers.items()}
 
 
@@ -216,7 +217,7 @@ def _columns(answered: dict[Boot, str]) -> tuple[list[str], ...]:
 
 
 def _receipts(readings: Sequence[Reading], through: dict[Boot, int | None]) -> list[int | None]:
-    return [through.get(_boot(reading)) for reading in readings]
+    return [through.get(boot_of(reading)) for reading in readings]
 
 
 def _rows(readings: Sequence[Reading], tariff: Tariff) -> list[tuple[object, ...]]:
@@ -279,7 +280,7 @@ def _card_rows(readings: Sequence[Reading]) -> list[tuple[object, ...]]:
     for ord_ in sorted(range(len(readings)), key=lambda at: readings[at].card_uid or b""):
         reading = readings[ord_]
         tap, quote, vehicle = reading.tap, reading.quote, reading.tap.vehicle
-        operator, device, boot = _boot(reading)
+        operator, device, boot = boot_of(reading)
         rows.append(
             (
                 ord_,
