@@ -68,6 +68,10 @@ class Judge:
         self._righting = Righting(store)
         self._special: set[bytes] = set()
 
+    async def close(self) -> None:
+        """Wait for what is being written down beside the taps."""
+        await self._righting.close()
+
     async def judge(self, readings: Sequence[Reading]) -> Outcome:
         """The answer to each tap, committed.
 

@@ -6,6 +6,7 @@ A tap that only its device's clock makes valid, and of whose clock nobody knows 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import asyncpg
@@ -17,6 +18,8 @@ from ticketing.seams import Row
 from ticketing.store import AWAY, Store, boot_of
 from ticketing.verdict import Verdict
 
+KEPT_AT_ONCE_MAX = 1_000
+
 
 class Righting:
     """One for each judge; without a database it works with what it has heard itself."""
@@ -24,15 +27,24 @@ class Righting:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._clocks = DeviceClocks()
+        self._news: set[Boot] = set()  # not yet written down
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Wait until what is new has been written down."""
+        if self._keeper is not None:
+            await asyncio.wait({self._keeper})
 
     async def put_right(self, readings: Sequence[Reading]) -> int:
         """Learn from taps taken online, set the instants of the others by it; of how many."""
-        news = self._hear(readings)
+        self._news |= self._hear(readings)
+        if self._news and self._keeper is None:  # beside the judging: a rider does not wait for it
+            self._keeper = asyncio.create_task(self._keep(), name="ticketing-clocks")
         told = [reading for reading in readings if reading.history]
         asked = self._clocks.unasked(boot_of(reading) for reading in told)
-        if news or asked:
+        if asked:
             try:
-                await self._keep_and_ask(sorted(news), asked)
+                await self._ask(asked)
             except (asyncpg.PostgresError, *AWAY):
                 pass  # the judge finds the same, and its taps are sent again
         return sum(self._put_right(reading) for reading in told)
@@ -70,14 +82,24 @@ class Righting:
                     news.add(boot)
         return news
 
-    async def _keep_and_ask(self, news: list[Boot], asked: list[Boot]) -> None:
+    async def _keep(self) -> None:
+        told: list[Boot] = []
+        try:
+            while self._news:
+                told = sorted(self._news)[:KEPT_AT_ONCE_MAX]
+                self._news.difference_update(told)
+                behind = [self._clocks.behind_s(boot) for boot in told]
+                async with self._store.connection() as connection:
+                    await connection.execute(query("clocks.keep"), *_columns(told), behind)
+        except (asyncpg.PostgresError, *AWAY):
+            self._news.update(told)  # with the next tap that comes
+        finally:
+            self._keeper = None
+
+    async def _ask(self, asked: list[Boot]) -> None:
         async with self._store.connection() as connection:
-            if news:
-                behind = [self._clocks.behind_s(boot) for boot in news]
-                await connection.execute(query("clocks.keep"), *_columns(news), behind)
-            if asked:
-                for row in await connection.fetch(query("clocks.find"), *_columns(asked)):
-                    self._clocks.remember((row["operator"], row["device"], row["boot"]), row["behind_s"])
+            for row in await connection.fetch(query("clocks.find"), *_columns(asked)):
+                self._clocks.remember((row["operator"], row["device"], row["boot"]), row["behind_s"])
 
     def _put_right(self, reading: Reading) -> bool:
         tap, behind_s = reading.tap, self._clocks.behind_s(boot_of(reading))

@@ -140,6 +140,7 @@ class Ticketing:
         for task in self._workers:
             task.cancel()
         await asyncio.gather(*self._workers, self._prober, return_exceptions=True)
+        await self._judge_of_taps.close()
         self._refuse(self._live.take_all() + self._late.take_all(), "stopping")
 
     @property

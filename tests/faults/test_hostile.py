@@ -197,11 +197,11 @@ async def test_poison_among_taps(town, seed):
 async def test_poison_costs_good_taps_little(town, seed, capsys):
     """Fault 12: with 5 % poison good taps go at 95 % of the clean rate or more."""
     rates = []
-    for number, bad in enumerate((0, 500, 0, 500)):
+    for number, bad in enumerate((0, 500) * 3):
         rates.append(await poisoned(town, seed + number, 10_000, bad, prefix=f"round-{number}"))
         for judge in town.judges:
             judge.kill()
     clean, dirty = max(rates[::2]), max(rates[1::2])
     with capsys.disabled():
         print(f"\nfault 12: {clean:.0f} good taps/s clean, {dirty:.0f} with 5 % poison ({dirty / clean:.2f})")
-    assert dirty / clean > 0.85  # 0.95 on a machine that does nothing else
+    assert dirty / clean >= 0.95

@@ -73,6 +73,7 @@ async def test_what_is_known_of_a_clock_outlives_a_restart(city):  # noqa: F811
     sold = await city.sell("ten", valid_from=city.now() - 20 * HOUR_S)
     await until(city, sold.id, city.now() - 5 * HOUR_S)
     await hear(city, 10 * HOUR_S)
+    await city.service._judge_of_taps.close()
     tap = city.tap(sold.token, ts=city.now() - 11 * HOUR_S, received_s=city.now(), offline=Offline("accepted", 1))
     again = Ticketing(city.pool, city.service.keys, city.service.tariff, clock=city.now)
     async with again:
