@@ -83,8 +83,12 @@ class JudgeProcess:
         return self.process.is_alive()
 
     async def ready(self) -> None:
-        """Returns once it answers; it may be unhealthy then."""
-        await self.ask()
+        """Returns once it answers, unhealthy as it may be; one that is to die may have done so before it could."""
+        try:
+            await self.ask()
+        except (EOFError, ConnectionError):
+            if not self.options.die_after_commits:
+                raise
 
     async def ask(self) -> dict[str, Any]:
         return await asyncio.to_thread(self._ask)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import statistics
 import sys
 import time
 import uuid
@@ -197,11 +198,11 @@ async def test_poison_among_taps(town, seed):
 async def test_poison_costs_good_taps_little(town, seed, capsys):
     """Fault 12: with 5 % poison good taps go at 95 % of the clean rate or more."""
     rates = []
-    for number, bad in enumerate((0, 500) * 3):
+    for number, bad in enumerate((0, 500) * 5):
         rates.append(await poisoned(town, seed + number, 10_000, bad, prefix=f"round-{number}"))
         for judge in town.judges:
             judge.kill()
-    clean, dirty = max(rates[::2]), max(rates[1::2])
+    clean, dirty = statistics.median(rates[::2]), statistics.median(rates[1::2])
     with capsys.disabled():
         print(f"\nfault 12: {clean:.0f} good taps/s clean, {dirty:.0f} with 5 % poison ({dirty / clean:.2f})")
     assert dirty / clean >= 0.95
