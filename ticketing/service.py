@@ -371,12 +371,14 @@ class Ticketing:
             await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
             self._refresh_keys()
             now_s = time.monotonic()
-            if now_s - self._last_success < PROBE_S and now_s < min(self._tidy_at, self._ready_at):
+            at_work = now_s - self._last_success < PROBE_S
+            if at_work and now_s < min(self._tidy_at, self._ready_at):
                 continue
             try:
                 await self._tidy()
             except (asyncpg.PostgresError, *AWAY) as error:
-                self._note_failure(_sentence(error))
+                if not at_work:  # while taps are judged, it was only that every connection is busy
+                    self._note_failure(_sentence(error))
             else:
                 self._note_success()
 
