@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from uuid import UUID
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -57,3 +58,32 @@ def test_the_drawing_for_pages_and_the_terminal_hold_the_same_modules(token):
     size = int(re.search(r'width="(\d+)"', qr.svg(token))[1]) // 4
     lines = qr.terminal(token).splitlines()
     assert len(lines) == -(-size // 2)
+
+
+def drawn(svg: str) -> Image.Image:
+    """The drawing as a viewer with a black background shows it: what is not painted white stays black."""
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    size = int(root.attrib["width"]) // 4
+    modules = np.zeros((size, size), np.uint8)
+    for path in root.iter("{http://www.w3.org/2000/svg}path"):
+        if path.attrib.get("fill") == "#fff":
+            assert path.attrib["d"] == f"M0 0h{size}v{size}h-{size}z"
+            modules[:] = 255
+            continue
+        along, down = 0.0, 0.0
+        for step, first, second in re.findall(r"([Mmh])(-?[\d.]+)(?: ?(-?[\d.]+))?", path.attrib["d"]):
+            if step == "h":
+                modules[int(down), int(along) : int(along) + int(first)] = 0
+                along += float(first)
+            elif step == "M":
+                along, down = float(first), float(second)
+            else:
+                along, down = along + float(first), down + float(second)
+    return Image.fromarray(modules).resize((size * 4, size * 4), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_the_drawing_is_read_by_itself_whatever_lies_behind_it(token):
+    for svg in (qr.svg(token), qr.svg_file(token).decode()):
+        assert read(drawn(svg)) == token
