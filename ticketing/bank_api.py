@@ -12,8 +12,9 @@ from ticketing.collecting import Collecting
 from ticketing.errors import Problem
 from ticketing.masking import mask_text
 from ticketing.money import Money
-from ticketing.operations import Operations, write_down
+from ticketing.operations import Operations
 from ticketing.payment import bad_token, medium_key, operation_key
+from ticketing.payment_rows import Operation, write_down
 from ticketing.routes import Route
 
 AccountId = Annotated[str, Meta(pattern="^[a-p]{32}$")]
@@ -178,10 +179,9 @@ class BankApi:
         terms = (charge["day"], "cashier", -minor, amount.currency, now_s, now_s)
         note = mask_text(body.reason)
         await connection.execute(query("bank.insert_charge"), refund_id, account_id, *terms, charge["id"], note)
-        await write_down(
-            connection, refund_id, "refund", now_s, account_id=account_id, charge_id=refund_id,
-            refunds=charge["acquirer_id"], amount=amount,
-        )  # fmt: skip
+        paid = charge["acquirer_id"]
+        refund = Operation(refund_id, "refund", amount, refunds=paid, account_id=account_id, charge_id=refund_id)
+        await write_down(connection, refund, now_s)
         await audit(connection, subject, "bank_refund", f"charge:{charge['id']}", amount_minor=minor, reason=note)
         return refund_id
 

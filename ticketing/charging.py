@@ -20,8 +20,9 @@ from ticketing.collecting import Collecting, forgive
 from ticketing.debits import DebitPlan, PlannedDebit, Trip, close_waiting, plan_debits, still_due
 from ticketing.editions import Editions
 from ticketing.money import Money
-from ticketing.operations import Drain, Operations, write_down
+from ticketing.operations import Drain, Operations
 from ticketing.payment import operation_key
+from ticketing.payment_rows import Operation, write_down
 from ticketing.rated import Carried, DayRating
 from ticketing.rounds import IDLE_S, Rounds
 from ticketing.store import AWAY
@@ -169,10 +170,8 @@ class _Look:
         await self._connection.execute(query("bank.insert_charge"), *row, None, None)
         await self._keep_taps(charge_id, changes)
         token = self._account["token"]
-        await write_down(
-            self._connection, charge_id, "charge", self._now_s, account_id=self._id, charge_id=charge_id, token=token,
-            amount=amount,
-        )  # fmt: skip
+        charge = Operation(charge_id, "charge", amount, token, account_id=self._id, charge_id=charge_id)
+        await write_down(self._connection, charge, self._now_s)
 
     async def _give_back(self, changes: Mapping[str, int], minor: int, currency: str) -> None:
         """Money back from the newest charges of these taps, then others; a debt is taken back and asked for anew."""
@@ -200,10 +199,9 @@ class _Look:
         row = (refund_id, self._id, self._day, "correction", -amount.minor, amount.currency, self._now_s, self._now_s)
         await self._connection.execute(query("bank.insert_charge"), *row, charge["id"], None)
         await self._keep_taps(refund_id, taps)
-        await write_down(
-            self._connection, refund_id, "refund", self._now_s, account_id=self._id, charge_id=refund_id,
-            refunds=charge["acquirer_id"], amount=amount,
-        )  # fmt: skip
+        paid = charge["acquirer_id"]
+        refund = Operation(refund_id, "refund", amount, refunds=paid, account_id=self._id, charge_id=refund_id)
+        await write_down(self._connection, refund, self._now_s)
 
     async def _key(self, kind: str, changes: Mapping[str, int], *more: object) -> str:
         """Follows from what is charged for which taps, and from how often these were charged before."""

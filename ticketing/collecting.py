@@ -10,8 +10,9 @@ from ticketing import ledger
 from ticketing.errors import Problem
 from ticketing.ledger import Transfer
 from ticketing.money import Money
-from ticketing.operations import Operation, Operations, book_payment, write_down
+from ticketing.operations import Operations
 from ticketing.payment import Approved, Declined, in_letters, operation_key
+from ticketing.payment_rows import Operation, book_payment, write_down
 from ticketing.store import Store
 
 DAY_S = 86_400.0
@@ -119,14 +120,13 @@ class Collecting:
         for charge in await connection.fetch(query("bank.list_debts"), account_id):
             key = operation_key("again", charge["id"], charge["payments"])
             amount = Money(charge["amount_minor"], charge["currency"])
-            await write_down(
-                connection, key, "charge", now_s, account_id=account_id, charge_id=charge["id"],
-                token=account["token"], amount=amount,
-            )  # fmt: skip
+            whose = {"account_id": account_id, "charge_id": charge["id"]}
+            await write_down(connection, Operation(key, "charge", amount, account["token"], **whose), now_s)
             keys.append(key)
         if not keys and account["blocked"] == NOT_VERIFIED:
             key = operation_key("verify", account_id, account["tries"])
-            await write_down(connection, key, "verify", now_s, account_id=account_id, token=account["token"])
+            question = Operation(key, "verify", token=account["token"], account_id=account_id)
+            await write_down(connection, question, now_s)
             keys.append(key)
         await connection.execute(query("bank.set_recovery"), account_id, None, now_s)
         return keys

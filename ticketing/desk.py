@@ -26,7 +26,7 @@ from ticketing.keys import IssuerKeys
 from ticketing.keyset import DeviceKey, device_key_from_jwk, new_device_key
 from ticketing.masking import mask_text
 from ticketing.money import Money
-from ticketing.operations import return_purchase
+from ticketing.payment_rows import return_purchase
 from ticketing.refunds import Held, back_minor
 from ticketing.tariff import Product, Tariff
 

@@ -11,14 +11,11 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any, Protocol, assert_never
 
 from sql import query
-from ticketing.ledger import Transfer
-from ticketing.money import Money
-from ticketing.payment import Approved, Declined, Outcome, Payments, Unknown, from_letters, in_letters, operation_key
+from ticketing.payment import Approved, Declined, Outcome, Payments, Unknown, from_letters, in_letters
+from ticketing.payment_rows import Operation, read_operation
 from ticketing.store import Store
 
 IN_HAND_S = 60.0
@@ -27,21 +24,6 @@ AGAIN_S_FIRST, AGAIN_S_MAX = 5.0, 3600.0
 ASKS_MAX = 32
 """Some 24 hours; after that a person has to look (state unclear), but at purchases: they are asked for every hour."""
 _COUNTED = {"verify": "verifications", "charge": "charges", "refund": "refunds"}
-ONLINE = "online"
-"""Who has sold what nobody sold at a desk, in the books."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A row of table payment; amount is None for a verification."""
-
-    key: str
-    kind: str
-    account_id: str | None
-    charge_id: str | None
-    purchase_id: str | None
-    amount: Money | None
-    top_up_id: str | None = None
 
 
 class Effects(Protocol):
@@ -86,28 +68,34 @@ class Operations:
             row = await connection.fetchrow(query("payments.take"), key, now_s, now_s + IN_HAND_S)
         if row is None:
             return False
+        operation = read_operation(row)
         self.fail_point("taken")
-        outcome = await self._call(row)
+        outcome = await self._call(operation)
         self.fail_point("answered")
-        settled = await self._settle(key, outcome)
+        settled = await self._settle(operation, outcome)
         self.fail_point("settled")
         return settled
 
-    async def _call(self, row: Any) -> Outcome:
-        key = row["key"]
-        match row["kind"]:
+    async def _call(self, operation: Operation) -> Outcome:
+        key, amount = operation.key, operation.amount
+        match operation.kind:
             case "verify":
-                return await self._payments.verify(from_letters(row["token"]), key)
+                assert operation.token is not None
+                return await self._payments.verify(from_letters(operation.token), key)
             case "charge":
-                amount = Money(row["amount_minor"], row["currency"])
-                return await self._payments.charge(from_letters(row["token"]), amount, key, self._statement)
+                assert operation.token is not None
+                assert amount is not None
+                return await self._payments.charge(from_letters(operation.token), amount, key, self._statement)
+            case "refund":
+                assert operation.refunds is not None
+                assert amount is not None
+                return await self._payments.refund(from_letters(operation.refunds), amount, key)
             case _:
-                amount = Money(row["amount_minor"], row["currency"])
-                return await self._payments.refund(from_letters(row["refunds"]), amount, key)
+                assert_never(operation.kind)
 
-    async def _settle(self, key: str, outcome: Outcome) -> bool:
+    async def _settle(self, operation: Operation, outcome: Outcome) -> bool:
         """Book an answer with everything that follows from it; an operation that has one already keeps it."""
-        now_s = self.clock()
+        now_s, key, counted = self.clock(), operation.key, _COUNTED[operation.kind]
         async with self.store.transaction() as connection:
             row = await connection.fetchrow(query("payments.lock"), key)
             if row["state"] != "asked":
@@ -116,13 +104,10 @@ class Operations:
             if isinstance(outcome, Unknown):
                 again_s = min(AGAIN_S_MAX, AGAIN_S_FIRST * 2.0 ** min(row["asks"] - 1, 20))
                 # A buyer waits for a ticket, or for money back, and nobody else would ask for it again.
-                state = "asked" if row["asks"] < ASKS_MAX or row["purchase_id"] is not None else "unclear"
+                state = "asked" if row["asks"] < ASKS_MAX or operation.purchase_id is not None else "unclear"
                 await connection.execute(query("payments.postpone"), key, state, now_s + again_s, outcome.reason)
-                self.counters[f"{_COUNTED[row['kind']]}.unknown"] += 1
+                self.counters[f"{counted}.unknown"] += 1
                 return False
-            amount = Money(row["amount_minor"], row["currency"]) if row["amount_minor"] else None
-            whose = (row["account_id"], row["charge_id"], row["purchase_id"])
-            operation = Operation(key, row["kind"], *whose, amount, row["top_up_id"])
             effects = self._effects(operation)
             if effects is None:
                 # Asked by a process that cannot book this: the one that can asks again under the same key.
@@ -131,7 +116,7 @@ class Operations:
             word, acquirer_id, reason = _said(outcome)
             await connection.execute(query("payments.settle"), key, word, now_s, acquirer_id, reason)
             await effects.settle(connection, operation, outcome)
-        self.counters[f"{_COUNTED[operation.kind]}.{word}"] += 1
+        self.counters[f"{counted}.{word}"] += 1
         return True
 
     async def verify(self, token: str, key: str) -> Outcome:
@@ -150,36 +135,6 @@ def _said(outcome: Approved | Declined) -> tuple[str, str | None, str | None]:
     if isinstance(outcome, Approved):
         return "approved", in_letters(outcome.id), None
     return "declined", None, outcome.reason
-
-
-async def book_payment(
-    connection: Any, transfer: Transfer, key: str | None, *, ticket_id: UUID | None = None, made_by: str = ONLINE
-) -> None:
-    """Write the ledger's line of a payment; the table refuses a second one for its key."""
-    amount = transfer.amount
-    line = (transfer.kind.value, transfer.debit, transfer.credit, amount.minor, amount.currency)
-    await connection.execute(query("payments.book"), *line, ticket_id, made_by, key)
-
-
-async def write_down(
-    connection: Any, key: str, kind: str, now_s: float, *,
-    account_id: str | None = None, charge_id: str | None = None, purchase_id: str | None = None,
-    top_up_id: str | None = None, token: str | None = None, refunds: str | None = None, amount: Money | None = None,
-) -> None:  # fmt: skip
-    """Write an operation down, to be asked; token and refunds in letters. A key that is known stays what it is."""
-    money = (amount.minor, amount.currency) if amount else (None, None)
-    row = (key, kind, account_id, charge_id, purchase_id, token, refunds, *money, now_s, top_up_id)
-    await connection.execute(query("payments.insert"), *row)
-
-
-async def return_purchase(connection: Any, ticket_id: UUID, amount: Money, now_s: float) -> None:
-    """Give so much of a ticket's price back to whoever paid it online, where it was; the ledger is the caller's."""
-    row = await connection.fetchrow(query("payments.return_purchase"), ticket_id)
-    if row is not None and row["acquirer_id"] is not None:
-        key = operation_key("return", row["id"])
-        await write_down(
-            connection, key, "refund", now_s, purchase_id=row["id"], refunds=row["acquirer_id"], amount=amount
-        )
 
 
 class Drain:

@@ -24,8 +24,9 @@ from ticketing.desk import Desk, Order
 from ticketing.errors import Problem
 from ticketing.keyset import device_key_from_jwk
 from ticketing.money import Money
-from ticketing.operations import ONLINE, Operation, Operations, write_down
+from ticketing.operations import Operations
 from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key
+from ticketing.payment_rows import ONLINE, Operation, write_down
 from ticketing.routes import Route
 from ticketing.store import AWAY
 from ticketing.tariff import Product
@@ -178,9 +179,8 @@ class Purchases:
             if product.price_minor:
                 token = in_letters(wanted.payment.method_token)
                 amount = Money(product.price_minor, currency)
-                await write_down(
-                    connection, purchase_id, "charge", now_s, purchase_id=purchase_id, token=token, amount=amount
-                )
+                charge = Operation(purchase_id, "charge", amount, token, purchase_id=purchase_id)
+                await write_down(connection, charge, now_s)
             else:
                 row = await connection.fetchrow(query("payments.lock_purchase"), purchase_id)
                 await self._issue(connection, row, Approved("free"), now_s)

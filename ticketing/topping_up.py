@@ -16,8 +16,9 @@ from ticketing.auto_top_up import out_of_bounds
 from ticketing.books import audit
 from ticketing.cards import settle_debt
 from ticketing.money import Money
-from ticketing.operations import Drain, Operation, Operations, write_down
+from ticketing.operations import Drain, Operations
 from ticketing.payment import Approved, Declined, operation_key
+from ticketing.payment_rows import Operation, write_down
 from ticketing.rounds import IDLE_S, Rounds
 from ticketing.tariff import Tariff
 
@@ -99,7 +100,7 @@ class ToppingUp:
         order_id = operation_key(MADE_BY, uid.hex(), row["orders"], token, amount.minor, amount.currency)
         order = (order_id, uid, amount.minor, amount.currency, now_s)
         await connection.execute(query("top_ups.insert_order"), *order)
-        await write_down(connection, order_id, "charge", now_s, top_up_id=order_id, token=token, amount=amount)
+        await write_down(connection, Operation(order_id, "charge", amount, token, top_up_id=order_id), now_s)
 
     async def settle(self, connection: Any, operation: Operation, outcome: Approved | Declined) -> None:
         """Book an answer with the order's end; agreement before card, in the order in which `_order` locks them."""

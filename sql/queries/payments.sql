@@ -13,12 +13,11 @@ SELECT key FROM payment WHERE state = 'asked' AND next_at <= to_timestamp($1::fl
 -- Take one operation to ask it; until $3 nobody else does. Nothing where it is answered or in somebody's hands.
 UPDATE payment SET asks = asks + 1, next_at = to_timestamp($3::float8)
 WHERE key = $1 AND state = 'asked' AND next_at <= to_timestamp($2::float8)
-RETURNING key, kind, account_id, charge_id, purchase_id, token, refunds, amount_minor, currency, asks;
+RETURNING key, kind, amount_minor, currency, token, refunds, account_id, charge_id, purchase_id, top_up_id;
 
 -- name: lock
--- One operation, held until the end of the transaction.
-SELECT key, kind, account_id, charge_id, purchase_id, top_up_id, refunds, amount_minor, currency, state, asks FROM payment
-WHERE key = $1 FOR UPDATE;
+-- How far one operation has come, held until the end of the transaction.
+SELECT state, asks FROM payment WHERE key = $1 FOR UPDATE;
 
 -- name: settle
 -- Store the acquirer's answer.
