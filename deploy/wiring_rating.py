@@ -57,10 +57,10 @@ async def open_rating(grounds: Grounds, pool: Any) -> Rating:
 
 def receipts(grounds: Grounds, service: Ticketing) -> list[Any]:
     """The API of accounts, receipts and trips bought ahead, for the web server."""
-    from ticketing.ahead import TripsDesk
     from ticketing.books import Books
     from ticketing.desk import Desk
     from ticketing.receipts_api import ReceiptsApi
+    from ticketing.trips_desk import TripsDesk
 
     rating = grounds.rating
     assert rating is not None, "ticketing is entered before the web server"

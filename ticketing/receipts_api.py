@@ -18,7 +18,6 @@ from msgspec import Meta, Struct
 from sql import query
 from ticketing.account_rows import CARD, TapPlace, card_account, fare_tap, rating_of, uid_of
 from ticketing.accounts import Accounts
-from ticketing.ahead import TripsDesk
 from ticketing.books import Books, audit
 from ticketing.city_tariff import CityTariff
 from ticketing.day_receipt import DayReceipt, day_receipt
@@ -34,6 +33,7 @@ from ticketing.reading import Readers, read_shown
 from ticketing.routes import Route
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import flat_minor, media_of
+from ticketing.trips_desk import TripsDesk
 
 _BANK = re.compile(r"bank:[A-Za-z0-9_-]{1,64}")
 _LOOK_BACK_DAYS = 8

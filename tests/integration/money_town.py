@@ -19,7 +19,6 @@ from sql import query
 from sql.pool import open_pool
 from tests.integration.rated_city import KEYS, issuer_keys
 from ticketing.accounts import Accounts
-from ticketing.ahead import TripsDesk
 from ticketing.api import TicketingApi
 from ticketing.auto_top_up_api import AutoTopUpApi, AutoTopUpTerms
 from ticketing.bank import BankCards, RiskLimits
@@ -42,6 +41,7 @@ from ticketing.service import Ticketing
 from ticketing.settlement import Settlements
 from ticketing.store import RETRIED, Store
 from ticketing.topping_up import ToppingUp
+from ticketing.trips_desk import TripsDesk
 from ticketing.verdict import Answer, Bank, Offline, Tap
 
 FARE, CAP, TEN, MONTH, SINGLE, GROUP, FINE = 90, 300, 800, 5000, 90, 300, 4000

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from tests.integration.rated_city import DAY, KEYS, OTHER, UID, RatedCity, rated_city, shipped
 from ticketing.accounts import Accounts
-from ticketing.ahead import TripsDesk
 from ticketing.books import Books
 from ticketing.card import sun_message
 from ticketing.editions import TariffSource, open_editions
 from ticketing.errors import Problem
 from ticketing.receipts_api import CardProof, ReceiptsApi
+from ticketing.trips_desk import TripsDesk
 from ticketing.verdict import Offline
 
 

@@ -34,7 +34,6 @@ from sql.pool import open_pool
 from tests.integration.control_desk import LocalControl, bunched_pair
 from tests.integration.web_running import Running, running_web
 from ticketing.accounts import Accounts
-from ticketing.ahead import TripsDesk
 from ticketing.api import TicketingApi
 from ticketing.books import Books
 from ticketing.config import DEFAULT_TARIFF
@@ -43,6 +42,7 @@ from ticketing.keys import ensure_card_keys, load_issuer_keys
 from ticketing.receipts_api import ReceiptsApi
 from ticketing.service import Ticketing
 from ticketing.tariff import parse_tariff
+from ticketing.trips_desk import TripsDesk
 
 CHECKS = (
     not_a_server_error,
