@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ipaddress
 import re
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +17,7 @@ from aiohttp import web
 
 from deploy.auth import NOBODY, BearerGate, Principal, demand
 from deploy.binding import Operation, Parameter, convert
+from deploy.errors import UserError
 from deploy.free_text import cleaner
 from deploy.limits import TokenBuckets, retry_after
 from deploy.problems import FieldError, Problem, field_problem, plain
@@ -28,6 +31,7 @@ _PARAMETER_CHARS_MAX = 1024
 _PATH_CHARS_MAX = 256
 _COMPRESS_BYTES_MIN = 4096
 _BODY_S_MAX = 10.0
+LOOK_EVERY_S = 1.0  # how late a stream may hear that its token or login has ended
 # Databases and protobuf count to 2^63; what is beyond means nothing here and fails there.
 _INTEGER_MAX = (1 << 63) - 1
 _LONG_NUMBER = re.compile(rb"\d{19}")
@@ -76,6 +80,31 @@ class Callers:
             self._take(self._per_subject, f"{principal.via}:{principal.subject}")
         return principal
 
+    def ended(self, request: web.Request, principal: Principal) -> Callable[[], str | None]:
+        """A function that says why who asked may no longer, at most a second late; None while they may.
+
+        Nobody has nothing to lose. Registers that cannot be read change nothing, as everywhere.
+        """
+        looked_s, why = -LOOK_EVERY_S, None
+
+        def say() -> str | None:
+            nonlocal looked_s, why
+            now_s = time.monotonic()
+            if why is None and principal is not NOBODY and now_s - looked_s >= LOOK_EVERY_S:
+                looked_s = now_s
+                with contextlib.suppress(UserError):
+                    why = self._why_ended(request, principal)
+            return why
+
+        return say
+
+    def _why_ended(self, request: web.Request, principal: Principal) -> str | None:
+        if principal.via == "bearer" and self._bearer is not None:
+            return self._bearer.why_refused(request.headers.get("Authorization", ""))
+        if self._sessions is not None and self._sessions.identify(request) != principal:
+            return "The login has ended; log in again."
+        return None
+
     def demand(self, principal: Principal, permission: str, request: web.Request) -> None:
         """Let the request pass or raise 401 or 403; on this machine some things need nobody's leave."""
         if permission not in self._local_permissions or not _is_local(request):
@@ -115,6 +144,8 @@ def handler_of(operation: Operation, callers: Callers) -> Handler:
         arguments = read_parameters(request)
         if injected:
             _inject(arguments, injected, request, principal)
+        if "ended" in injected:
+            arguments["ended"] = callers.ended(request, principal)
         if read_body is not None:
             await read_body(request, arguments)
         result = await call(**arguments)

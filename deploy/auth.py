@@ -63,7 +63,8 @@ TOKEN_CHARS_MAX = 2048
 SUBJECT = re.compile(r"[A-Za-z0-9@._:/+-]{1,128}")
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _CACHED_MAX = 4096
-# Clocks of the instance's own processes hardly differ; this is for a clock that has just been set.
+# Clocks of the instance's own processes hardly differ; this is for a clock that has just been set. The end of a token
+# has none: who has it made it end then.
 _LEEWAY_S = 30
 
 
@@ -195,7 +196,7 @@ class Tokens:
             self._verified[digest] = claims
             if len(self._verified) > _CACHED_MAX:
                 self._verified.popitem(last=False)
-        if now_s >= claims.exp + _LEEWAY_S:
+        if now_s >= claims.exp:
             raise TokenError("the token has expired")
         if now_s < claims.iat - _LEEWAY_S:
             raise TokenError("the token is not valid yet; compare the clocks")
@@ -239,7 +240,7 @@ class BearerGate:
     ) -> None:
         self._tokens = tokens
         self._clock = clock
-        self._why_refused = why_refused
+        self._ended = why_refused
         self.refused = 0
 
     def identify(self, authorization: str) -> Principal:
@@ -248,24 +249,36 @@ class BearerGate:
         Raises:
             Problem: 401; the token is broken, forged, expired or of another kind.
         """
-        scheme, _, token = authorization.partition(" ")
         try:
-            # Anything but a bearer token has no token in it.
-            claims = self._check(token.strip() if scheme.lower() == "bearer" else "")
+            claims = self._check(authorization)
         except TokenError as error:
             self.refused += 1
             raise Problem(
                 401,
-                f"The token is refused: {error}.",
+                _sentence(error),
                 headers={"WWW-Authenticate": 'Bearer realm="takt", error="invalid_token"'},
             ) from None
         return Principal(claims.sub, claims.role, "bearer")
 
-    def _check(self, token: str) -> Claims:
-        claims = self._tokens.verify(token, self._clock())
-        if (why := self._why_refused(claims)) is not None:
+    def why_refused(self, authorization: str) -> str | None:
+        """Why the header's token would be refused now, as a sentence; None where it would not. Counts nothing."""
+        try:
+            self._check(authorization)
+        except TokenError as error:
+            return _sentence(error)
+        return None
+
+    def _check(self, authorization: str) -> Claims:
+        scheme, _, token = authorization.partition(" ")
+        # Anything but a bearer token has no token in it.
+        claims = self._tokens.verify(token.strip() if scheme.lower() == "bearer" else "", self._clock())
+        if (why := self._ended(claims)) is not None:
             raise TokenError(why)
         return claims
+
+
+def _sentence(error: TokenError) -> str:
+    return f"The token is refused: {error}."
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:

@@ -4,7 +4,8 @@ The convention. An api object has `routes()`: tuples of method, path, permission
 knows), handler and, where it is not 200, the status. The handler is a typed async method:
 - path parameters by name; every other parameter with a plain type is a query parameter (a trailing underscore is not
   part of the name, so `from_` is `?from=`); `body` is JSON decoded to its type, optional where it has a default;
-- injected by name: `subject` and `role` (empty for nobody), `permissions`, `idempotency_key`, `request`;
+- injected by name: `subject` and `role` (empty for nobody), `permissions`, `idempotency_key`, `request`, `ended` (a
+  function that says why who asked may no longer, or None: a stream must ask it, for it may outlive its token);
 - it returns a struct, `Annotated[bytes, Struct]` (JSON made before), `Annotated[bytes, "application/x-protobuf"]`,
   a stream (web.StreamResponse) or None (204). A further string such as "public, max-age=60" is its Cache-Control,
   and such an answer gets an ETag;
@@ -24,7 +25,7 @@ import msgspec
 from aiohttp import web
 
 # Names that a handler may ask for and that no client sends as a parameter.
-INJECTED = frozenset({"subject", "role", "permissions", "idempotency_key", "request"})
+INJECTED = frozenset({"subject", "role", "permissions", "idempotency_key", "request", "ended"})
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z]")
 
@@ -123,6 +124,9 @@ def bind(
     missing = in_path - {p.name for p in parameters if p.place == "path"}
     if missing:
         raise TypeError(f"{where}: the handler does not take {', '.join(sorted(missing))} of the path")
+    reply = _reply(hints.get("return"), where, public=permission == "public")
+    if reply.kind == "stream" and reply.schema is None and "ended" not in injected:
+        raise TypeError(f"{where}: a stream takes `ended` and ends when it says why")
     return Operation(
         method=method.upper(),
         path=path,
@@ -133,7 +137,7 @@ def bind(
         injected=frozenset(injected),
         body=body,
         body_required=body_required,
-        reply=_reply(hints.get("return"), where, public=permission == "public"),
+        reply=reply,
     )
 
 

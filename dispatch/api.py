@@ -36,7 +36,7 @@ from dispatch.schemas import (
     ShelveRequest,
 )
 from dispatch.snapshot import AlertsDocument, HeadwaysDocument, VehiclesDocument
-from dispatch.stream import DEFAULTS, Streams, StreamSettings
+from dispatch.stream import DEFAULTS, Ended, Streams, StreamSettings
 from dispatch.views import Atlas, View
 
 MEASURES_S_MAX = 31 * 86_400.0
@@ -213,9 +213,12 @@ class DispatchApi:
             raise Problem(503, "Not ready", "The database of history does not answer; by=route does without it.")
         return await self._desk.measures(from_, to, route_id)
 
-    async def stream(self, *, permissions: frozenset[str], request: web.Request) -> web.StreamResponse:
-        """Stream vehicles, headways and alerts each second (server-sent events); a slow reader gets the newest."""
-        return await self.streams.serve(request, staff=_READ_ALARMS in permissions)
+    async def stream(self, *, permissions: frozenset[str], request: web.Request, ended: Ended) -> web.StreamResponse:
+        """Stream vehicles, headways and alerts each second (server-sent events); a slow reader gets the newest.
+
+        When the token or login that it was opened with ends, so does the stream: its last event, `end`, says why.
+        """
+        return await self.streams.serve(request, staff=_READ_ALARMS in permissions, ended=ended)
 
     async def instruct(self, *, body: InstructionRequest, subject: str) -> Instruction:
         """Tell a driver to hold until a time, or something else in words."""

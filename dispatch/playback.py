@@ -21,6 +21,7 @@ from dispatch.errors import Problem, history_away
 from dispatch.history_read import ALERTS_MAX, HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.playback_player import PAGE_S_MAX, Moment, Player
+from dispatch.stream import Ended, ended_event
 
 SPAN_S_MAX = 7 * 86_400.0
 SPEED_MIN, SPEED_MAX = 0.1, 600.0
@@ -149,19 +150,20 @@ class PlaybackApi:
         return MarksReply(from_, to, alerts[-ALERTS_MAX:])
 
     async def stream(
-        self, *, from_: float, to: float | None = None, speed: float = 1.0, request: web.Request
+        self, *, from_: float, to: float | None = None, speed: float = 1.0, request: web.Request, ended: Ended
     ) -> web.StreamResponse:
         """Play what is stored at 0.1 to 600 times the speed of life, a frame a second.
 
         Server-sent events as of the live stream: `vehicles` and `headways` with each frame, `alerts` and `decisions`
-        when they have changed, `end` at the end.
+        when they have changed, `end` at the end: the reason is `over`, `away` (the database) or `access` (the token or
+        login has ended).
         """
         ends_s = min(from_ + SPAN_S_MAX, self._clock()) if to is None else to
         _check_span(from_, ends_s)
         if not SPEED_MIN <= speed <= SPEED_MAX:
             raise Problem(422, "Invalid request", f"speed: between {SPEED_MIN:g} and {SPEED_MAX:g}.")
         async with self._place():
-            return await self._serve(request, from_, ends_s, speed)
+            return await self._serve(request, (from_, ends_s), speed, ended)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -175,12 +177,14 @@ class PlaybackApi:
         finally:
             self.playing -= 1
 
-    async def _serve(self, request: web.Request, from_s: float, ends_s: float, speed: float) -> web.StreamResponse:
+    async def _serve(
+        self, request: web.Request, span: tuple[float, float], speed: float, ended: Ended
+    ) -> web.StreamResponse:
         settings = self._settings
         page_s = max(settings.page_s, min(PAGE_S_MAX, speed * settings.frame_s))
         player = Player(self._reader, self._feed_version, self._routes, page_s)
         try:  # an answer in words while that is still possible
-            await player.open(from_s)
+            await player.open(span[0])
         except HistoryAwayError:
             raise history_away() from None
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -188,7 +192,7 @@ class PlaybackApi:
         await response.prepare(request)
         try:
             async with asyncio.timeout(settings.life_s_max):
-                await self._play(response, player, (from_s, ends_s), speed)
+                await self._play(response, player, (span, speed), ended)
         except HistoryAwayError:
             await response.write(b'event: end\ndata: {"reason": "away"}\n\n')
         except TimeoutError:
@@ -200,14 +204,18 @@ class PlaybackApi:
         return response
 
     async def _play(
-        self, response: web.StreamResponse, player: Player, span: tuple[float, float], speed: float
+        self, response: web.StreamResponse, player: Player, film: tuple[tuple[float, float], float], ended: Ended
     ) -> None:
-        """Frames from `span[0]` to `span[1]`."""
+        """Frames of a span, at a speed, while the viewer may see them."""
         loop = asyncio.get_running_loop()
         settings = self._settings
-        (at_s, ends_s), began = span, loop.time()
+        (span, speed), began = film, loop.time()
+        at_s, ends_s = span
         step_s, nth = speed * settings.frame_s, 0
         while at_s <= ends_s:
+            if (why := ended()) is not None:
+                await response.write(ended_event(why))
+                return
             await player.go(at_s)
             # Ten thousand vehicles take some 20 ms, which is too long for the loop that answers taps.
             frame = await asyncio.to_thread(player.events, at_s)

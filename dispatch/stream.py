@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from dispatch.board import Board, Publication
@@ -23,12 +24,24 @@ _PART_BYTES = 65_536
 _SOCKET_BYTES = 131_072
 
 
+Ended = Callable[[], str | None]
+
+
+def ended_event(why: str) -> bytes:
+    """The last event of a stream whose reader may no longer: `reason` for programs, `detail` a sentence."""
+    return b'event: end\ndata: {"reason": "access", "detail": %b}\n\n' % msgspec.json.encode(why)
+
+
+def _never() -> None:
+    """For a reader whose rights cannot end."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
     """Limits of the stream."""
 
     streams_max: int = 1000
-    heartbeat_s: float = 10.0
+    heartbeat_s: float = 2.0  # also how late the end of a reader's rights may be noticed while there is no news
     stall_s_max: float = 60.0
     retry_ms: int = 2000
     life_s_max: float = 3600.0  # then the client connects anew, and its rights are looked at again
@@ -46,10 +59,18 @@ class Streams:
         self._settings = settings
         self.control: ControlBoard | None = None  # shown to dispatchers alone
         self.open = 0
-        self.counters = {"frames_sent": 0, "frames_skipped": 0, "streams_stalled": 0, "streams_refused": 0}
+        self.counters = {
+            "frames_sent": 0,
+            "frames_skipped": 0,
+            "streams_stalled": 0,
+            "streams_refused": 0,
+            "streams_ended": 0,
+        }
 
-    async def serve(self, request: web.Request, *, staff: bool) -> web.StreamResponse:
-        """Send frames until the client goes, stalls for too long or has been here for an hour.
+    async def serve(self, request: web.Request, *, staff: bool, ended: Ended = _never) -> web.StreamResponse:
+        """Send frames until the client goes, stalls for too long, may no longer or has been here for an hour.
+
+        `ended` says why the reader may no longer; it is told, as the stream's last event.
 
         Raises:
             Problem: 503; there are as many streams as the server keeps.
@@ -59,11 +80,11 @@ class Streams:
             raise Problem(503, "Too many streams", "The server keeps no more streams; try again in a while.")
         self.open += 1
         try:
-            return await self._serve(request, staff=staff)
+            return await self._serve(request, staff=staff, ended=ended)
         finally:
             self.open -= 1
 
-    async def _serve(self, request: web.Request, *, staff: bool) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, *, staff: bool, ended: Ended) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -76,7 +97,7 @@ class Streams:
         await response.prepare(request)
         try:
             await self._send(response, f"retry: {self._settings.retry_ms}\n\n".encode())
-            await self._follow(response, staff=staff)
+            await self._follow(response, staff=staff, ended=ended)
         except TimeoutError:
             self.counters["streams_stalled"] += 1
             if request.transport is not None:
@@ -85,12 +106,16 @@ class Streams:
             pass  # the client has gone, which is how streams end
         return response
 
-    async def _follow(self, response: web.StreamResponse, *, staff: bool) -> None:
+    async def _follow(self, response: web.StreamResponse, *, staff: bool, ended: Ended) -> None:
         board, settings = self._board, self._settings
         ends_s = self._clock() + settings.life_s_max
         version = board.version if board.latest is None else board.version - 1
         seen = NOTHING_SEEN
         while self._clock() < ends_s:
+            if (why := ended()) is not None:
+                self.counters["streams_ended"] += 1
+                await self._send(response, ended_event(why))
+                return
             if not await board.newer_than(version, settings.heartbeat_s):
                 await self._send(response, b": still here\n\n")
                 continue
@@ -103,13 +128,16 @@ class Streams:
             if staff and self.control is not None:
                 news, seen = self.control.frame(seen)
                 frame += news
-            await self._send(response, frame)
+            await self._send(response, frame, ended)
             self.counters["frames_sent"] += 1
 
-    async def _send(self, response: web.StreamResponse, frame: bytes) -> None:
+    async def _send(self, response: web.StreamResponse, frame: bytes, ended: Ended = _never) -> None:
+        """Part by part; one who may no longer in the middle of a frame is cut off as one who stalls is."""
         view = memoryview(frame)
         async with asyncio.timeout(self._settings.stall_s_max):
             for start in range(0, len(view), _PART_BYTES):
+                if start and ended() is not None:
+                    raise TimeoutError
                 await response.write(view[start : start + _PART_BYTES])
 
 

@@ -269,6 +269,15 @@ def test_a_hidden_page_lets_go_of_the_stream(visit, city):
     expect(page.locator(".connection")).to_contain_text("Live")
 
 
+def test_a_login_that_ends_elsewhere_shows_at_once(visit, city):
+    open_page = visit()
+    open_page.sign_in()
+    page = open_page.page
+    expect(page.locator(".header__tools")).to_contain_text("Sign out")
+    city.logins_ended = True  # the stream says so; nothing else is asked
+    expect(page.locator(".header__tools")).to_contain_text("Sign in")
+
+
 def test_degraded_ticketing_is_said_in_words(visit, city):
     city.degraded = True
     open_page = visit()

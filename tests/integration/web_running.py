@@ -8,7 +8,7 @@ import datetime as dt
 import io
 import time
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 
-from deploy.auth import BearerGate, Tokens
+from deploy.auth import BearerGate, Claims, Tokens
 from deploy.sessions import Access, Sessions
 from deploy.status import InstanceInfo, StatusApi
 from deploy.users import Users
@@ -173,7 +173,12 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running_web(
-    folder: Path, *, more: list[Any] | None = None, stream: StreamSettings | None = None, **settings: Any
+    folder: Path,
+    *,
+    more: list[Any] | None = None,
+    stream: StreamSettings | None = None,
+    why_refused: Callable[[Claims], str | None] = lambda _: None,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
     """The whole of dispatch behind the web server, on a port of its own."""
     now_s = time.time()
@@ -191,6 +196,6 @@ async def running_web(
         api = DispatchApi(board, network, desk, stream=stream or StreamSettings(heartbeat_s=0.2))
         status = StatusApi([lambda: reasons, lambda: board.reasons(time.time())], registry, lambda: info)
         options = WebSettings(**{"port": 0, "drain_s_max": 1.0, **settings})
-        access = Access(BearerGate(tokens, time.time), sessions)
+        access = Access(BearerGate(tokens, time.time, why_refused), sessions)
         async with WebServer([status, api, *(more or [])], options, access, registry) as server:
             yield Running(server, board, api, desk, tokens, sessions, registry, reasons)

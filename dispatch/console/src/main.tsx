@@ -12,7 +12,7 @@ import { App } from './app'
 import { followFeedVersion, followLine, loadActivity, loadNetwork, startActivity } from './data/actions'
 import { refreshDesk, startDesk } from './data/desk'
 import { loadNotices, startNotices } from './data/notices'
-import { onSignIn, restoreSession } from './data/session'
+import { checkSession, onSignIn, restoreSession } from './data/session'
 import { subscribe } from './data/store'
 import { startStream } from './data/stream'
 import { startKeyboard } from './ui/keyboard'
@@ -22,7 +22,7 @@ startPreferences()
 startKeyboard()
 followLine()
 followFeedVersion()
-startStream()
+startStream(() => void checkSession())
 startActivity()
 startDesk()
 startNotices()

@@ -1,5 +1,6 @@
 """The convention between handlers and the web: what is read from a signature, and what is refused at the start."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -51,7 +52,11 @@ async def text_with_a_parameter() -> Annotated[str, "text/plain; version=0.0.4",
 async def nothing() -> None: ...
 
 
-async def stream(*, request: web.Request) -> web.StreamResponse:
+async def stream(*, request: web.Request, ended: Callable[[], str | None]) -> web.StreamResponse:
+    raise NotImplementedError
+
+
+async def deaf_stream(*, request: web.Request) -> web.StreamResponse:
     raise NotImplementedError
 
 
@@ -87,7 +92,12 @@ async def bare_bytes() -> bytes:
 
 @pytest.mark.parametrize(
     ("path", "handler", "says"),
-    [("/{id}", nothing, "does not take id"), ("/{id}", untyped, "id has no type"), ("/", bare_bytes, "needs its kind")],
+    [
+        ("/{id}", nothing, "does not take id"),
+        ("/{id}", untyped, "id has no type"),
+        ("/", bare_bytes, "needs its kind"),
+        ("/", deaf_stream, "takes `ended`"),
+    ],
 )
 def test_a_handler_that_breaks_the_convention_is_named(path: str, handler: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):

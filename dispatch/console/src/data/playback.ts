@@ -2,7 +2,7 @@
 import { address, get } from './api'
 import { deriveFleet } from './derive'
 import type { Decision, PastMark, PlaybackSpan } from './deskTypes'
-import { noteRefusal } from './session'
+import { checkSession, noteRefusal } from './session'
 import { advance, getState, setState, type Past } from './store'
 import type { Alert, AlertsMessage, HeadwaysMessage, VehiclesMessage } from './types'
 
@@ -73,7 +73,8 @@ export function play(): void {
   on<{ decisions: Decision[] }>('decisions', ({ decisions }) => patch({ decisions }))
   on<{ reason?: string }>('end', ({ reason }) => {
     stop()
-    patch({ state: reason === 'away' ? 'failed' : 'over' })
+    patch({ state: reason === 'over' ? 'over' : 'failed' })
+    if (reason === 'access') void checkSession()
   })
   stream.onerror = () => {
     // By itself the browser would begin the hour anew.

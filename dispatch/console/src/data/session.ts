@@ -56,6 +56,11 @@ export function noteRefusal(error: unknown): void {
   }
 }
 
+/** Asks who is signed in, for something said that it is over. */
+export async function checkSession(): Promise<void> {
+  await get<Session>('session').catch(noteRefusal)
+}
+
 /** Calls once for each login, and once for a session that is restored. */
 export function onSignIn(act: () => void, subscribe: (listener: () => void) => unknown): void {
   let before: Session | null = null

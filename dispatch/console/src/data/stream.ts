@@ -14,6 +14,7 @@ let source: EventSource | null = null
 let polling = false
 let lastEventAt = 0
 let streamOpenedAt = 0
+let whenEnded = (): void => undefined
 
 // The desk's feeds come when they change. Once one has come, the stream's own beat says that there is nothing newer.
 const carried = new Set<Feed>()
@@ -71,6 +72,8 @@ function openStream(): void {
   onDesk<AdviceMessage>('advice', applyAdvice)
   onDesk<InstructionsMessage>('instructions', applyInstructions)
   onDesk<ControlMessage>('control', applyControl)
+  // The sign-in that the stream was opened with is over; the browser opens it anew by itself, for what everybody sees.
+  on('end', () => whenEnded())
   stream.onerror = () => {
     // The browser tries again by itself unless the answer was final (readyState CLOSED).
     if (source === stream && getState().connection === 'live') setState({ connection: 'connecting' })
@@ -128,8 +131,9 @@ export function restartStream(): void {
   if (source !== null) openStream()
 }
 
-/** Starts the live connection and keeps it for as long as the page lives. */
-export function startStream(): void {
+/** Starts the live connection and keeps it for as long as the page lives; `ended` hears that the sign-in is over. */
+export function startStream(ended: () => void): void {
+  whenEnded = ended
   document.addEventListener('visibilitychange', followVisibility)
   window.addEventListener('pagehide', closeStream)
   setInterval(watch, POLL_MS)
