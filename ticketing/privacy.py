@@ -3,7 +3,7 @@
 A tap is kept with its account for a set number of days, for the rider's receipts and for disputes. Then it is deleted
 and counted: how many rode a line in an hour is kept, who they were is not. No name is ever stored; an account is a
 card's number or a bank card's pseudonym. The ledger is append only and stays, as accounts must: it says what was paid,
-and no longer leads to any trip.
+and no longer leads to any trip. What is known of a validator's boot goes when that boot has been silent for as long.
 
 A tap is never forgotten before its day has been settled: operators' money depends on it. A rider's request to be
 forgotten is therefore kept until the last of that rider's days has been.
@@ -68,6 +68,7 @@ class Privacy:
             day = datetime.fromtimestamp(before_s, UTC).date()
             await connection.execute(query("privacy.forget_ratings"), None, day)
             await connection.execute(query("privacy.forget_places"), before_s)
+            await connection.execute(query("privacy.forget_boots"), before_s)
             await connection.execute(query("privacy.forget_letters"), now_s - LETTERS_DAYS * 86_400.0)
             wishes = await connection.fetch(query("privacy.asked"))
         for wish in wishes:

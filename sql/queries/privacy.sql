@@ -23,6 +23,15 @@ WHERE valid_until < to_timestamp($1::float8) AND (last_place IS NOT NULL OR devi
 WITH counts AS (DELETE FROM dead_letter_count WHERE day < to_timestamp($1::float8)::date)
 DELETE FROM dead_letter WHERE received_at < to_timestamp($1::float8);
 
+-- name: forget_boots
+-- Forget how far validators' boots had got, and by how much their clocks were wrong, once they have been silent since $1.
+WITH silent AS (DELETE FROM validator_progress WHERE updated_at < to_timestamp($1::float8))
+DELETE FROM validator_clock c
+WHERE c.seen_at < to_timestamp($1::float8) AND NOT EXISTS (
+    SELECT FROM validator_progress p
+    WHERE p.operator = c.operator AND p.device = c.device AND p.boot = c.boot AND p.updated_at >= to_timestamp($1::float8)
+);
+
 -- name: ask
 -- Ask for the trips of an account to be forgotten; asked twice, it is one request.
 INSERT INTO erasure (account, asked_by) VALUES ($1, $2)

@@ -103,6 +103,30 @@ async def test_trips_are_kept_so_long_and_no_longer(city: City, privacy: Privacy
     assert await city.pool.fetch(query("cards.purse_differences")) == []
 
 
+async def test_what_is_known_of_a_validators_boot_goes_when_it_has_been_silent(
+    city: City,  # noqa: F811
+    privacy: Privacy,
+) -> None:
+    """A clock is learnt once in a boot, however long that lasts: what counts is when the boot was heard last."""
+    for boot, learnt_days, heard_days in (("long", 200, 3), ("gone", 200, 121), ("new", 1, 1), ("unheard", 121, None)):
+        await city.pool.execute(
+            "INSERT INTO validator_clock VALUES ('kpt', 'door', $1, 600, to_timestamp($2))",
+            boot,
+            city.now() - learnt_days * DAY_S,
+        )
+        if heard_days is not None:
+            await city.pool.execute(
+                "INSERT INTO validator_progress VALUES ('kpt', 'door', $1, '{[1,5]}', to_timestamp($2))",
+                boot,
+                city.now() - heard_days * DAY_S,
+            )
+    await privacy.tidy(city.now(), city.now() - DAY_S)
+    kept = await city.pool.fetch("SELECT boot FROM validator_clock ORDER BY boot")
+    assert [row["boot"] for row in kept] == ["long", "new"]
+    kept = await city.pool.fetch("SELECT boot FROM validator_progress ORDER BY boot")
+    assert [row["boot"] for row in kept] == ["long", "new"]
+
+
 async def test_a_settlement_is_final_once_its_taps_are_forgotten(city: City, privacy: Privacy) -> None:  # noqa: F811
     await ride(city)
     until_s = await settle(city)
