@@ -58,14 +58,14 @@ async def open_rating(grounds: Grounds, pool: Any) -> Rating:
 def receipts(grounds: Grounds, service: Ticketing) -> list[Any]:
     """The API of accounts, receipts and trips bought ahead, for the web server."""
     from ticketing.books import Books
-    from ticketing.desk import Desk
     from ticketing.receipts_api import ReceiptsApi
+    from ticketing.sales import Sales
     from ticketing.trips_desk import TripsDesk
 
     rating = grounds.rating
     assert rating is not None, "ticketing is entered before the web server"
     books = Books(rating.store)
-    desk = Desk(books, service.keys, service.tariff, service.settings, service.clock)
-    trips = TripsDesk(books, desk, service.tariff, service.clock)
+    sales = Sales(service.keys, service.tariff, service.settings, service.clock)
+    trips = TripsDesk(books, sales, service.tariff, service.clock)
     accounts = rating.accounts
     return [ReceiptsApi(rating.store, rating.editions, accounts, trips, lambda: service.readers, service.clock)]

@@ -9,17 +9,19 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ticketing.books import Books
+from ticketing.books import Books, Change
 from ticketing.cards import Card, CardDesk, EnrolledCard
 from ticketing.city_schema import EVERYWHERE, Name, Refund, Valid
-from ticketing.desk import Change, Desk, Refunding, SoldTicket, Ticket
+from ticketing.desk import Desk, Ticket
 from ticketing.errors import Problem
 from ticketing.inspection import Inspector
 from ticketing.keys_api import KeysApi, UnixTime
 from ticketing.lists import Lists
 from ticketing.lists_api import ListsApi
+from ticketing.refunding import Refunding
 from ticketing.replacing import ReplacingApi
 from ticketing.routes import Route
+from ticketing.sales import SoldTicket
 from ticketing.service import Ticketing
 from ticketing.shifts import Shifts
 from ticketing.shifts_api import ShiftsApi
@@ -97,7 +99,7 @@ class TicketingApi:
         settings, clock = service.settings, service.clock
         lists_uri = f"{settings.public_url.rstrip('/')}/status-lists"
         self.desk = Desk(books, service.keys, service.tariff, settings, clock)
-        self.cards = CardDesk(books, self.desk, service.tariff, clock)
+        self.cards = CardDesk(books, self.desk.sales, service.tariff, clock)
         self.lists = Lists(books, service.keys, lists_uri, clock)
         service.gauge_sources.append(self.lists.gauges)
         self.shifts = ShiftsApi(Shifts(books, service.tariff.currency))
@@ -153,7 +155,7 @@ class TicketingApi:
     async def sell(self, *, body: Sale, subject: str, role: str, idempotency_key: str | None) -> SoldTicket:
         """Sell a ticket: its credentials, and the QR code to show."""
         if role == "vendor" and body.card_uid is None:
-            self.desk.check_unseen(self.desk.get_product(body.product_id))
+            self.desk.sales.check_unseen(self.desk.sales.get_product(body.product_id))
         if body.card_uid is not None:
             await self.cards.check_in_use(body.card_uid)
         return await self.desk.sell(

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from sql import query
 from ticketing.auto_top_up import AutoTopUp, out_of_bounds, read_auto_top_up
 from ticketing.books import Books, Done, audit
-from ticketing.desk import parse_card_uid
+from ticketing.card_checks import parse_card_uid
 from ticketing.errors import Problem
 from ticketing.operations import Operations
 from ticketing.payment import Declined, Unknown, bad_token, in_letters, letters, medium_key

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 
 from sql import query
 from ticketing.errors import Problem
@@ -26,6 +27,12 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Act = tuple[str, str, dict[str, object]]
 """What was done to which object, with what belongs to it."""
+
+
+class Change(msgspec.Struct):
+    """Why a person changes something."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class Done(msgspec.Struct):

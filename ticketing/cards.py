@@ -13,10 +13,11 @@ from ticketing import ledger
 from ticketing.auto_top_up import AutoTopUp, read_auto_top_up
 from ticketing.books import Act, Books, Done, audit, audit_all, book
 from ticketing.card import CardKeys
-from ticketing.desk import Desk, Order, check_in_use, parse_card_uid
+from ticketing.card_checks import check_in_use, is_replaced, parse_card_uid
 from ticketing.errors import Problem
 from ticketing.masking import mask_text
 from ticketing.money import Money
+from ticketing.sales import Order, Sales
 from ticketing.tariff import Tariff
 
 CARDS_AT_ONCE_MAX = 1000
@@ -68,9 +69,9 @@ class Card(msgspec.Struct, frozen=True):
 class CardDesk:
     """Everything that a person does with cards; every method raises Problem for what cannot be done as asked."""
 
-    def __init__(self, books: Books, desk: Desk, tariff: Tariff, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, books: Books, sales: Sales, tariff: Tariff, clock: Callable[[], float] = time.time) -> None:
         self._books = books
-        self._desk = desk
+        self._sales = sales
         self._tariff = tariff
         self._clock = clock
 
@@ -84,14 +85,14 @@ class CardDesk:
         """
         if not 0 < len(uids) <= CARDS_AT_ONCE_MAX:
             raise Problem(422, "Too many cards", f"uids holds 1 to {CARDS_AT_ONCE_MAX} UIDs")
-        product = self._desk.get_product(product_id) if product_id else None
+        product = self._sales.get_product(product_id) if product_id else None
         cards = [parse_card_uid(uid) for uid in uids]
         async with self._books.writing() as connection:
             for uid in cards:
                 if not await connection.fetchval(query("cards.enrol"), uid, keys.version, self._tariff.currency):
                     raise Problem(409, "Card exists", f"card {uid.hex()} is enrolled already: none was enrolled now")
             orders = [Order(product, int(self._clock()), subject, card_uid=uid) for uid in cards if product]
-            sold = [await self._desk.place(connection, order) for order in orders]
+            sold = [await self._sales.enter(connection, order) for order in orders]
             acts: list[Act] = [("enrol", f"card:{uid.hex()}", {"key_version": keys.version}) for uid in cards]
             acts += [("sell", f"ticket:{ticket.id}", {"product_id": ticket.product_id}) for ticket in sold]
             # Everybody's audit rows wait for each other until the end of the transaction: all at once, and last.
@@ -106,7 +107,7 @@ class CardDesk:
             row = await connection.fetchrow(query("cards.get"), uid)
             tickets = await connection.fetch(query("tickets.of_card"), uid)
             auto_top_up = await read_auto_top_up(connection, uid)
-            replaced = await connection.fetchval(query("replacing.is_replaced"), uid)
+            replaced = await is_replaced(connection, uid)
         if row is None:
             raise _no_card(uid)
         fields = dict(row)
@@ -157,7 +158,7 @@ class CardDesk:
         await connection.fetchval(query("cards.lock"), uid)
         row = await connection.fetchrow(query("rating.account_exists"), uid)
         owed = row["debt_minor"] if row is not None else 0
-        if await connection.fetchval(query("replacing.is_replaced"), uid):
+        if await is_replaced(connection, uid):
             if owed and amount_minor == owed:
                 return
             pay = f"; it owes {Money(owed, currency)}: put exactly that on it" if owed else ""

@@ -20,7 +20,7 @@ from sql import query
 from ticketing import ledger, qr
 from ticketing.books import Books
 from ticketing.city_schema import Name
-from ticketing.desk import Desk, Order
+from ticketing.desk import Desk
 from ticketing.errors import Problem
 from ticketing.keyset import device_key_from_jwk
 from ticketing.money import Money
@@ -28,6 +28,7 @@ from ticketing.operations import Operations
 from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key
 from ticketing.payment_rows import ONLINE, Operation, write_down
 from ticketing.routes import Route
+from ticketing.sales import Order
 from ticketing.store import AWAY
 from ticketing.tariff import Product
 
@@ -94,8 +95,8 @@ class Purchases:
         """Pay and issue; the same key and order again is the same purchase. Problem 402 where it was declined."""
         if why := bad_token(wanted.payment.method_token):
             raise Problem(422, "Bad payment token", f"payment.method_token: {why}")
-        order = self._desk.order(wanted.product_id, ONLINE, wanted.device_key, wanted.valid_from)
-        self._desk.check_unseen(order.product)
+        order = self._desk.sales.order(wanted.product_id, ONLINE, wanted.device_key, wanted.valid_from)
+        self._desk.sales.check_unseen(order.product)
         if self._under_way >= TRIES_AT_ONCE_MAX:
             raise Problem(503, "Busy", "too many purchases are under way: try again in a moment")
         self._under_way += 1
@@ -154,7 +155,7 @@ class Purchases:
         product = msgspec.json.decode(row["product"], type=Product)
         device = device_key_from_jwk(msgspec.json.decode(row["device_key"])) if row["device_key"] else None
         order = Order(product, row["start_s"], ONLINE, device, paid_into=ledger.ACQUIRER)
-        sold = await self._desk.sell_in(connection, order)
+        sold = await self._desk.sales.sell(connection, order)
         done = ("approved", None, UUID(sold.id), in_letters(outcome.id), now_s)
         await connection.execute(query("payments.settle_purchase"), row["id"], *done)
 
@@ -164,7 +165,7 @@ class Purchases:
         purchase_id = letters(secrets.token_bytes(16))
         key = hashlib.sha256(client_key.encode()).digest() if client_key else None
         request_hash = hashlib.sha256(msgspec.msgpack.encode(wanted)).digest()
-        product, currency = order.product, self._desk.currency
+        product, currency = order.product, self._desk.sales.currency
         jwk = msgspec.json.encode(order.device.jwk()).decode() if order.device else None
         terms = (product.id, msgspec.json.encode(product).decode(), product.price_minor, currency, order.start_s, jwk)
         async with self._books.writing() as connection:

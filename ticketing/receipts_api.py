@@ -19,11 +19,11 @@ from sql import query
 from ticketing.account_rows import CARD, TapPlace, card_account, fare_tap, rating_of, uid_of
 from ticketing.accounts import Accounts
 from ticketing.books import Books, audit
+from ticketing.card_checks import parse_card_uid
 from ticketing.city_tariff import CityTariff
 from ticketing.day_receipt import DayReceipt, day_receipt
 from ticketing.days import day_bounds_s, service_day
 from ticketing.debits import PlannedDebit, plan_debits
-from ticketing.desk import SoldTicket, parse_card_uid
 from ticketing.editions import Editions
 from ticketing.errors import Problem
 from ticketing.inspection import spend_message
@@ -31,6 +31,7 @@ from ticketing.rated import Account, DayRating, Step, named, with_lines
 from ticketing.rating import rate_day
 from ticketing.reading import Readers, read_shown
 from ticketing.routes import Route
+from ticketing.sales import SoldTicket
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff_file import flat_minor, media_of
 from ticketing.trips_desk import TripsDesk

@@ -17,12 +17,13 @@ from msgspec import Meta, Struct
 from sql import query
 from ticketing import ledger
 from ticketing.books import Books, Done, audit, book
+from ticketing.card_checks import parse_card_uid
 from ticketing.cards import Card, CardDesk
-from ticketing.desk import LIST_SIZE, SLOT_TRIES_MAX, parse_card_uid
 from ticketing.errors import Problem
 from ticketing.masking import mask_text
 from ticketing.money import Money
 from ticketing.routes import Route
+from ticketing.status_places import take_place
 
 
 class Replacing(Struct, forbid_unknown_fields=True):
@@ -80,12 +81,12 @@ class ReplacingApi:
 
 
 async def _carry_ticket(connection: Any, ticket_id: UUID, new: bytes, subject: str) -> None:
-    number = 1 + await connection.fetchval(query("tickets.next_slot")) // (LIST_SIZE // 2)
-    for _ in range(SLOT_TRIES_MAX):
-        place = (UUID(bytes=secrets.token_bytes(16), version=4), new, number, secrets.randbelow(LIST_SIZE))
-        if await connection.fetchval(query("replacing.carry_ticket"), ticket_id, *place, subject):
-            return
-    raise Problem(503, "Status list crowded", "no free place was found in the status list: try again")
+    new_id = UUID(bytes=secrets.token_bytes(16), version=4)
+
+    def carry(*place: int) -> Any:
+        return connection.fetchval(query("replacing.carry_ticket"), ticket_id, new_id, new, *place, subject)
+
+    await take_place(connection, carry)
 
 
 async def _check(connection: Any, rows: dict[bytes, Any], old: bytes, new: bytes) -> None:

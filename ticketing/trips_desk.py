@@ -8,17 +8,18 @@ from typing import Any
 
 from sql import query
 from ticketing.books import Books
-from ticketing.desk import Desk, Order, SoldTicket, parse_card_uid
+from ticketing.card_checks import parse_card_uid
 from ticketing.errors import Problem
+from ticketing.sales import Order, Sales, SoldTicket
 from ticketing.tariff import TRIPS, Tariff
 
 
 class TripsDesk:
     """Sells trips; raises Problem for what cannot be done as asked."""
 
-    def __init__(self, books: Books, desk: Desk, tariff: Tariff, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, books: Books, sales: Sales, tariff: Tariff, clock: Callable[[], float] = time.time) -> None:
         self._books = books
-        self._desk = desk
+        self._sales = sales
         self._tariff = tariff
         self._clock = clock
 
@@ -40,6 +41,6 @@ class TripsDesk:
                 raise Problem(
                     409, "Too many trips", f"the card holds {held} trips; with {trips} it had more than {most}"
                 )
-            return await self._desk.sell_in(connection, order)
+            return await self._sales.sell(connection, order)
 
         return await self._books.once(subject, idempotency_key, ("trips", uid_text, trips), SoldTicket, sale)

@@ -27,7 +27,6 @@ from ticketing.books import Books
 from ticketing.card import sun_message
 from ticketing.charging import Charging
 from ticketing.collecting import Collecting
-from ticketing.desk import Refunding, SoldTicket
 from ticketing.editions import Editions, TariffSource, open_editions
 from ticketing.errors import Problem
 from ticketing.money import Money
@@ -37,6 +36,8 @@ from ticketing.penalties import Penalties
 from ticketing.pricing import DayPricing
 from ticketing.purchases import Method, PurchaseApi, PurchaseOrder, Purchases
 from ticketing.receipts_api import ReceiptsApi
+from ticketing.refunding import Refunding
+from ticketing.sales import SoldTicket
 from ticketing.service import Ticketing
 from ticketing.settlement import Settlements
 from ticketing.store import RETRIED, Store
@@ -406,7 +407,7 @@ async def money_town(url: str, seed: int, *, flat: bool) -> AsyncIterator[MoneyT
             operations = Operations(store, bank, clock)
             collecting = Collecting(operations, sold.purse.fare_minor)
             accounts = Accounts(store, editions, clock, batch_max=2)
-            trips = TripsDesk(books, api.desk, sold, clock)
+            trips = TripsDesk(books, api.desk.sales, sold, clock)
             town = MoneyTown(
                 rng, pool, bank, editions, service, api, accounts, operations,
                 Charging(operations, collecting, editions), ToppingUp(operations, sold),

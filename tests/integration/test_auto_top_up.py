@@ -18,9 +18,8 @@ from tests.integration.test_ticketing import CARD_KEYS, UID
 from ticketing.api import TicketingApi, TopUp
 from ticketing.auto_top_up import AutoTopUp
 from ticketing.auto_top_up_api import AutoTopUpApi, AutoTopUpTerms
-from ticketing.books import Books
+from ticketing.books import Books, Change
 from ticketing.city_schema import TopUps
-from ticketing.desk import Change
 from ticketing.errors import Problem
 from ticketing.privacy import Privacy
 from ticketing.topping_up import ToppingUp

@@ -20,10 +20,10 @@ from sql.pool import open_pool
 from ticketing.api import TicketingApi, TopUp
 from ticketing.books import audit
 from ticketing.card import CardKeys
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.refunding import Refunding
 from ticketing.service import Ticketing
 from ticketing.shifts_api import ShiftClosing, ShiftOpening
 from ticketing.tariff import parse_tariff

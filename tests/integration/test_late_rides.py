@@ -10,9 +10,9 @@ from tests.integration.rated_city import UID, RatedCity, rated_city, shipped
 from tests.integration.test_rating import BUSES_OF_2008
 from tests.integration.test_ticketing import city  # noqa: F401  # fixture
 from ticketing.books import Books
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.flagged import FlaggedApi
+from ticketing.refunding import Refunding
 from ticketing.verdict import Offline
 
 TEN = """

@@ -16,8 +16,8 @@ from tests.integration.test_rating import receipts
 from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
 from ticketing.api import Sale, TopUp
 from ticketing.city_schema import Refund, TopUps
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
+from ticketing.refunding import Refunding
 from ticketing.verdict import Offline
 
 NIGHTMARES = ["", "x" * 36, "00000000-0000-0000-0000-000000000000", "' OR 1=1 --", "../..", "\u202e"]
@@ -26,8 +26,8 @@ NIGHTMARES = ["", "x" * 36, "00000000-0000-0000-0000-000000000000", "' OR 1=1 --
 def rule(city: City, **changes: Any) -> None:  # noqa: F811
     """The desk of a tariff that says otherwise."""
     tariff = dataclasses.replace(city.service.tariff, **changes)
-    for desk in (city.api.desk, city.api.cards):
-        desk._tariff = tariff
+    city.api.desk.sales.tariff = tariff
+    city.api.cards._tariff = tariff
 
 
 async def refund(city: City, ticket_id: str, role: str = "cashier", override: bool = False, key: str | None = None):  # noqa: F811

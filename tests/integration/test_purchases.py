@@ -19,11 +19,11 @@ from sql.pool import open_pool
 from tests.integration.test_ticketing import issuer_keys
 from ticketing.api import TicketingApi
 from ticketing.books import Books
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.operations import Drain, Operations
 from ticketing.payment_http import HttpPayments
 from ticketing.purchases import Method, Purchase, PurchaseApi, PurchaseOrder, Purchases
+from ticketing.refunding import Refunding
 from ticketing.service import Ticketing
 from ticketing.tariff import parse_tariff
 from ticketing.verdict import Tap

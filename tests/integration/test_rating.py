@@ -270,7 +270,7 @@ async def test_london_by_tube_is_charged_at_the_exit_and_without_one_when_time_i
 async def test_trips_bought_ahead_are_taken_one_by_one_and_held_within_limits(database):
     async with rated_city(database, shipped("kyiv")) as kyiv:
         kyiv.now_s = kyiv.at("07:00")
-        desk = TripsDesk(Books(kyiv.service.store), kyiv.api.desk, kyiv.editions.sold.tariff, lambda: kyiv.now_s)
+        desk = TripsDesk(Books(kyiv.service.store), kyiv.api.desk.sales, kyiv.editions.sold.tariff, lambda: kyiv.now_s)
         sold = await desk.sell(UID.hex(), 10, subject="desk1", idempotency_key="k1")
         assert await desk.sell(UID.hex(), 10, subject="desk1", idempotency_key="k1") == sold
         assert sold.price_minor == 7700
@@ -317,7 +317,7 @@ async def test_kyiv_by_bank_card_four_trips_and_two_debits(database):
 
 def receipts(city: RatedCity) -> ReceiptsApi:
     books = Books(city.service.store)
-    trips = TripsDesk(books, city.api.desk, city.editions.sold.tariff, lambda: city.now_s)
+    trips = TripsDesk(books, city.api.desk.sales, city.editions.sold.tariff, lambda: city.now_s)
     store = city.service.store
     return ReceiptsApi(store, city.editions, city.accounts, trips, lambda: city.service.readers, lambda: city.now_s)
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.integration.money_town import FINE, GROUP, MONTH, TEN, money_town
 from ticketing.books import Books
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.penalties_api import PenaltiesApi, PenaltyChange
+from ticketing.refunding import Refunding
 from ticketing.shifts import Shift, Shifts
 
 

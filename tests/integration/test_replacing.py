@@ -13,8 +13,8 @@ from tests.integration.test_late_rides import CAPPED, late, now, sell
 from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
 from ticketing.api import Sale
 from ticketing.cards import Card
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
+from ticketing.refunding import Refunding
 from ticketing.replacing import Replacing
 
 NEW = bytes.fromhex("04112233445566")

@@ -14,8 +14,8 @@ from deploy.nightly import settle_due
 from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from ticketing.books import Books
 from ticketing.days import service_day
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
+from ticketing.refunding import Refunding
 from ticketing.settlement import Settlements
 from ticketing.settlement_document import canonical, faults
 

@@ -28,10 +28,10 @@ from ticketing.api import TicketingApi
 from ticketing.card import CardKeys, sun_message
 from ticketing.config import TicketingSettings
 from ticketing.credential import Claims, issue_qr, plain_token, proof_message, with_proof
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, b64url, kid_of
+from ticketing.refunding import Refunding
 from ticketing.service import Ticketing
 from ticketing.store import DeadLetter, warm
 from ticketing.tariff import parse_tariff

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.integration.test_ticketing import City, open_city
 from ticketing.credential import plain_token, proof_message, with_proof
-from ticketing.desk import Refunding
 from ticketing.errors import Problem
 from ticketing.keyset import b64url
+from ticketing.refunding import Refunding
 from ticketing.wallet_api import Shown, WalletApi, WalletTicket
 
 FROM = SimpleNamespace(remote="192.0.2.7")

@@ -109,7 +109,7 @@ async def receipts_of(service: Ticketing, tickets: TicketingApi) -> ReceiptsApi:
         source = TariffSource(str(DEFAULT_TARIFF), DEFAULT_TARIFF.read_text(encoding="utf-8"))
         editions = await open_editions(connection, source)
     accounts = Accounts(service.store, editions)
-    trips = TripsDesk(Books(service.store), tickets.desk, service.tariff)
+    trips = TripsDesk(Books(service.store), tickets.desk.sales, service.tariff)
     return ReceiptsApi(service.store, editions, accounts, trips, lambda: service.readers)
 
 
