@@ -97,9 +97,9 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     """The judge of taps, with its pool; what it counts as boardings goes to dispatch."""
     from sql.pool import open_pool
     from ticketing.config import TicketingSettings
-    from ticketing.credential import ProofLimits
     from ticketing.errors import TicketingError
     from ticketing.keys import ensure_card_keys, load_card_keys, load_issuer_keys
+    from ticketing.proof import ProofLimits
     from ticketing.service import Ticketing
     from ticketing.store import warm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ticketing.credential import ProofLimits
+from ticketing.proof import ProofLimits
 
 DEFAULT_TARIFF = Path(__file__).parent / "tariff.toml"
 

@@ -11,11 +11,11 @@ import msgspec
 
 from sql import query
 from ticketing.books import Books, Done, audit
+from ticketing.claims import Claims
 from ticketing.config import TicketingSettings
-from ticketing.credential import Claims
+from ticketing.device_key import device_key_from_jwk
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
-from ticketing.keyset import device_key_from_jwk
 from ticketing.masking import mask_text
 from ticketing.refunding import Refunding, Refunds
 from ticketing.sales import Sales, SoldTicket

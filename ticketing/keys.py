@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ticketing.card import VERSIONS_MAX, CardKeys
 from ticketing.errors import KeyFileError
-from ticketing.keyset import IssuerKey, KeySet, Signer, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.private_files import read_private, write_private
 from ticketing.rotation import State, fingerprint, list_keys, read_key
+from ticketing.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)

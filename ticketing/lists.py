@@ -16,7 +16,7 @@ from sql import query
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
-from ticketing.keyset import Signer
+from ticketing.signing import Signer
 from ticketing.status_places import LIST_SIZE
 from ticketing.statuslist import INVALID, SUSPENDED, issue_list_cwt, issue_list_jwt, pack
 

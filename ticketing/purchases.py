@@ -21,8 +21,8 @@ from ticketing import ledger, qr
 from ticketing.books import Books
 from ticketing.city_schema import Name
 from ticketing.desk import Desk
+from ticketing.device_key import device_key_from_jwk
 from ticketing.errors import Problem
-from ticketing.keyset import device_key_from_jwk
 from ticketing.money import Money
 from ticketing.operations import Operations
 from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key

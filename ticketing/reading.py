@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 import msgspec
 
 from ticketing.card import CardKeys, CardTap, read_cards
-from ticketing.credential import ProofLimits, read_credential, stale
+from ticketing.credential import read_credential
 from ticketing.errors import CredentialError
 from ticketing.keyset import KeySet
 from ticketing.masking import holds_card_number
+from ticketing.proof import ProofLimits, stale
 from ticketing.tariff import Tariff
 from ticketing.verdict import JUDGED, Tap, Verdict, content_hash
 

@@ -17,15 +17,17 @@ from ticketing import ledger, qr
 from ticketing.account_rows import card_account
 from ticketing.books import audit, book
 from ticketing.card_checks import check_in_use, parse_card_uid
+from ticketing.claims import Claims
 from ticketing.config import TicketingSettings
-from ticketing.credential import Claims, issue_jwt, issue_qr
 from ticketing.days import service_day
+from ticketing.device_key import DeviceKey, new_device_key
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
-from ticketing.keyset import DeviceKey, new_device_key
 from ticketing.money import Money
 from ticketing.status_places import take_place
 from ticketing.tariff import Product, Tariff
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 START_PAST_S_MAX, START_AHEAD_S_MAX = 86400, 366 * 86400
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import cbor2
 
-from ticketing.keyset import Signer, b64url, jose_header
+from ticketing.signing import Signer, b64url, jose_header
 
 VALID, INVALID, SUSPENDED = 0, 1, 2
 CWT_TYPE = "application/statuslist+cwt"

@@ -15,9 +15,11 @@ from msgspec import Meta, Struct
 
 from sql import query
 from ticketing.books import Books
-from ticketing.credential import Credential, ProofLimits, read_credential, stale
+from ticketing.claims import Credential
+from ticketing.credential import read_credential
 from ticketing.errors import CredentialError, Problem
 from ticketing.keyset import KeySet
+from ticketing.proof import ProofLimits, stale
 from ticketing.routes import Route
 from ticketing.service import Ticketing
 from ticketing.verdict import Verdict

@@ -20,18 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deploy.errors import UserError
 from ticketing import base45
 from ticketing.card import CardKeys, read_card, sun_message
-from ticketing.credential import (
-    Claims,
-    issue_jwt,
-    issue_qr,
-    plain_token,
-    proof_message,
-    read_credential,
-    with_proof,
-)
+from ticketing.claims import Claims
+from ticketing.credential import read_credential
+from ticketing.device_key import DeviceKey
 from ticketing.errors import CredentialError
 from ticketing.keys import FileSigner
-from ticketing.keyset import DeviceKey, IssuerKey, KeySet, b64url, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message, with_proof
+from ticketing.signing import b64url
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 SEED = 21
 MS_MAX = 1.0

@@ -31,13 +31,14 @@ from deploy.errors import UserError
 from deploy.memory import settle
 from sql.pool import open_pool
 from ticketing.card import CardKeys, sun_message
+from ticketing.claims import Claims
 from ticketing.config import DEFAULT_TARIFF, TicketingSettings
-from ticketing.credential import Claims, issue_qr
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.service import Ticketing
 from ticketing.store import warm
 from ticketing.tariff import Tariff, parse_tariff
+from ticketing.ticket_cwt import issue_qr
 from ticketing.verdict import Tap, Verdict
 
 ROUNDS = 5

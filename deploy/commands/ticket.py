@@ -153,8 +153,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify a ticket offline: signature, device's proof and validity. Revoked or used up is the server's to know."""
-    from ticketing.credential import ProofLimits, read_credential, stale
+    from ticketing.credential import read_credential
     from ticketing.errors import CredentialError
+    from ticketing.proof import ProofLimits, stale
 
     text = sys.stdin.read(8192).strip("\r\n") if token == "-" else token  # noqa: S105
     key_set = _read_keys(keys, issuer, data_dir)

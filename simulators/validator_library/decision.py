@@ -9,8 +9,10 @@ from simulators.validator_library.lists import Lists
 from simulators.validator_library.memory import Memory, Seen
 from simulators.validator_library.rules import ProductRule, Rules
 from ticketing.card import parse_sun, read_card
-from ticketing.credential import Credential, read_credential, stale
+from ticketing.claims import Credential
+from ticketing.credential import read_credential
 from ticketing.errors import CredentialError
+from ticketing.proof import stale
 from ticketing.statuslist import SUSPENDED, VALID
 from ticketing.verdict import Verdict
 

@@ -15,7 +15,8 @@ from uuid import UUID
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
-from ticketing.keyset import KeySet, b64url_decode, jose_header, key_set_from_cose
+from ticketing.keyset import KeySet, key_set_from_cose
+from ticketing.signing import b64url_decode, jose_header
 from ticketing.statuslist import inflate, list_number, status_at
 
 STATUS_LISTS_MAX = 64

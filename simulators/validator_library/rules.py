@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ticketing.card import CardKeys
-from ticketing.credential import ProofLimits
+from ticketing.proof import ProofLimits
 
 EVERYWHERE = "*"
 

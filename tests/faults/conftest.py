@@ -27,8 +27,10 @@ from tests.integration.conftest import (
     postgres_server,  # noqa: F401
 )
 from tests.integration.gateway_brokers import RunningBroker, nats_broker
-from ticketing.credential import Claims, issue_jwt, issue_qr
+from ticketing.claims import Claims
 from ticketing.keys import IssuerKeys, load_issuer_keys
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 ACK_WAIT = "12s"  # as the product's own broker has it (deploy.embedded_broker)
 

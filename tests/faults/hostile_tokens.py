@@ -13,7 +13,8 @@ import cbor2
 import jwt as pyjwt
 
 from ticketing import base45
-from ticketing.keyset import IssuerKey, b64url
+from ticketing.keyset import IssuerKey
+from ticketing.signing import b64url
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 JWT_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"

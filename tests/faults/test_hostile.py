@@ -18,18 +18,15 @@ from gateway.config import GatewaySettings
 from tests.faults.hostile_tokens import hostile_tokens, mutations
 from tests.integration.gateway_brokers import device
 from ticketing.card import CardKeys, read_card, sun_message
-from ticketing.credential import (
-    Claims,
-    issue_jwt,
-    issue_qr,
-    plain_token,
-    proof_message,
-    read_credential,
-    with_proof,
-)
+from ticketing.claims import Claims
+from ticketing.credential import read_credential
+from ticketing.device_key import DeviceKey
 from ticketing.errors import CredentialError
 from ticketing.keys import FileSigner
-from ticketing.keyset import DeviceKey, IssuerKey, KeySet, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message, with_proof
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 REFUSED = ("malformed", "unknown_key", "bad_signature")
 PRIVATE = Ed25519PrivateKey.generate()

@@ -21,8 +21,11 @@ from sql import query
 from tests.faults.hostile_tokens import hostile_tokens, mutations
 from tests.integration.test_ticketing import CARD_KEYS, TARIFF, UID, City, city  # noqa: F401  # fixtures
 from ticketing.card import sun_message
-from ticketing.credential import Claims, issue_jwt, issue_qr, plain_token, proof_message, with_proof
-from ticketing.keyset import b64url
+from ticketing.claims import Claims
+from ticketing.proof import plain_token, proof_message, with_proof
+from ticketing.signing import b64url
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 from ticketing.verdict import Offline, Tap, Verdict
 
 WINDOW_S, CLOCK_ERROR_S = 30, 10

@@ -26,15 +26,18 @@ from sql.pool import open_pool
 from ticketing import base45
 from ticketing.api import TicketingApi
 from ticketing.card import CardKeys, sun_message
+from ticketing.claims import Claims
 from ticketing.config import TicketingSettings
-from ticketing.credential import Claims, issue_qr, plain_token, proof_message, with_proof
 from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
-from ticketing.keyset import IssuerKey, KeySet, b64url, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.refunding import Refunding
 from ticketing.service import Ticketing
+from ticketing.signing import b64url
 from ticketing.store import DeadLetter, warm
 from ticketing.tariff import parse_tariff
+from ticketing.ticket_cwt import issue_qr
 from ticketing.verdict import Answer, Offline, Tap, Verdict
 
 TARIFF = parse_tariff((Path(__file__).parents[2] / "ticketing" / "tariff.toml").read_text(), "tariff.toml")

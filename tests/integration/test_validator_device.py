@@ -20,10 +20,11 @@ from simulators.validator_library.disk import Disk
 from simulators.validator_library.rules import Rules
 from simulators.validator_library.terminal import Shown, Terminal
 from tests.integration.gateway_brokers import device, nats_broker, running, until
-from ticketing.credential import Claims, issue_qr
+from ticketing.claims import Claims
 from ticketing.keys import FileSigner
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.statuslist import INVALID, issue_list_jwt, pack
+from ticketing.ticket_cwt import issue_qr
 
 
 class Issuer:

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.integration.test_ticketing import City, open_city
-from ticketing.credential import plain_token, proof_message, with_proof
 from ticketing.errors import Problem
-from ticketing.keyset import b64url
+from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.refunding import Refunding
+from ticketing.signing import b64url
 from ticketing.wallet_api import Shown, WalletApi, WalletTicket
 
 FROM = SimpleNamespace(remote="192.0.2.7")

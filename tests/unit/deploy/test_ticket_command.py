@@ -12,9 +12,13 @@ from typer.testing import CliRunner
 
 from deploy.commands import ticket
 from deploy.errors import UsageError, UserError
-from ticketing.credential import Claims, issue_jwt, issue_qr, plain_token, proof_message, with_proof
+from ticketing.claims import Claims
+from ticketing.device_key import DeviceKey
 from ticketing.keys import FileSigner
-from ticketing.keyset import DeviceKey, IssuerKey, KeySet, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message, with_proof
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 PRIVATE = Ed25519PrivateKey.generate()
 PUBLIC = PRIVATE.public_key()

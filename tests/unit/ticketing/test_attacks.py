@@ -15,11 +15,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ticketing import base45
 from ticketing.card import CardKeys, CardTap, read_card, sun_message
 from ticketing.cbor import bstr
-from ticketing.credential import Claims, issue_cwt, issue_jwt, issue_qr, plain_token, proof_message, read_credential
-from ticketing.credential import with_proof as shown
+from ticketing.claims import Claims
+from ticketing.credential import read_credential
+from ticketing.device_key import DeviceKey
 from ticketing.errors import CredentialError
 from ticketing.keys import FileSigner
-from ticketing.keyset import DeviceKey, IssuerKey, KeySet, b64url, b64url_decode, cose_header, cose_signed, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message
+from ticketing.proof import with_proof as shown
+from ticketing.signing import b64url, b64url_decode, cose_header, cose_signed
+from ticketing.ticket_cwt import issue_cwt, issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 SEED = 20260714
 NOW_S = 1_800_000_000

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ticketing import credential
+from ticketing import ticket_cwt
 from ticketing.cbor import bstr, issuer_claim, take_bstr, take_uint, usual_claims
+from ticketing.claims import Claims
 from ticketing.errors import CredentialError
 from ticketing.keyset import IssuerKey
 
@@ -34,7 +35,7 @@ BODIES = st.fixed_dictionaries(
 USUAL = {1: "takt", 4: 1_800_000_000, 5: 1_700_000_000, 7: bytes(16), -65537: ["day", 1, 70_000, ["*"], None]}
 
 
-def said(read: Callable[[bytes, IssuerKey], credential.Claims], payload: bytes) -> object:
+def said(read: Callable[[bytes, IssuerKey], Claims], payload: bytes) -> object:
     try:
         return read(payload, KEY)
     except CredentialError as error:
@@ -43,8 +44,8 @@ def said(read: Callable[[bytes, IssuerKey], credential.Claims], payload: bytes) 
 
 def agree(payload: bytes) -> object:
     """What is said with the quick way, which is what is said without."""
-    quick = said(credential._cwt_claims, payload)
-    assert said(credential._any_claims, payload) == quick
+    quick = said(ticket_cwt.cwt_claims, payload)
+    assert said(ticket_cwt.general_claims, payload) == quick
     return quick
 
 

@@ -20,32 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticketing import base45
-from ticketing.credential import (
-    TOKEN_CHARACTERS_MAX,
-    Claims,
-    ProofLimits,
-    issue_cwt,
-    issue_jwt,
-    issue_qr,
-    plain_token,
-    proof_message,
-    read_credential,
-    stale,
-    with_proof,
-)
+from ticketing.claims import Claims
+from ticketing.credential import TOKEN_CHARACTERS_MAX, read_credential
+from ticketing.device_key import DeviceKey, device_key_from_jwk, new_device_key
 from ticketing.errors import CredentialError
 from ticketing.keys import FileSigner
-from ticketing.keyset import (
-    DeviceKey,
-    IssuerKey,
-    KeySet,
-    b64url,
-    device_key_from_jwk,
-    key_set_from_cose,
-    key_set_from_jwks,
-    kid_of,
-    new_device_key,
-)
+from ticketing.keyset import IssuerKey, KeySet, key_set_from_cose, key_set_from_jwks, kid_of
+from ticketing.proof import ProofLimits, plain_token, proof_message, stale, with_proof
+from ticketing.signing import b64url
+from ticketing.ticket_cwt import issue_cwt, issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 # RFC 8032 section 7.1, test 1 and 2: keys that are public and so sign nothing that matters.
 PRIVATE = Ed25519PrivateKey.from_private_bytes(

@@ -13,18 +13,10 @@ from ticketing import base45
 from ticketing.card import CardKeys, Diversifier, cmac
 from ticketing.cbor import bstr, decode
 from ticketing.credential import read_credential
+from ticketing.device_key import DeviceKey, device_key_from_jwk
 from ticketing.errors import CredentialError
-from ticketing.keyset import (
-    DeviceKey,
-    IssuerKey,
-    KeySet,
-    b64url,
-    b64url_decode,
-    cose_signed,
-    device_key_from_jwk,
-    key_set_from_cose,
-    key_set_from_jwks,
-)
+from ticketing.keyset import IssuerKey, KeySet, key_set_from_cose, key_set_from_jwks
+from ticketing.signing import b64url, b64url_decode, cose_signed
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
 # RFC 8032 section 7.1: secret key, public key, message, signature.

@@ -14,9 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image, ImageFilter
 
 from ticketing import qr
-from ticketing.credential import Claims, issue_qr, read_credential
+from ticketing.claims import Claims
+from ticketing.credential import read_credential
+from ticketing.device_key import checked_device_key
 from ticketing.keys import FileSigner
-from ticketing.keyset import IssuerKey, KeySet, checked_device_key, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.ticket_cwt import issue_qr
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = PRIVATE.public_key()

@@ -8,11 +8,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ticketing.card import CardKeys, sun_message
-from ticketing.credential import Claims, issue_qr, plain_token, proof_message, with_proof
+from ticketing.claims import Claims
+from ticketing.device_key import DeviceKey
 from ticketing.keys import FileSigner
-from ticketing.keyset import DeviceKey, IssuerKey, KeySet, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.reading import HISTORY_S_MIN, Readers, judged_at_s, read_tap
 from ticketing.tariff import parse_tariff
+from ticketing.ticket_cwt import issue_qr
 from ticketing.verdict import Bank, Offline, Tap
 
 NOW = 1771257482.0

@@ -11,12 +11,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ticketing.credential import Claims, issue_jwt, issue_qr, read_credential
+from ticketing.claims import Claims
+from ticketing.credential import read_credential
 from ticketing.errors import CredentialError, KeyFileError
 from ticketing.keys import load_issuer_keys
 from ticketing.keyset import key_set_from_cose, key_set_from_jwks
 from ticketing.private_files import write_private
 from ticketing.rotation import PUBLISHED_S_MIN, State, find_key, list_keys, publish_key, retire_key, use_key
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 NOW_S = 1_771_257_482.0
 

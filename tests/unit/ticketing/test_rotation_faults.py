@@ -20,13 +20,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from simulators.validator_library.lists import Lists
 from ticketing import private_files
-from ticketing.credential import Claims, issue_jwt, issue_qr, read_credential
+from ticketing.claims import Claims
+from ticketing.credential import read_credential
 from ticketing.errors import CredentialError, KeyFileError
 from ticketing.keys import IssuerKeys, load_issuer_keys
-from ticketing.keyset import IssuerKey, KeySet, Signer, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.private_files import write_private
 from ticketing.rotation import PUBLISHED_S_MIN, State, fingerprint, list_keys, publish_key, retire_key, use_key
+from ticketing.signing import Signer
 from ticketing.statuslist import INVALID, issue_list_jwt, pack
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 NOW_S = 1_771_257_482.0
 URI = "https://example.org/status-lists"

@@ -8,7 +8,8 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ticketing.keys import FileSigner
-from ticketing.keyset import b64url_decode, kid_of
+from ticketing.keyset import kid_of
+from ticketing.signing import b64url_decode
 from ticketing.statuslist import INVALID, SUSPENDED, inflate, issue_list_cwt, issue_list_jwt, pack, status_at
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -15,10 +15,13 @@ from simulators.validator_library.decision import Scan, decide
 from simulators.validator_library.lists import ListError, Lists
 from simulators.validator_library.memory import Memory
 from simulators.validator_library.rules import ProductRule, Rules
-from ticketing.credential import Claims, issue_jwt, issue_qr
+from ticketing.claims import Claims
 from ticketing.keys import FileSigner
-from ticketing.keyset import IssuerKey, KeySet, b64url, jose_header, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.signing import b64url, jose_header
 from ticketing.statuslist import BYTES_MAX, INVALID, SUSPENDED, VALID, issue_list_cwt, issue_list_jwt, pack
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 NOW_S = 1_800_000_000
 APPLICATION = 3

@@ -18,10 +18,14 @@ from simulators.validator_library.rules import ProductRule, Profile, Rules, prod
 from simulators.validator_library.terminal import Terminal
 from simulators.validators import Limits
 from ticketing.card import CardKeys, sun_message
-from ticketing.credential import Claims, issue_jwt, issue_qr, plain_token, proof_message, with_proof
+from ticketing.claims import Claims
+from ticketing.device_key import DeviceKey
 from ticketing.keys import FileSigner
-from ticketing.keyset import DeviceKey, IssuerKey, KeySet, kid_of
+from ticketing.keyset import IssuerKey, KeySet, kid_of
+from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.statuslist import INVALID, SUSPENDED, issue_list_jwt, pack
+from ticketing.ticket_cwt import issue_qr
+from ticketing.ticket_jwt import issue_jwt
 
 NOW_S = 1_800_000_000.0
 PRODUCTS = {
