@@ -18,7 +18,7 @@ from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
 from ticketing.signing import Signer
 from ticketing.status_places import LIST_SIZE
-from ticketing.statuslist import INVALID, SUSPENDED, issue_list_cwt, issue_list_jwt, pack
+from ticketing.statuslist import INVALID, SUSPENDED, StatusList, issue_list_cwt, issue_list_jwt, pack
 
 TTL_S = 15
 LIFE_S = 3600
@@ -162,8 +162,8 @@ def _sign(statuses: list[tuple[int, int]], signer: Signer, uri: str, now_s: floa
     array = pack(statuses, LIST_SIZE)
     if last is not None and (last.array, last.kid) == (array, signer.kid) and 0 <= now_s - last.issued_s < LIFE_S / 4:
         return replace(last, checked_s=now_s)
-    jwt = issue_list_jwt(array, signer, uri, int(now_s), TTL_S, life_s=LIFE_S)
-    cwt = issue_list_cwt(array, signer, uri, int(now_s), TTL_S, life_s=LIFE_S)
+    published = StatusList(uri, array, int(now_s), TTL_S, LIFE_S)
+    jwt, cwt = issue_list_jwt(published, signer), issue_list_cwt(published, signer)
     return _Made(array, signer.kid, now_s, now_s, jwt, cwt)
 
 

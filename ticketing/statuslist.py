@@ -6,19 +6,39 @@ An index beyond the list is refused; what lies within says 0 valid, 1 invalid, 2
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import cbor2
 
-from ticketing.signing import Signer, b64url, jose_header
+from ticketing.signing import Signer, b64url, sign_cose, sign_jwt
 
 VALID, INVALID, SUSPENDED = 0, 1, 2
 CWT_TYPE = "application/statuslist+cwt"
 _SUB, _EXP, _IAT, _TTL, _STATUS_LIST = 2, 4, 6, 65534, 65533
 BYTES_MAX = 4 * 1024 * 1024
 """What a list may unfold to: enough for 16 million tickets, and the end of a zip bomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusList:
+    """A list as it is published: its address and array, when it was issued, and how long it is of use.
+
+    Ask again after ttl_s; without another word it counts for life_s, or four times ttl_s where that is None.
+    """
+
+    uri: str
+    array: bytes
+    issued_s: int
+    ttl_s: int
+    life_s: int | None = None
+    bits: int = 2
+
+    @property
+    def expires_s(self) -> int:
+        """When it counts no more (Unix seconds)."""
+        return self.issued_s + (self.life_s or 4 * self.ttl_s)
 
 
 def pack(statuses: Iterable[tuple[int, int]], size: int, bits: int = 2) -> bytes:
@@ -67,37 +87,29 @@ def list_number(uri: str) -> int:
     return int(digits)
 
 
-def issue_list_jwt(
-    array: bytes, signer: Signer, uri: str, now_s: int, ttl_s: int, *, life_s: int | None = None, bits: int = 2
-) -> str:
-    """The signed list as a JWT of type statuslist+jwt (draft section 5.1); ends after life_s, or four times ttl_s."""
+def issue_list_jwt(statuses: StatusList, signer: Signer) -> str:
+    """The signed list as a JWT of type statuslist+jwt (draft section 5.1)."""
     body = {
-        "sub": uri,
-        "iat": now_s,
-        "exp": now_s + (life_s or 4 * ttl_s),
-        "ttl": ttl_s,
-        "status_list": {"bits": bits, "lst": b64url(deflate(array))},
+        "sub": statuses.uri,
+        "iat": statuses.issued_s,
+        "exp": statuses.expires_s,
+        "ttl": statuses.ttl_s,
+        "status_list": {"bits": statuses.bits, "lst": b64url(deflate(statuses.array))},
     }
-    payload = b64url(json.dumps(body, separators=(",", ":")).encode())
-    signed = f"{jose_header(signer.kid, 'statuslist+jwt')}.{payload}"
-    return f"{signed}.{b64url(signer.sign(signed.encode('ascii')))}"
+    return sign_jwt(body, "statuslist+jwt", signer)
 
 
-def issue_list_cwt(
-    array: bytes, signer: Signer, uri: str, now_s: int, ttl_s: int, *, life_s: int | None = None, bits: int = 2
-) -> bytes:
+def issue_list_cwt(statuses: StatusList, signer: Signer) -> bytes:
     """The signed list as a CWT, a tagged COSE_Sign1 (draft section 5.2); the kid stands where it is signed as well."""
     claims = {
-        _SUB: uri,
-        _IAT: now_s,
-        _EXP: now_s + (life_s or 4 * ttl_s),
-        _TTL: ttl_s,
-        _STATUS_LIST: {"bits": bits, "lst": deflate(array)},
+        _SUB: statuses.uri,
+        _IAT: statuses.issued_s,
+        _EXP: statuses.expires_s,
+        _TTL: statuses.ttl_s,
+        _STATUS_LIST: {"bits": statuses.bits, "lst": deflate(statuses.array)},
     }
     protected = cbor2.dumps({1: -8, 4: signer.kid, 16: CWT_TYPE}, canonical=True)
-    payload = cbor2.dumps(claims, canonical=True)
-    signature = signer.sign(cbor2.dumps(["Signature1", protected, b"", payload]))
-    return bytes(cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature])))
+    return sign_cose(protected, cbor2.dumps(claims, canonical=True), signer)
 
 
 def _check_bits(bits: int) -> None:

@@ -23,7 +23,7 @@ from tests.integration.gateway_brokers import device, nats_broker, running, unti
 from ticketing.claims import Claims
 from ticketing.keys import FileSigner
 from ticketing.keyset import IssuerKey, KeySet, kid_of
-from ticketing.statuslist import INVALID, issue_list_jwt, pack
+from ticketing.statuslist import INVALID, StatusList, issue_list_jwt, pack
 from ticketing.ticket_cwt import issue_qr
 
 
@@ -60,7 +60,7 @@ class Issuer:
         if request.path == "/status-lists/3":
             self.issued_s += 1
             array = pack(self.revoked, 100)
-            return web.Response(text=issue_list_jwt(array, self.signer, "http://x/3", self.issued_s, 15))
+            return web.Response(text=issue_list_jwt(StatusList("http://x/3", array, self.issued_s, 15), self.signer))
         if request.path == "/deny-list":
             entries = [
                 {"seq": seq, "kind": "ticket", "medium": medium, "removed": False, "at": 0}

@@ -28,7 +28,7 @@ from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.private_files import write_private
 from ticketing.rotation import PUBLISHED_S_MIN, State, fingerprint, list_keys, publish_key, retire_key, use_key
 from ticketing.signing import Signer
-from ticketing.statuslist import INVALID, issue_list_jwt, pack
+from ticketing.statuslist import INVALID, StatusList, issue_list_jwt, pack
 from ticketing.ticket_cwt import issue_qr
 from ticketing.ticket_jwt import issue_jwt
 
@@ -290,5 +290,7 @@ def test_a_module_that_never_shows_its_key_sells_tickets_and_signs_lists(folder,
         assert read_credential(token, keys.key_set).claims.status_index == 5
     validator = Lists()
     validator.take_keys(keys.key_set.cose_keys(), NOW_S)
-    validator.take_status_list(issue_list_jwt(pack([(5, INVALID)], 10), keys.signer, f"{URI}/1", int(NOW_S), 15), NOW_S)
+    validator.take_status_list(
+        issue_list_jwt(StatusList(f"{URI}/1", pack([(5, INVALID)], 10), int(NOW_S), 15), keys.signer), NOW_S
+    )
     assert validator.status(1, 5) == INVALID

@@ -10,7 +10,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ticketing.keys import FileSigner
 from ticketing.keyset import kid_of
 from ticketing.signing import b64url_decode
-from ticketing.statuslist import INVALID, SUSPENDED, inflate, issue_list_cwt, issue_list_jwt, pack, status_at
+from ticketing.statuslist import (
+    INVALID,
+    SUSPENDED,
+    StatusList,
+    inflate,
+    issue_list_cwt,
+    issue_list_jwt,
+    pack,
+    status_at,
+)
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SIGNER = FileSigner(kid_of(PRIVATE.public_key().public_bytes_raw()), PRIVATE)
@@ -22,7 +31,7 @@ CLAIMS = {2, 6, 4, 65534, 65533}
 
 
 def test_the_claims_are_those_of_the_draft():
-    tag = cbor2.loads(issue_list_cwt(ARRAY, SIGNER, URI, NOW_S, 15, life_s=3600))
+    tag = cbor2.loads(issue_list_cwt(StatusList(URI, ARRAY, NOW_S, 15, life_s=3600), SIGNER))
     protected, unprotected, payload, signature = tag.value
     assert tag.tag == 18
     assert unprotected == {}
@@ -35,8 +44,8 @@ def test_the_claims_are_those_of_the_draft():
 
 
 def test_both_forms_say_the_same():
-    cwt = cbor2.loads(cbor2.loads(issue_list_cwt(ARRAY, SIGNER, URI, NOW_S, 15)).value[2])
-    jwt = json.loads(b64url_decode(issue_list_jwt(ARRAY, SIGNER, URI, NOW_S, 15).split(".")[1]))
+    cwt = cbor2.loads(cbor2.loads(issue_list_cwt(StatusList(URI, ARRAY, NOW_S, 15), SIGNER)).value[2])
+    jwt = json.loads(b64url_decode(issue_list_jwt(StatusList(URI, ARRAY, NOW_S, 15), SIGNER).split(".")[1]))
     one, other = inflate(cwt[65533]["lst"]), inflate(b64url_decode(jwt["status_list"]["lst"]))
     assert one == other == ARRAY
     assert [status_at(one, index) for index in (2, 3, 9)] == [0, INVALID, SUSPENDED]

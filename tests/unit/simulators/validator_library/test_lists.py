@@ -19,7 +19,7 @@ from ticketing.claims import Claims
 from ticketing.keys import FileSigner
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.signing import b64url, jose_header
-from ticketing.statuslist import BYTES_MAX, INVALID, SUSPENDED, VALID, issue_list_cwt, issue_list_jwt, pack
+from ticketing.statuslist import BYTES_MAX, INVALID, SUSPENDED, VALID, StatusList, issue_list_cwt, issue_list_jwt, pack
 from ticketing.ticket_cwt import issue_qr
 from ticketing.ticket_jwt import issue_jwt
 
@@ -46,7 +46,7 @@ def lists() -> Lists:
 
 
 def status_list(*statuses: tuple[int, int], now_s: int = NOW_S, size: int = 100, bits: int = 2) -> str:
-    return issue_list_jwt(pack(statuses, size, bits), SIGNER, URI, now_s, 15, life_s=3_600, bits=bits)
+    return issue_list_jwt(StatusList(URI, pack(statuses, size, bits), now_s, 15, life_s=3_600, bits=bits), SIGNER)
 
 
 def signed(claims: object, typ: str = "statuslist+jwt", signer: FileSigner = SIGNER) -> str:
@@ -171,7 +171,7 @@ def test_lists_of_others_and_other_things_of_ours_are_refused():
         signed(good, typ="ticket+jwt"),
         signed(good, typ="JWT"),
         issue_jwt(ticket, SIGNER, "https://takt.example/status-lists"),
-        issue_list_cwt(pack([], 100), SIGNER, URI, NOW_S, 15).hex(),
+        issue_list_cwt(StatusList(URI, pack([], 100), NOW_S, 15), SIGNER).hex(),
         status_list() + ".x",
         "x." + status_list(),
         *("", ".", "..", "a.b.c", "Ж", "\ud800", "\x00" * 100, "x" * (8 * 1024 * 1024 + 1)),

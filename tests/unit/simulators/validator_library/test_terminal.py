@@ -23,7 +23,7 @@ from ticketing.device_key import DeviceKey
 from ticketing.keys import FileSigner
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.proof import plain_token, proof_message, with_proof
-from ticketing.statuslist import INVALID, SUSPENDED, issue_list_jwt, pack
+from ticketing.statuslist import INVALID, SUSPENDED, StatusList, issue_list_jwt, pack
 from ticketing.ticket_cwt import issue_qr
 from ticketing.ticket_jwt import issue_jwt
 
@@ -57,7 +57,7 @@ def claims(product: str = "single", **changed: object) -> Claims:
 def lists(*statuses: tuple[int, int], keys: tuple[IssuerKey, ...] = (KEY,)) -> Lists:
     made = Lists()
     made.take_keys(KeySet(keys).cose_keys(), NOW_S)
-    made.take_status_list(issue_list_jwt(pack(statuses, 100), SIGNER, "http://x/1", int(NOW_S), 15), NOW_S)
+    made.take_status_list(issue_list_jwt(StatusList("http://x/1", pack(statuses, 100), int(NOW_S), 15), SIGNER), NOW_S)
     return made
 
 
@@ -157,9 +157,9 @@ def test_lists_that_cannot_be_taken_leave_what_was_there() -> None:
     known, other = lists((8, INVALID)), make_key()[0]
     array = pack((), 100)
     for text in (
-        issue_list_jwt(array, other, "http://x/1", int(NOW_S), 15),  # another issuer
-        issue_list_jwt(array, SIGNER, "http://x/1", int(NOW_S) - 1, 15),  # older than the one that is held
-        issue_list_jwt(array, SIGNER, "http://x/1", int(NOW_S), 15)[:-4] + "AAAA",
+        issue_list_jwt(StatusList("http://x/1", array, int(NOW_S), 15), other),  # another issuer
+        issue_list_jwt(StatusList("http://x/1", array, int(NOW_S) - 1, 15), SIGNER),  # older than the one that is held
+        issue_list_jwt(StatusList("http://x/1", array, int(NOW_S), 15), SIGNER)[:-4] + "AAAA",
         "",
         "a.b.c",
         "Ж",
