@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import ipaddress
 import re
 import time
-import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +19,7 @@ from deploy.errors import UserError
 from deploy.free_text import cleaner
 from deploy.limits import TokenBuckets, retry_after
 from deploy.problems import FieldError, Problem, field_problem, plain
+from deploy.representations import Representations, held, packed_tag, takes_gzip
 from deploy.sessions import NEW_COOKIE, Sessions, write_cookie
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,7 +28,6 @@ _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _PARAMETER_CHARS_MAX = 1024
 _PATH_CHARS_MAX = 256
-_COMPRESS_BYTES_MIN = 4096
 _BODY_S_MAX = 10.0
 LOOK_EVERY_S = 1.0  # how late a stream may hear that its token or login has ended
 # Databases and protobuf count to 2^63; what is beyond means nothing here and fails there.
@@ -151,7 +149,7 @@ def handler_of(operation: Operation, callers: Callers) -> Handler:
         result = await call(**arguments)
         if isinstance(result, web.StreamResponse):
             return result
-        response = await write(result, request)
+        response = await write(result, request, arguments)
         cookie = request.get(NEW_COOKIE)
         if cookie is not None:
             write_cookie(response, cookie, secure=request.secure)
@@ -274,7 +272,7 @@ def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]]
 
 
 class _Writer:
-    """Turns a result into a response; keeps the tag and the compressed form of the last one that may be cached."""
+    """Turns a result into a response; what may be cached has a tag, and goes packed to who takes it so."""
 
     def __init__(self, operation: Operation) -> None:
         reply = operation.reply
@@ -285,45 +283,34 @@ class _Writer:
             self._headers["Access-Control-Allow-Origin"] = "*"
         if reply.content_type:
             self._headers["Content-Type"] = reply.content_type
-        self._cached = "=" in reply.cache_control
-        self._last: bytes | None = None
-        self._etag = ""
-        self._packed: bytes | None = None
+        self._kept = Representations() if "=" in reply.cache_control else None
+        self._parameters = tuple(parameter.argument for parameter in operation.parameters)
 
-    async def __call__(self, result: Any, request: web.Request) -> web.Response:
+    async def __call__(self, result: Any, request: web.Request, arguments: Mapping[str, Any]) -> web.Response:
         if self._kind == "none":
             return web.Response(status=204, headers={"Cache-Control": "no-store"})
-        body = _bytes_of(result, self._kind)
-        if not self._cached:
-            return web.Response(body=body, status=self._status, headers=self._headers)
-        return await self._cacheable(body, request)
+        if self._kept is None:
+            return web.Response(body=_bytes_of(result, self._kind), status=self._status, headers=self._headers)
+        address = tuple(arguments.get(name) for name in self._parameters)
+        return await self._cacheable(self._kept, address, result, request)
 
-    async def _cacheable(self, body: bytes, request: web.Request) -> web.Response:
-        if body is not self._last:
-            self._etag = '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'
-            self._packed, self._last = None, body
-        headers = {**self._headers, "ETag": self._etag, "Vary": "Accept-Encoding"}
-        if self._etag in request.headers.get("If-None-Match", ""):
+    async def _cacheable(
+        self, kept: Representations, address: Hashable, result: Any, request: web.Request
+    ) -> web.Response:
+        found = kept.find(address, result) if isinstance(result, str | bytes) else None
+        if found is None:
+            found = kept.keep(address, result, _bytes_of(result, self._kind))
+        headers = {**self._headers, "ETag": found.tag, "Vary": "Accept-Encoding"}
+        if (tag := held(request.headers.get("If-None-Match", ""), found.tag)) is not None:
             headers.pop("Content-Type", None)
-            return web.Response(status=304, headers=headers)
-        if len(body) >= _COMPRESS_BYTES_MIN and "gzip" in request.headers.get("Accept-Encoding", "").lower():
-            packed = self._packed
-            if packed is None:
-                packed = await asyncio.to_thread(gzip, body)
-                if body is self._last:
-                    self._packed = packed
-            body = packed
-            headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, status=self._status, headers=headers)
+            return web.Response(status=304, headers={**headers, "ETag": tag})
+        packed = await found.packed() if takes_gzip(request.headers.get("Accept-Encoding", "")) else None
+        if packed is not None:
+            headers |= {"ETag": packed_tag(found.tag), "Content-Encoding": "gzip"}
+        return web.Response(body=packed or found.body, status=self._status, headers=headers)
 
 
 def _bytes_of(result: Any, kind: str) -> bytes:
     if kind == "struct":
         return msgspec.json.encode(result)
     return result.encode() if isinstance(result, str) else bytes(result)
-
-
-def gzip(body: bytes) -> bytes:
-    """The body as one gzip member without a time in it, so that the same bytes pack the same."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    return packer.compress(body) + packer.flush()

@@ -3,7 +3,6 @@ served from memory."""
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from deploy.answers import Handler, gzip
+from deploy.answers import Handler
+from deploy.representations import gzip, held, packed_tag, tag_of, takes_gzip
 
 FILE_BYTES_MAX = 32_000_000
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -79,8 +79,8 @@ def page_of(name: str, body: bytes, *, immutable: bool = False) -> Page:
     suffix = Path(name).suffix.lower()
     content_type = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     worth = content_type.startswith(("text/", "application/j", "image/svg")) and len(body) > 1000
-    etag = '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'
-    return Page(body, gzip(body) if worth else None, content_type, _IMMUTABLE if immutable else _CHECKED, etag)
+    cache_control = _IMMUTABLE if immutable else _CHECKED
+    return Page(body, gzip(body) if worth else None, content_type, cache_control, tag_of(body))
 
 
 def read_folder(folder: Path, prefix: str) -> dict[str, Page]:
@@ -139,11 +139,12 @@ def serve(page: Page) -> Handler:
         headers["Vary"] = "Accept-Encoding"
 
     async def handle(request: web.Request) -> web.Response:
-        if page.etag in request.headers.get("If-None-Match", ""):
+        if (tag := held(request.headers.get("If-None-Match", ""), page.etag)) is not None:
             kept = {key: value for key, value in headers.items() if key != "Content-Type"}
-            return web.Response(status=304, headers=kept)
-        if page.packed is not None and "gzip" in request.headers.get("Accept-Encoding", "").lower():
-            return web.Response(body=page.packed, headers={**headers, "Content-Encoding": "gzip"})
+            return web.Response(status=304, headers={**kept, "ETag": tag})
+        if page.packed is not None and takes_gzip(request.headers.get("Accept-Encoding", "")):
+            packed = {**headers, "ETag": packed_tag(page.etag), "Content-Encoding": "gzip"}
+            return web.Response(body=page.packed, headers=packed)
         return web.Response(body=page.body, headers=headers)
 
     return handle
