@@ -15,13 +15,13 @@ from ticketing.city_schema import EVERYWHERE, Name, Refund, Valid
 from ticketing.desk import Desk, Ticket
 from ticketing.errors import Problem
 from ticketing.inspection import Inspector
-from ticketing.keys_api import KeysApi, UnixTime
+from ticketing.keys_api import KeysApi
 from ticketing.lists import Lists
 from ticketing.lists_api import ListsApi
 from ticketing.refunding import Refunding
 from ticketing.replacing import ReplacingApi
 from ticketing.routes import Route
-from ticketing.sales import SoldTicket
+from ticketing.sales import Jwk, SoldTicket, Start, unix_s
 from ticketing.service import Ticketing
 from ticketing.shifts import Shifts
 from ticketing.shifts_api import ShiftsApi
@@ -62,11 +62,11 @@ class Products(Struct, frozen=True):
 
 
 class Sale(Struct, forbid_unknown_fields=True):
-    """What is bought; device_key is a JWK (OKP Ed25519, or EC P-256), valid_from Unix seconds."""
+    """What is bought; device_key is a JWK (OKP Ed25519, or EC P-256), valid_from Unix seconds or RFC 3339."""
 
     product_id: Annotated[str, Meta(max_length=64)]
-    device_key: dict[str, str] | None = None
-    valid_from: UnixTime | None = None
+    device_key: Jwk | None = None
+    valid_from: Start | None = None
     card_uid: Uid | None = None
 
 
@@ -162,7 +162,7 @@ class TicketingApi:
             body.product_id,
             subject=subject,
             device_key=body.device_key,
-            valid_from=body.valid_from,
+            valid_from=unix_s(body.valid_from),
             card_uid=body.card_uid,
             idempotency_key=idempotency_key,
         )

@@ -19,7 +19,7 @@ from ticketing.masking import mask_text
 from ticketing.payment import operation_key
 from ticketing.store import AWAY, Store
 
-KEY_CHARACTERS_MAX = 200
+KEY_CHARACTERS_MAX = 255
 IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -28,7 +28,7 @@ from ticketing.operations import Operations
 from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key
 from ticketing.payment_rows import ONLINE, Operation, write_down
 from ticketing.routes import Route
-from ticketing.sales import Order
+from ticketing.sales import Jwk, Order, Start, unix_s
 from ticketing.store import AWAY
 from ticketing.tariff import Product
 
@@ -45,12 +45,12 @@ class Method(Struct, forbid_unknown_fields=True):
 
 
 class PurchaseOrder(Struct, forbid_unknown_fields=True):
-    """What is bought; device_key is a JWK (OKP Ed25519, or EC P-256), valid_from Unix seconds."""
+    """What is bought; device_key is a JWK (OKP Ed25519, or EC P-256), valid_from Unix seconds or RFC 3339."""
 
     product_id: Annotated[str, Meta(max_length=64)]
     payment: Method
-    device_key: dict[str, str] | None = None
-    valid_from: Annotated[float, Meta(ge=-1e11, le=1e11)] | None = None
+    device_key: Jwk | None = None
+    valid_from: Start | None = None
 
 
 class PurchaseReceipt(Struct, frozen=True):
@@ -95,7 +95,7 @@ class Purchases:
         """Pay and issue; the same key and order again is the same purchase. Problem 402 where it was declined."""
         if why := bad_token(wanted.payment.method_token):
             raise Problem(422, "Bad payment token", f"payment.method_token: {why}")
-        order = self._desk.sales.order(wanted.product_id, ONLINE, wanted.device_key, wanted.valid_from)
+        order = self._desk.sales.order(wanted.product_id, ONLINE, wanted.device_key, unix_s(wanted.valid_from))
         self._desk.sales.check_unseen(order.product)
         if self._under_way >= TRIES_AT_ONCE_MAX:
             raise Problem(503, "Busy", "too many purchases are under way: try again in a moment")

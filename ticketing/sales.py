@@ -6,11 +6,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 
 from sql import query
 from ticketing import ledger, qr
@@ -31,6 +33,11 @@ from ticketing.ticket_jwt import issue_jwt
 
 START_PAST_S_MAX, START_AHEAD_S_MAX = 86400, 366 * 86400
 
+Jwk = dict[str, Any]
+"""A JWK (RFC 7517): members that a ticket has no use for are ignored, such as `key_ops` and `ext` of browsers."""
+Start = Annotated[float, Meta(ge=-1e11, le=1e11)] | Annotated[datetime, Meta(tz=True)]
+"""When a ticket begins: Unix seconds, or RFC 3339."""
+
 
 class SoldTicket(msgspec.Struct, frozen=True):
     """A ticket just sold, ready to be shown; times in Unix seconds, the price in minor units.
@@ -47,6 +54,11 @@ class SoldTicket(msgspec.Struct, frozen=True):
     qr_svg: str | None
     price_minor: int
     currency: str
+
+
+def unix_s(start: Start | None) -> float | None:
+    """A beginning in Unix seconds, however it was written."""
+    return start.timestamp() if isinstance(start, datetime) else start
 
 
 @dataclass(frozen=True, slots=True)

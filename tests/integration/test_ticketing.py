@@ -602,6 +602,7 @@ async def test_a_sale_under_one_key_is_one_sale(city):
     with pytest.raises(Problem, match="another request"):
         await city.sell("day", idempotency_key="till-1/0042")
     assert await city.value("SELECT count(*) FROM ticket") == 1
+    assert await city.sell(idempotency_key="k" * 255)  # as long as the interface says
     at_once = await asyncio.gather(*(city.sell(idempotency_key="till-1/0043") for _ in range(10)))
     assert len({each.id for each in at_once}) == 1
 
