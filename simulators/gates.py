@@ -22,11 +22,13 @@ from simulators.riders import RiderTap
 from simulators.tap_statistics import TapStatistics
 from simulators.transport import Device, Devices
 from simulators.validator_library.disk import Disk
+from simulators.validator_library.kept_taps import Answered
 from simulators.validator_library.lists import Lists
 from simulators.validator_library.memory import Memory
+from simulators.validator_library.pacing import Limits
 from simulators.validator_library.rules import ProductRule, Rules
+from simulators.validator_library.tap_states import Kept
 from simulators.validator_library.terminal import Step, Terminal
-from simulators.validators import Answered, Kept, Limits
 
 OPEN_MAX = 400  # validators switched on at once
 DISK_BYTES_MAX = 256 * 1024  # of one validator: hundreds of them share a machine

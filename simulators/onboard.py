@@ -14,7 +14,7 @@ from dispatch.network import Network
 from simulators.drivers import Note
 from simulators.duties import Duties
 from simulators.frames import OCCUPANCY, Frame
-from simulators.validators import decode_down
+from simulators.validator_library.answers import decode_down
 from simulators.vehicles import Fleet
 
 _encode = msgspec.json.Encoder().encode

@@ -34,8 +34,8 @@ from simulators.riders import CityCard, Riders, RiderSettings
 from simulators.sales import Sales, SalesSettings
 from simulators.transport import Broker, Devices
 from simulators.validator_library.fetching import Fetching, Source
+from simulators.validator_library.pacing import Limits
 from simulators.validator_library.rules import Profile, Rules
-from simulators.validators import Limits
 from simulators.vehicles import Fleet, VehicleSettings
 
 Report = Callable[[dict[str, Any]], None]

@@ -22,10 +22,12 @@ import numpy as np
 from gateway.wire import Bank, Offline, TapBody
 from simulators.validator_library.decision import Decision, Scan, decide, note
 from simulators.validator_library.entries import Entry, MediumSeen, TapDecided, TapDone, TapMade
+from simulators.validator_library.kept_taps import Answered, KeptTaps
 from simulators.validator_library.lists import Lists
 from simulators.validator_library.memory import Memory, Seen
+from simulators.validator_library.pacing import Limits
 from simulators.validator_library.rules import Rules
-from simulators.validators import Answered, Kept, Limits, Validator
+from simulators.validator_library.tap_states import Kept
 from ticketing.verdict import JUDGED, Verdict
 
 
@@ -72,7 +74,7 @@ class Terminal:
         self.rules = rules
         self.lists = lists or Lists()
         self.memory = memory or Memory()
-        self.validator = Validator(boot, rng, limits or Limits())
+        self.validator = KeptTaps(boot, rng, limits)
         self.alone_since_s: float | None = None
         self.decided_alone = 0
         self._place = place
@@ -131,7 +133,7 @@ class Terminal:
                 self._go_alone(now_s)
                 self._decide(tap_id, TapDecided)
         if online:
-            send, aside = self.validator.due(now_s)
+            send, aside = self.validator.pacing.due(now_s)
             self._step.send += send
             self._step.aside += aside
         step, self._step = self._step, Step()
@@ -142,7 +144,7 @@ class Terminal:
         if self._step.write or self._step.show:
             return -math.inf
         deadline_s = self._deadlines[0][0] if self._deadlines else math.inf
-        return min(deadline_s, self.validator.next_s())
+        return min(deadline_s, self.validator.pacing.next_s())
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
         """A verdict of the server: its tap's receipt, unless it is `unavailable` or does not know our own decision."""

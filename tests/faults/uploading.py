@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from pathlib import Path
 
-from simulators.validators import Limits
+from simulators.validator_library.pacing import Limits
 from tests.faults.validators_at_work import ValidatorsAtWork, until
 
 UPLOAD_S_MAX = 3_000.0

@@ -15,7 +15,7 @@ from simulators.player import allow_sockets
 from simulators.provision import DeviceCredential
 from simulators.riders import RiderTap, Trick
 from simulators.transport import Broker, Devices
-from simulators.validators import Limits
+from simulators.validator_library.pacing import Limits
 
 OPERATOR = "town"
 TURN_S = 0.02

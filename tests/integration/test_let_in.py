@@ -17,9 +17,9 @@ from gateway.wire import Answer, Tap
 from simulators.transport import Broker, Devices
 from simulators.validator_library.device import Access, ValidatorDevice
 from simulators.validator_library.disk import Disk
+from simulators.validator_library.pacing import Limits
 from simulators.validator_library.rules import Profile, Rules
 from simulators.validator_library.terminal import Shown, Terminal
-from simulators.validators import Limits
 from tests.integration.gateway_brokers import Ear, nats_broker, running, until
 from tests.integration.rated_city import KEYS, UID, RatedCity, rated_city
 from tests.integration.test_rating import BUSES_OF_2008

@@ -37,7 +37,7 @@ from simulators.outing import Pace
 from simulators.player import Cast, DeviceConfig, Doors, PlayerConfig, PlayerSettings, main, play
 from simulators.provision import DeviceCredential, needed_devices
 from simulators.riders import CityCard, RiderSettings
-from simulators.validators import Limits
+from simulators.validator_library.pacing import Limits
 from simulators.vehicles import VehicleSettings
 from tests.unit.simulators.straight_line import make_line
 

@@ -14,9 +14,9 @@ from simulators.validator_library.disk import Disk
 from simulators.validator_library.entries import MediumSeen, TapDecided, TapDone, TapMade
 from simulators.validator_library.lists import ListError, Lists
 from simulators.validator_library.memory import Memory, Seen
+from simulators.validator_library.pacing import Limits
 from simulators.validator_library.rules import ProductRule, Profile, Rules, products_from_json
 from simulators.validator_library.terminal import Terminal
-from simulators.validators import Limits
 from ticketing.card import CardKeys, sun_message
 from ticketing.claims import Claims
 from ticketing.device_key import DeviceKey

@@ -9,14 +9,16 @@ import pytest
 
 from gateway.refusal import Refusal
 from gateway.wire import Offline, decode_tap
-from simulators.validators import NEXT_STATE, Answered, Event, Kept, Limits, State, Validator
+from simulators.validator_library.kept_taps import Answered, KeptTaps
+from simulators.validator_library.pacing import Limits
+from simulators.validator_library.tap_states import NEXT_STATE, Event, Kept, State
 
 
-def make(limits: Limits | None = None, boot: str = "a1", seed: int = 1) -> Validator:
-    return Validator(boot, np.random.default_rng(seed), limits or Limits())
+def make(limits: Limits | None = None, boot: str = "a1", seed: int = 1) -> KeptTaps:
+    return KeptTaps(boot, np.random.default_rng(seed), limits or Limits())
 
 
-def tap(validator: Validator, now_s: float = 1_000.0) -> Kept:
+def tap(validator: KeptTaps, now_s: float = 1_000.0) -> Kept:
     kept = validator.tap(now_s=now_s, medium="card", token="p=00&c=00", vehicle="7")
     assert kept is not None
     return kept
@@ -32,21 +34,16 @@ def receipt(boot: str, through: int) -> bytes:
 
 def test_a_tap_is_what_the_gateway_reads() -> None:
     validator = make()
-    kept = validator.tap(
-        now_s=1_771_257_482.0,
-        medium="qr",
-        token="ABC",
-        vehicle="7",
-        place_deg=(50.0, 30.0),
-        offline=Offline("accepted", 3),
-    )
+    kept = validator.tap(now_s=1_771_257_482.0, medium="qr", token="ABC", vehicle="7")
     assert kept is not None
+
+    validator.decide_alone(kept.tap_id, Offline("accepted", 3))
 
     read = decode_tap(kept.payload, "city", "v1", 0.0)
 
     assert not isinstance(read, Refusal)
     assert (read.boot, read.seq, read.medium, read.token, read.vehicle) == ("a1", 1, "qr", "ABC", "7")
-    assert (read.ts, read.lat, read.lon) == (1_771_257_482.0, 50.0, 30.0)
+    assert read.ts == 1_771_257_482.0
     assert read.offline == Offline("accepted", 3)
 
 
@@ -61,21 +58,24 @@ def test_numbers_count_from_one_and_ids_differ() -> None:
 def test_a_verdict_ends_a_tap() -> None:
     validator = make()
     kept = tap(validator)
-    send, _ = validator.due(1_000.0)
+    send, _ = validator.pacing.due(1_000.0)
     answered = validator.on_verdict(verdict(kept.tap_id), 1_000.2)
 
     assert [one.payload for one in send] == [kept.payload]
     assert answered.tap_ids == [kept.tap_id]
     assert answered.took_s == pytest.approx(0.2)
     assert validator.kept == {}
-    assert validator.due(5_000.0) == ([], [])
+    assert validator.pacing.due(5_000.0) == ([], [])
 
 
 def test_a_lost_verdict_means_the_same_bytes_again_later_and_later() -> None:
     validator = make(Limits(first_pause_s=2.0, pause_s_max=60.0))
     kept = tap(validator, 0.0)
     sent_s = [
-        at_s for at_s in np.arange(0.0, 300.0, 0.5) for one in validator.due(at_s)[0] if one.payload == kept.payload
+        at_s
+        for at_s in np.arange(0.0, 300.0, 0.5)
+        for one in validator.pacing.due(at_s)[0]
+        if one.payload == kept.payload
     ]
 
     pauses = np.diff(sent_s)
@@ -88,14 +88,14 @@ def test_a_lost_verdict_means_the_same_bytes_again_later_and_later() -> None:
 def test_unavailable_is_no_receipt() -> None:
     validator = make()
     kept = tap(validator)
-    validator.due(1_000.0)
+    validator.pacing.due(1_000.0)
 
     answered = validator.on_verdict(verdict(kept.tap_id, "unavailable"), 1_000.1)
 
     assert answered.tap_ids == []
     assert answered.verdict == "unavailable"
     assert kept.tap_id in validator.kept
-    assert validator.due(1_060.0)[0] == [kept]
+    assert validator.pacing.due(1_060.0)[0] == [kept]
 
 
 def test_after_twenty_tries_it_is_set_aside_kept_and_reported_once() -> None:
@@ -103,7 +103,7 @@ def test_after_twenty_tries_it_is_set_aside_kept_and_reported_once() -> None:
     kept = tap(validator, 0.0)
     sent, aside = 0, []
     for at_s in range(0, 10_000):
-        send, now_aside = validator.due(float(at_s))
+        send, now_aside = validator.pacing.due(float(at_s))
         sent += len(send)
         aside += now_aside
 
@@ -115,8 +115,8 @@ def test_after_twenty_tries_it_is_set_aside_kept_and_reported_once() -> None:
 def test_a_late_answer_counts_even_for_a_tap_set_aside() -> None:
     validator = make(Limits(tries_max=1))
     kept = tap(validator, 0.0)
-    validator.due(0.0)
-    validator.due(100.0)
+    validator.pacing.due(0.0)
+    validator.pacing.due(100.0)
     assert kept.state is State.SET_ASIDE
 
     assert validator.on_receipt(receipt("a1", 1)).tap_ids == [kept.tap_id]
@@ -127,7 +127,7 @@ def test_a_receipt_ends_everything_up_to_its_number_in_its_boot_alone() -> None:
     validator = make()
     validator.restore([(0.0, make(boot="old", seed=2).tap(now_s=0.0, medium="qr", token="x", vehicle=None).payload)])  # type: ignore[union-attr]
     kept = [tap(validator) for _ in range(5)]
-    validator.due(1_000.0)
+    validator.pacing.due(1_000.0)
 
     answered = validator.on_receipt(receipt("a1", 3))
 
@@ -146,7 +146,7 @@ def test_a_receipt_cannot_be_about_what_was_never_sent() -> None:
 def test_a_second_verdict_is_told_from_the_first() -> None:
     validator = make()
     kept = tap(validator)
-    validator.due(1_000.0)
+    validator.pacing.due(1_000.0)
     validator.on_verdict(verdict(kept.tap_id), 1_000.1)
 
     again = validator.on_verdict(verdict(kept.tap_id), 1_000.2)
@@ -172,14 +172,14 @@ def test_a_rider_goes_before_the_backlog_and_the_backlog_by_the_window() -> None
     validator.restore(backlog)
     fresh = tap(validator, 2_000.0)
 
-    send, _ = validator.due(2_000.0)
+    send, _ = validator.pacing.due(2_000.0)
 
     assert send[0] is fresh
     assert len(send) == 10
     assert [one.seq for one in send[1:]] == list(range(1, 10))
     for one in send:
         validator.on_verdict(verdict(one.tap_id), 2_000.1)
-    assert len(validator.due(2_000.2)[0]) == 10
+    assert len(validator.pacing.due(2_000.2)[0]) == 10
 
 
 def test_an_unanswered_window_opens_again_after_its_pause() -> None:
@@ -188,7 +188,7 @@ def test_an_unanswered_window_opens_again_after_its_pause() -> None:
     validator.restore([(0.0, tap(old, 0.0).payload) for _ in range(6)])
     seen: set[str] = set()
     for at_s in np.arange(0.0, 300.0, 0.5).tolist():
-        for one in validator.due(at_s)[0]:
+        for one in validator.pacing.due(at_s)[0]:
             seen.add(one.tap_id)
 
     assert len(seen) == 6
@@ -198,31 +198,31 @@ def test_a_slow_server_is_sent_the_same_few_taps_and_not_always_more() -> None:
     validator = make(Limits(in_flight_max=8, first_pause_s=3.0))
     old = make(boot="old", seed=3)
     validator.restore([(0.0, tap(old, 0.0).payload) for _ in range(100)])
-    first = {one.tap_id for one in validator.due(0.0)[0]}
+    first = {one.tap_id for one in validator.pacing.due(0.0)[0]}
     assert len(first) == 8
 
-    again = validator.due(4.0)[0]
-    assert len(again) == validator.window == 4, "half as many"
+    again = validator.pacing.due(4.0)[0]
+    assert len(again) == validator.pacing.window == 4, "half as many"
     assert {one.tap_id for one in again} < first
     for at_s in np.arange(4.5, 14.0, 0.5).tolist():
-        assert {one.tap_id for one in validator.due(at_s)[0]} <= first
-    assert validator.window == 1
+        assert {one.tap_id for one in validator.pacing.due(at_s)[0]} <= first
+    assert validator.pacing.window == 1
 
     for tap_id in first:  # it answers at last
         validator.on_verdict(verdict(tap_id), 20.0)
     for _ in range(20):
-        for one in validator.due(20.0)[0]:
+        for one in validator.pacing.due(20.0)[0]:
             validator.on_verdict(verdict(one.tap_id), 20.1)
-    assert validator.window == 8
+    assert validator.pacing.window == 8
 
 
 def test_taps_that_nobody_answers_do_not_hold_up_those_behind_them_for_ever() -> None:
     validator = make(Limits(in_flight_max=2, first_pause_s=2.0))
     old = make(boot="old", seed=3)
     validator.restore([(0.0, tap(old, 0.0).payload) for _ in range(20)])
-    never = {one.tap_id for one in validator.due(0.0)[0]}
+    never = {one.tap_id for one in validator.pacing.due(0.0)[0]}
     for at_s in np.arange(0.5, 120.0, 0.5).tolist():
-        for one in validator.due(at_s)[0]:
+        for one in validator.pacing.due(at_s)[0]:
             if one.tap_id not in never:
                 validator.on_verdict(verdict(one.tap_id), at_s)
 
@@ -236,7 +236,7 @@ def test_a_restart_keeps_the_taps_with_their_ids_boots_and_numbers() -> None:
 
     assert after.restore((one.made_s, one.payload) for one in kept) == 3
 
-    send, _ = after.due(2_000.0)
+    send, _ = after.pacing.due(2_000.0)
     assert [(one.tap_id, one.boot, one.seq, one.payload) for one in send] == [
         (one.tap_id, "first", one.seq, one.payload) for one in kept
     ]
@@ -260,7 +260,7 @@ def test_a_restart_keeps_the_taps_with_their_ids_boots_and_numbers() -> None:
 def test_garbage_from_above_changes_nothing(payload: bytes) -> None:
     validator = make()
     tap(validator)
-    validator.due(1_000.0)
+    validator.pacing.due(1_000.0)
 
     assert validator.on_verdict(payload, 1_000.0).tap_ids == []
     assert validator.on_receipt(payload).tap_ids == []
@@ -275,10 +275,10 @@ def test_the_same_seed_makes_the_same_taps() -> None:
 ALONE = Offline("accepted", 3)
 
 
-def let_in(validator: Validator, now_s: float = 1_000.0) -> Kept:
+def let_in(validator: KeptTaps, now_s: float = 1_000.0) -> Kept:
     """A tap that was sent, not answered, and then accepted by the validator itself."""
     kept = tap(validator, now_s)
-    validator.due(now_s)
+    validator.pacing.due(now_s)
     assert validator.decide_alone(kept.tap_id, ALONE) is kept
     return kept
 
@@ -298,35 +298,35 @@ def test_a_refusal_or_receipt_of_before_the_decision_puts_the_tap_back_once(by: 
     assert validator.on_receipt(receipt("a1", 1)) == Answered([])
     assert validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_001.1).tap_ids == []
 
-    (again,), _ = validator.due(1_001.2)
+    (again,), _ = validator.pacing.due(1_001.2)
     assert json.loads(again.payload)["offline"] == {"verdict": "accepted", "rules_version": 3}
     assert validator.on_receipt(receipt("a1", 1)) == Answered([]), "it stands for the first message"
-    assert validator.due(1_003.5) == ([], []), "the timer of its first life rings for nothing"
+    assert validator.pacing.due(1_003.5) == ([], []), "the timer of its first life rings for nothing"
     last = validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_003.6)
     assert (last.tap_ids, last.put_back, validator.kept) == ([kept.tap_id], (), {})
-    assert validator.due(9_000.0) == ([], [])
+    assert validator.pacing.due(9_000.0) == ([], [])
 
 
 def test_a_tap_that_was_put_back_is_sent_until_it_is_answered() -> None:
     validator = make()
     kept = let_in(validator)
     validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_001.0)
-    sent = [at_s for at_s in range(1_001, 1_100) if validator.due(float(at_s))[0]]
+    sent = [at_s for at_s in range(1_001, 1_100) if validator.pacing.due(float(at_s))[0]]
     assert len(sent) > 3
     validator.on_verdict(verdict(kept.tap_id, "unavailable"), 1_100.0)
     assert kept.tap_id in validator.kept
-    validator.due(1_300.0)
+    validator.pacing.due(1_300.0)
     assert validator.on_verdict(verdict(kept.tap_id, "used_up"), 1_301.0).tap_ids == [kept.tap_id]
 
 
 def test_a_tap_that_waits_to_be_sent_again_is_not_put_back_beside_itself() -> None:
     validator = make(Limits(in_flight_max=1))
     first, second = let_in(validator, 0.0), let_in(validator, 0.0)
-    assert [one.tap_id for one in validator.due(4.0)[0]] == [first.tap_id]  # and the second waits for its turn
+    assert [one.tap_id for one in validator.pacing.due(4.0)[0]] == [first.tap_id]  # and the second waits for its turn
     validator.on_verdict(verdict(second.tap_id, "used_up"), 4.1)
     validator.on_verdict(verdict(first.tap_id), 4.2)
-    assert validator.due(4.3)[0] == [second]
-    assert validator.due(4.4)[0] == []
+    assert validator.pacing.due(4.3)[0] == [second]
+    assert validator.pacing.due(4.4)[0] == []
 
 
 @pytest.mark.parametrize("ends", ["accepted", "malformed"])
@@ -339,12 +339,12 @@ def test_what_is_paid_or_cannot_be_read_ends_a_tap_whatever_was_decided(ends: st
 def test_what_was_refused_alone_or_sent_with_the_decision_ends_as_ever() -> None:
     validator = make()
     shut = tap(validator)
-    validator.due(1_000.0)
+    validator.pacing.due(1_000.0)
     validator.decide_alone(shut.tap_id, Offline("used_up", 3))
     assert validator.on_verdict(verdict(shut.tap_id, "used_up"), 1_001.0).tap_ids == [shut.tap_id]
     told = tap(validator)
     validator.decide_alone(told.tap_id, ALONE)  # before it was ever sent
-    validator.due(1_001.0)
+    validator.pacing.due(1_001.0)
     assert validator.on_receipt(receipt("a1", 2)).tap_ids == [told.tap_id]
 
 
@@ -354,7 +354,7 @@ def test_a_restored_tap_that_may_have_been_sent_without_its_decision_waits_for_i
     after.restore([(one.made_s, one.payload) for one in kept], untold={kept[0].tap_id})
     assert after.on_receipt(receipt("a1", 2)).tap_ids == [kept[1].tap_id]
     assert after.on_verdict(verdict(kept[0].tap_id, "used_up"), 2_000.0).tap_ids == []
-    assert [one.tap_id for one in after.due(2_000.0)[0]] == [kept[0].tap_id]
+    assert [one.tap_id for one in after.pacing.due(2_000.0)[0]] == [kept[0].tap_id]
     assert after.on_verdict(verdict(kept[0].tap_id, "used_up"), 2_000.1).tap_ids == [kept[0].tap_id]
 
 
