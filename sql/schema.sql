@@ -27,7 +27,7 @@ CREATE TABLE card (
     last_lon real,
     -- What rides cost that the purse could not pay any more, since they were told of late; equals its transfers as well.
     debt_minor bigint NOT NULL DEFAULT 0 CHECK (debt_minor >= 0),
-    category text                                       -- the holder's, by its id in the tariff
+    category text                                       -- the holder's now, by its id in the tariff (card_category: before)
 ) WITH (fillfactor = 70);
 
 -- A ticket holds what was promised when it was sold: a later tariff changes nothing about it.
@@ -58,11 +58,28 @@ CREATE TABLE ticket (
     last_lon real,
     status_at timestamptz,                              -- since when it is as it is; revoked: since when it was not valid
     uses_kept integer,                                  -- once its price was given back: the rides that it had brought
+    carried_from uuid REFERENCES ticket (id),           -- of a card that this one's took the place of: the rest of that one
     CHECK (valid_from < valid_until),
     CHECK (uses <= uses_allowed),
     UNIQUE (status_list, status_index)
 ) WITH (fillfactor = 70);
 CREATE INDEX ticket_card_uid ON ticket (card_uid) WHERE card_uid IS NOT NULL;
+CREATE UNIQUE INDEX ticket_carried_from ON ticket (carried_from) WHERE carried_from IS NOT NULL;
+
+-- What a card's holder was before: category until an instant (half-open); card.category is what counts after all of them.
+CREATE TABLE card_category (
+    card_uid bytea NOT NULL REFERENCES card (uid),
+    until_at timestamptz NOT NULL,
+    category text,
+    PRIMARY KEY (card_uid, until_at)
+);
+
+-- A lost or worn card and the one that took its place.
+CREATE TABLE card_replacement (
+    old_uid bytea PRIMARY KEY REFERENCES card (uid),
+    new_uid bytea NOT NULL UNIQUE REFERENCES card (uid),
+    at timestamptz NOT NULL DEFAULT now()
+);
 
 -- Half of a list's indices are given out, at random, before the next list is begun.
 CREATE SEQUENCE status_slot;
@@ -223,6 +240,24 @@ CREATE TABLE day_rating (
     PRIMARY KEY (account, service_date)
 );
 CREATE INDEX day_rating_again_at ON day_rating (again_at) WHERE again_at IS NOT NULL;
+
+-- What the card whose place this one took handed on (caps' periods, transfers that may still run): of its last rated day,
+-- or of the card before it; null where there is none.
+CREATE FUNCTION handed_on(p_uid bytea) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_uid bytea := p_uid;
+    v_found jsonb;
+BEGIN
+    LOOP
+        SELECT r.old_uid INTO v_uid FROM card_replacement r WHERE r.new_uid = v_uid;
+        EXIT WHEN NOT FOUND;
+        SELECT d.rating -> 'carried' INTO v_found FROM day_rating d
+        WHERE d.account = 'card:' || encode(v_uid, 'hex') ORDER BY d.service_date DESC LIMIT 1;
+        EXIT WHEN FOUND;
+    END LOOP;
+    RETURN v_found;
+END
+$$;
 
 -- Media refused everywhere, by rising number, so that validators fetch what is new. removed: allowed again.
 CREATE TABLE deny_entry (

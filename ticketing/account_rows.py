@@ -10,7 +10,7 @@ import msgspec
 
 from ticketing.city_tariff import CityTariff
 from ticketing.journeys import FareTap
-from ticketing.rated import DayRating
+from ticketing.rated import Carried, DayRating, Former
 from ticketing.rerating import DueTap, HeldTicket, StoredDay
 
 CARD = "card:"
@@ -64,6 +64,8 @@ _DUE = msgspec.json.Decoder(list[_Due])
 _TICKETS = msgspec.json.Decoder(list[_Ticket])
 _RATING = msgspec.json.Decoder(DayRating)
 _TAPS = msgspec.json.Decoder(tuple[FareTap, ...])
+_FORMER = msgspec.json.Decoder(tuple[Former, ...])
+_CARRIED = msgspec.json.Decoder(Carried)
 encode = msgspec.json.Encoder().encode
 
 
@@ -93,6 +95,16 @@ def due_of_json(text: str | None, tariff: CityTariff) -> tuple[DueTap, ...]:
 def tickets_of_json(text: str | None) -> tuple[HeldTicket, ...]:
     """A card's tickets as query rating.quoted gives them."""
     return tuple(HeldTicket(*msgspec.structs.astuple(one)) for one in (_TICKETS.decode(text) if text else ()))
+
+
+def former_of_json(text: str | None) -> tuple[Former, ...]:
+    """A holder's categories before the one of now, as query rating.riders and rating.quoted give them."""
+    return _FORMER.decode(text) if text else ()
+
+
+def handed_on_of_json(text: str | None) -> Carried:
+    """What a card before has handed on, as query rating.riders and rating.quoted give it."""
+    return _CARRIED.decode(text) if text else Carried()
 
 
 def day_of_row(row: Mapping[str, Any]) -> StoredDay:

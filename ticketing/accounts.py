@@ -17,7 +17,16 @@ from typing import Any
 from uuid import UUID
 
 from sql import query
-from ticketing.account_rows import day_of_row, due_of_row, encode, group_rows, ticket_of_row, uid_of
+from ticketing.account_rows import (
+    day_of_row,
+    due_of_row,
+    encode,
+    former_of_json,
+    group_rows,
+    handed_on_of_json,
+    ticket_of_row,
+    uid_of,
+)
 from ticketing.days import service_day
 from ticketing.editions import Editions
 from ticketing.ledger import Transfer
@@ -169,6 +178,7 @@ class _Reader:
         days = group_rows(await connection.fetch(query("rating.days"), list(accounts), since))
         oldest_s = (min(since) - date(1970, 1, 1)).total_seconds() - TICKETS_BACK_S
         tickets = group_rows(await connection.fetch(query("rating.tickets"), list(uids.values()), oldest_s), "card_uid")
+        riders = {row["uid"]: row for row in await connection.fetch(query("rating.riders"), list(uids.values()))}
         holders = []
         for account in accounts:
             uid = uids.get(account)
@@ -177,7 +187,11 @@ class _Reader:
             mine = tuple(apart(due[account], [tap for one in stored for tap in one.taps]))
             held = tuple(ticket_of_row(row) for row in tickets.get(uid, ()))
             media = self._media["bank" if uid is None else "card"]
-            holders.append(Holder(account, media, card["category"] if card else None, stored, mine, held))
+            category = card["category"] if card else None
+            rider: tuple[Any, ...] = ()
+            if uid in riders:
+                rider = (former_of_json(riders[uid]["former"]), handed_on_of_json(riders[uid]["handed_on"]))
+            holders.append(Holder(account, media, category, stored, mine, held, *rider))
         purses = {
             account: PurseBook(uid, row["balance_minor"], row["debt_minor"], row["currency"])
             for account, uid in uids.items()

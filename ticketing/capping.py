@@ -30,11 +30,15 @@ class Spent(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a ride would cost without caps. starts: it begins a journey, so that it counts as a ride."""
+    """What a ride would cost without caps. starts: it begins a journey, so that it counts as a ride.
+
+    caps: which may hold it, by their ids, where not all are for its rider.
+    """
 
     leg: Leg
     minor: int
     starts: bool = True
+    caps: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ def _scopes(dues: Sequence[Due], caps: Sequence[Cap], tariff: CityTariff) -> lis
     found = []
     for due in dues:
         holding = _holding(due.leg, tariff)
+        if due.caps is not None:
+            holding &= due.caps
         scope = scopes.get(holding)
         if scope is None:
             mine = tuple(cap for cap in caps if cap.id in holding)
@@ -188,6 +194,8 @@ def _current(cap: Cap, spent: Spent | None, day: date, tariff: CityTariff) -> Sp
 def _extension(cap: Cap, due: Due, scope: _Scope, tariff: CityTariff) -> Extension | None:
     """The cheapest extension that pays for the part of a ride beyond a cap's zones."""
     if cap in scope.caps or not cap.within or not due.minor or (cap.networks and due.leg.network not in cap.networks):
+        return None
+    if due.caps is not None and cap.id not in due.caps:
         return None
     return find_extension(due.leg, cap.within, due.minor, tariff)
 

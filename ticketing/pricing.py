@@ -15,7 +15,16 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from sql import query
-from ticketing.account_rows import TapPlace, card_account, days_of_json, due_of_json, fare_tap, tickets_of_json
+from ticketing.account_rows import (
+    TapPlace,
+    card_account,
+    days_of_json,
+    due_of_json,
+    fare_tap,
+    former_of_json,
+    handed_on_of_json,
+    tickets_of_json,
+)
 from ticketing.days import day_bounds_s, service_day
 from ticketing.editions import Editions
 from ticketing.journeys import FareTap
@@ -94,7 +103,8 @@ class DayPricing:
             days = days_of_json(row["days"])
             due = apart(due_of_json(row["due"], tariff), [tap for one in days for tap in one.taps])
             tickets = tickets_of_json(row["tickets"])
-            holder = Holder(row["account"], media, row["category"], days, tuple(due), tickets)
+            rider = (former_of_json(row["former"]), handed_on_of_json(row["handed_on"]))
+            holder = Holder(row["account"], media, row["category"], days, tuple(due), tickets, *rider)
             found[row["account"]] = _Known(holder, row["taps"])
         return found
 

@@ -77,13 +77,28 @@ class Carried(msgspec.Struct, frozen=True):
     linked: tuple[tuple[Linked, ...], ...] = ()
 
 
+class Former(msgspec.Struct, frozen=True, array_like=True):
+    """What a holder's category was until an instant (Unix seconds, half-open), where it is another one now."""
+
+    until_s: float
+    category: str | None
+
+
 class Account(msgspec.Struct, frozen=True):
-    """Who pays: the medium's kind, the holder's category, passes held, and what earlier days hand over."""
+    """Who pays: the medium's kind, the holder's category, passes held, and what earlier days hand over.
+
+    former: the categories before this one, the oldest first.
+    """
 
     media: str | None = None
     category: str | None = None
     passes: tuple[HeldPass, ...] = ()
     carried: Carried = Carried()
+    former: tuple[Former, ...] = ()
+
+    def category_at(self, at_s: float) -> str | None:
+        """The category of the holder at an instant: a ride is priced by that of its beginning."""
+        return next((one.category for one in self.former if at_s < one.until_s), self.category)
 
 
 class DayRating(msgspec.Struct, frozen=True):

@@ -91,9 +91,7 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
         before = account.carried.linked[number] if number < len(account.carried.linked) else ()
         holder = number == 0
         mine = rides if holder else [ride for ride in rides if len(ride.companions) >= number]
-        category = account.category if holder else None
-        passes = account.passes if holder else ()
-        fares, chain = _fares_of(mine, number, before, tariff, account.media, category, passes, used)
+        fares, chain = _fares_of(mine, number, before, tariff, account, used)
         if holder or tariff.group.caps:
             closing = _cap(fares, number, day, tariff, account, spent if holder else {})
             spent = closing if holder else spent
@@ -146,18 +144,19 @@ def _fares_of(
     number: int,
     before: Sequence[Linked],
     tariff: CityTariff,
-    media: str | None,
-    category: str | None,
-    passes: Sequence[HeldPass],
+    account: Account,
     used: dict[str, int],
 ) -> tuple[list[_Fare], list[Linked]]:
     """One rider's rides with what each costs before caps, and the chain of rides that transfers see."""
     fares: list[_Fare] = []
     paying: list[_Fare] = []
-    rider = tariff.rider(category, media)
+    passes: Sequence[HeldPass] = () if number else account.passes
+    rider = tariff.rider(account.category, account.media)
     for ride in rides:
         if number:
-            rider = tariff.rider(ride.companions[number - 1] or None, media)
+            rider = tariff.rider(ride.companions[number - 1] or None, account.media)
+        elif account.former:
+            rider = tariff.rider(account.category_at(ride.leg.start_s), account.media)
         fare = _Fare(ride, rider)
         fares.append(fare)
         if ride.kind != "ride":
@@ -308,13 +307,20 @@ def _applies(extra: Surcharge, ride: Ride, rider: Rider) -> bool:
 def _cap(
     fares: Sequence[_Fare], number: int, day: date, tariff: CityTariff, account: Account, spent: Mapping[str, Spent]
 ) -> dict[str, Spent]:
-    """Lower what the rides cost by the caps that are for this rider; the caps' periods after them."""
-    category = account.category if number == 0 else next((fare.rider.category for fare in fares), None)
-    caps = [cap for cap in tariff.caps if is_for(cap, category, account.media, tariff) and runs_on(cap, day)]
+    """Lower what the rides cost by the caps that are for this rider; the caps' periods after them.
+
+    Where the category changes within the day, a ride is in the caps of the one that it was made with.
+    """
+    categories = {fare.rider.category for fare in fares} or {account.category}
+    running = [cap for cap in tariff.caps if runs_on(cap, day)]
+    caps = [cap for cap in running if any(is_for(cap, one, account.media, tariff) for one in categories)]
     if not caps:
         return dict(spent)
     before = opening(caps, spent, day, tariff)
-    dues = [Due(fare.ride.leg, fare.minor, fare.starts) for fare in fares]
+    mine: dict[str | None, frozenset[str]] = {}
+    if len(categories) > 1:
+        mine = {one: frozenset(cap.id for cap in caps if is_for(cap, one, account.media, tariff)) for one in categories}
+    dues = [Due(fare.ride.leg, fare.minor, fare.starts, mine.get(fare.rider.category)) for fare in fares]
     capped, after = cap_rides(dues, caps, before, day, tariff)
     for fare, result in zip(fares, capped, strict=True):
         _explain_cap(fare, result, number)

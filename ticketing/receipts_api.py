@@ -38,6 +38,8 @@ from ticketing.trips_desk import TripsDesk
 
 _BANK = re.compile(r"bank:[A-Za-z0-9_-]{1,64}")
 _LOOK_BACK_DAYS = 8
+CATEGORY_BACK_DAYS = 31
+"""As far as validators may tell of late rides; what was before is kept as it was paid."""
 # A day beyond these is a slip of the keyboard, and the calendar itself ends where its neighbours are looked for.
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2200, 1, 1)
 
@@ -57,10 +59,11 @@ class TripsSale(Struct, forbid_unknown_fields=True):
     trips: Annotated[int, Meta(gt=0, le=10_000)]
 
 
-class CategoryChange(Struct, forbid_unknown_fields=True):
-    """The holder's category by its id in the tariff; null: none."""
+class CategoryChange(Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """The holder's category by its id in the tariff (null: none), from now on or from a service day's beginning."""
 
     category: Annotated[str, Meta(min_length=1, max_length=32)] | None
+    from_: Day | None = None
 
 
 class CardCategory(Struct, frozen=True):
@@ -130,18 +133,35 @@ class ReceiptsApi:
         return await self._trips.sell(uid, body.trips, subject=subject, idempotency_key=idempotency_key)
 
     async def set_category(self, uid: str, *, body: CategoryChange, subject: str) -> CardCategory:
-        """Say which concession a card's holder has; rides from now on are priced by it."""
+        """Say which concession a card's holder has; rides from now on are priced by it, and none of before.
+
+        From the beginning of a day that has begun, the rides since are priced anew.
+        """
         tariff = self._editions.current.tariff
         known = _categories(tariff)
         if body.category is not None and body.category not in known:
             names = ", ".join(sorted(known)) or "none"
             raise Problem(422, "No such category", f"category: the tariff has {names}")
-        card = parse_card_uid(uid)
+        card, now_s = parse_card_uid(uid), self._clock()
+        from_s = now_s if body.from_ is None else self._beginning(self._date(body.from_), now_s)
         async with self._books.writing() as connection:
-            if await connection.fetchval(query("rating.set_category"), card, body.category) is None:
+            if await connection.fetchval(query("cards.lock"), card) is None:
                 raise Problem(404, "No such card", f"no card {card.hex()} is enrolled here")
-            await audit(connection, subject, "category", f"card:{card.hex()}", category=body.category)
+            await connection.execute(query("rating.set_category"), card, body.category, from_s)
+            # A ride of this moment may have been rated already, and earlier ones are as soon as they are told of.
+            day = service_day(from_s, tariff.day_start, tariff.zone)
+            await connection.execute(query("rating.look_again"), card_account(card), day, now_s)
+            said = {} if body.from_ is None else {"from": body.from_}
+            await audit(connection, subject, "category", f"card:{card.hex()}", category=body.category, **said)
         return CardCategory(card.hex(), body.category)
+
+    def _beginning(self, day: date, now_s: float) -> float:
+        """When a service day began (Unix seconds); Problem 422 for one that is too long ago, or has not begun."""
+        tariff = self._editions.current.tariff
+        begin_s = float(day_bounds_s(day, tariff.day_start, tariff.zone)[0])
+        if not now_s - CATEGORY_BACK_DAYS * 86_400.0 <= begin_s <= now_s:
+            raise Problem(422, "No such time", f"from: a day that has begun, {CATEGORY_BACK_DAYS} days back at most")
+        return begin_s
 
     def _date(self, text: str) -> date:
         """A service day; Problem 422 for a text that is none."""

@@ -17,7 +17,7 @@ from ticketing.city_schema import EVERYWHERE
 from ticketing.city_tariff import CityTariff
 from ticketing.days import service_day
 from ticketing.journeys import FareTap, by_service_day, list_rides
-from ticketing.rated import Account, Carried, DayRating, HeldPass, after_day, named
+from ticketing.rated import Account, Carried, DayRating, Former, HeldPass, after_day, named
 from ticketing.rating import rate_day
 from ticketing.tariff_file import media_of
 
@@ -70,7 +70,10 @@ class HeldTicket(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """An account as the database tells it: days rated before (in order) and what is due. media: card or bank."""
+    """An account as the database tells it: days rated before (in order) and what is due. media: card or bank.
+
+    former: the holder's categories before this one. handed_on: what the card left whose place this one took.
+    """
 
     account: str
     media: str | None
@@ -78,6 +81,8 @@ class Holder(NamedTuple):
     days: tuple[StoredDay, ...]
     due: tuple[DueTap, ...]
     tickets: tuple[HeldTicket, ...] = ()
+    former: tuple[Former, ...] = ()
+    handed_on: Carried = Carried()
 
 
 class Rerated(NamedTuple):
@@ -130,9 +135,9 @@ def _medium(holder: Holder, tariff: CityTariff) -> str | None:
 def opening(holder: Holder, stored: Mapping[date, StoredDay], day: date) -> Account:
     """The account as a day finds it: what the day before handed on, and the rides that its tickets still held."""
     earlier = [one for one in stored if one < day]
-    carried = stored[max(earlier)].rating.carried if earlier else Carried()
+    carried = stored[max(earlier)].rating.carried if earlier else holder.handed_on
     passes = _passes(holder, [one for one in stored.values() if one.day >= day])
-    return Account(holder.media, holder.category, passes, carried)
+    return Account(holder.media, holder.category, passes, carried, holder.former)
 
 
 def _passes(holder: Holder, later: Sequence[StoredDay]) -> tuple[HeldPass, ...]:

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     card.command("show", epilog="Example: takt card show 04DE5F1EACC040")(show)
     card.command("top-up", epilog="Example: takt card top-up 04DE5F1EACC040 10000   (100.00 UAH)")(top_up)
     card.command("trips", epilog="Example: takt card trips 04DE5F1EACC040 10")(trips)
-    card.command("category", epilog="Example: takt card category 04DE5F1EACC040 student")(category)
+    card.command("category", epilog="Example: takt card category 04DE5F1EACC040 student --from 2026-03-04")(category)
     card.command("block", epilog='Example: takt card block 04DE5F1EACC040 --reason "lost"')(block)
     card.command("unblock", epilog='Example: takt card unblock 04DE5F1EACC040 --reason "found"')(unblock)
     card.command(
@@ -64,7 +64,7 @@ def enrol(
 
     client = Client(data_dir, config)
     body = {"uids": _checked(uids), "key_version": key_version, "product_id": product}
-    cards = client.post("/api/v1/cards", body)["cards"]
+    cards = client.once("/api/v1/cards", body)["cards"]
     # The keys come first: they are told this once, and a top-up that is refused must not cost them.
     if as_json:
         print_json({"cards": cards})
@@ -75,7 +75,7 @@ def enrol(
             typer.echo(f"  file-read key  {card['file_read_key']}")
     for done, card in enumerate(cards if top_up else ()):
         try:
-            client.post(f"/api/v1/cards/{card['uid']}/top-up", {"amount_minor": top_up})
+            client.once(f"/api/v1/cards/{card['uid']}/top-up", {"amount_minor": top_up})
         except UserError as error:
             raise UserError(
                 f"enrolled, and topped up {done} of {len(cards)}, not card {card['uid']}: {error}"
@@ -124,7 +124,7 @@ def trips(
     from deploy.client import Client
     from ticketing.money import Money
 
-    sold = Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/trips", {"trips": number})
+    sold = Client(data_dir, config).once(f"/api/v1/cards/{quote(uid, safe='')}/trips", {"trips": number})
     if as_json:
         print_json(sold)
     else:
@@ -134,14 +134,17 @@ def trips(
 def category(
     uid: Uid,
     name: Annotated[str, typer.Argument(metavar="CATEGORY", help="A category of the tariff, or none.")],
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="Since this day, such as 2026-03-04 [default: now].")
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which concession a card's holder has: rides from now on are priced by it."""
+    """Say which concession a card's holder has: rides from now on (or since a day) are priced by it."""
     from deploy.client import Client
 
-    body = {"category": None if name == "none" else name}
+    body = {"category": None if name == "none" else name} | ({} if from_ is None else {"from": from_})
     answer = Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/category", body)
     if as_json:
         print_json(answer)
@@ -247,7 +250,7 @@ def _post(
 ) -> None:
     from deploy.client import Client
 
-    _show(Client(data_dir, config).post(f"/api/v1/cards/{quote(uid, safe='')}/{action}", body), as_json)
+    _show(Client(data_dir, config).once(f"/api/v1/cards/{quote(uid, safe='')}/{action}", body), as_json)
 
 
 def _show(card: dict[str, Any], as_json: bool) -> None:

@@ -101,10 +101,25 @@ SELECT card_uid, id, product_id, extract(epoch FROM valid_from)::float8 AS from_
        status = 'valid' AS usable
 FROM ticket WHERE card_uid = ANY ($1) AND valid_until > to_timestamp($2::float8) ORDER BY card_uid, valid_until, id;
 
+-- name: riders
+-- Of some cards those whose holder had another category before, or which took another card's place, and what of that
+-- still counts.
+SELECT c.uid,
+       (SELECT json_agg(json_build_array(extract(epoch FROM f.until_at)::float8, f.category) ORDER BY f.until_at)
+        FROM card_category f WHERE f.card_uid = c.uid)::text AS former,
+       handed_on(c.uid)::text AS handed_on
+FROM card c
+WHERE c.uid = ANY ($1) AND (EXISTS (SELECT FROM card_category f WHERE f.card_uid = c.uid)
+                            OR EXISTS (SELECT FROM card_replacement r WHERE r.new_uid = c.uid));
+
 -- name: quoted
--- All that a price needs, in one look: the card's booked taps, its category, its days since a date with the last one
--- before, what is due since an instant, and its tickets. $1 uids, $2 accounts and $3 dates go together; $4 Unix seconds.
+-- All that a price needs, in one look: the card's booked taps, its categories, what a card before handed on, its days
+-- since a date with the last one before, what is due since an instant, and its tickets. $1 uids, $2 accounts and $3 dates
+-- go together; $4 Unix seconds.
 SELECT asked.account, c.taps, c.category,
+       (SELECT json_agg(json_build_array(extract(epoch FROM f.until_at)::float8, f.category) ORDER BY f.until_at)
+        FROM card_category f WHERE f.card_uid = c.uid)::text AS former,
+       CASE WHEN EXISTS (SELECT FROM card_replacement r WHERE r.new_uid = c.uid) THEN handed_on(c.uid) END::text AS handed_on,
        (SELECT json_agg(json_build_object(
             'day', d.service_date, 'version', d.version, 'edition', d.tariff_id, 'rating', d.rating, 'taps', d.taps,
             'again_at_s', extract(epoch FROM d.again_at)::float8) ORDER BY d.service_date)
@@ -226,8 +241,19 @@ SELECT balance_minor, debt_minor, category FROM card WHERE uid = $1;
 SELECT EXISTS (SELECT FROM bank_account WHERE id = substr($1, 6)) OR EXISTS (SELECT FROM day_rating WHERE account = $1);
 
 -- name: set_category
--- The category of a card's holder; nothing when there is no such card.
-UPDATE card SET category = $2 WHERE uid = $1 RETURNING uid;
+-- The category of a card's holder from an instant on ($3, Unix seconds), whatever was said of later times before; what it
+-- was until then is kept. The card is locked.
+WITH later AS (
+    DELETE FROM card_category WHERE card_uid = $1 AND until_at > to_timestamp($3::float8) RETURNING until_at, category
+), was AS (
+    SELECT category FROM (SELECT until_at, category FROM later UNION ALL SELECT 'infinity', category FROM card WHERE uid = $1) f
+    ORDER BY until_at LIMIT 1
+), kept AS (
+    INSERT INTO card_category (card_uid, until_at, category)
+    SELECT $1, to_timestamp($3), category FROM was WHERE category IS DISTINCT FROM $2
+    ON CONFLICT DO NOTHING
+)
+UPDATE card SET category = $2 WHERE uid = $1;
 
 -- name: trips_held
 -- Trips bought ahead that are left on a card which is locked by this.
