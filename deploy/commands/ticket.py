@@ -62,7 +62,7 @@ def issue(
     if card is not None:
         body["card_uid"] = card_uid(card)
     client = Client(data_dir, config)
-    sold = client.post("/api/v1/tickets", body)
+    sold = client.once("/api/v1/tickets", body)
     if qr is not None:
         _write_qr(qr, sold["token"])
     if as_json:
@@ -128,7 +128,7 @@ def refund(
 
     body: dict[str, Any] = {"reason": reason} | ({"override": True} if override else {})
     client = Client(data_dir, config)
-    found = client.post(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", body)
+    found = client.once(f"/api/v1/tickets/{quote(ticket_id, safe='')}/refund", body)
     if as_json:
         print_json(found)
         return

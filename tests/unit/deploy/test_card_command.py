@@ -38,6 +38,8 @@ class Asked:
             ]
         }
 
+    once = post
+
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +102,7 @@ def test_a_top_up_of_nothing_is_refused() -> None:
 
 
 def test_a_lost_card_is_replaced_in_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Asked, "post", lambda _self, path, body: Asked.posts.append((path, body)) or OPENED)
+    monkeypatch.setattr(Asked, "once", lambda _self, path, body: Asked.posts.append((path, body)) or OPENED)
     told = CliRunner().invoke(APP, ["card", "replace", UID, "04112233445566", "--reason", "lost", "--json"])
     asked = (f"/api/v1/cards/{UID}/replace", {"new_uid": "04112233445566", "reason": "lost"})
     assert (told.exit_code, Asked.posts) == (0, [asked])

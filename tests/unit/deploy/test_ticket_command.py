@@ -109,7 +109,7 @@ def test_a_refund_tells_how_often_the_ticket_was_used(monkeypatch):
         def __init__(self, *_):
             pass
 
-        def post(self, path, body):
+        def once(self, path, body):
             asked.append((path, body))
             return {
                 "id": "7c0c", "status": "revoked", "reason": "rain", "price_minor": 800, "currency": "UAH",
