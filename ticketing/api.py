@@ -127,7 +127,7 @@ class TicketingApi:
             *(route for api in self._others for route in api.routes()),
         ]
 
-    async def list_products(self) -> Products:
+    async def list_products(self) -> Annotated[Products, "public, max-age=0, must-revalidate"]:
         """What is sold, for how much."""
         tariff = self._service.tariff
         return Products(

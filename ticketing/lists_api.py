@@ -32,6 +32,6 @@ class ListsApi:
         """The same status list as a CWT."""
         return await self._lists.status_list_cwt(list_id)
 
-    async def deny_list(self, *, after: int = 0) -> DenyList:
+    async def deny_list(self, *, after: int = 0) -> Annotated[DenyList, "public, max-age=0, must-revalidate"]:
         """The media refused everywhere, as changes after a number."""
         return await self._lists.deny_list(max(after, 0))

@@ -50,6 +50,7 @@ class Fetching:
         self._take_products = take_products
         self._clock = clock
         self._now = asyncio.Event()
+        self._tags: dict[str, tuple[str, str]] = {}  # of what is held: the address it came from, and its entity tag
         self._shelf = None if source.kept_in is None else Shelf(source.kept_in)
 
     def restore(self) -> None:
@@ -88,26 +89,51 @@ class Fetching:
         await self._fetch(http, f"/deny-list?after={lists.deny_sequence}", "deny", now_s)
 
     async def _fetch(self, http: aiohttp.ClientSession, path: str, name: str, now_s: float) -> None:
+        """Fetch one list, unless the server says that it is what is held: then that is as good as new."""
+        held_from, tag = self._tags.pop(name, ("", ""))
+        asked = {"If-None-Match": tag} if held_from == path else {}
         try:
-            async with http.get(self._url + path) as reply:
+            async with http.get(self._url + path, headers=asked) as reply:
                 reply.raise_for_status()
-                data = await reply.content.read(TEXT_BYTES_MAX + 1)
-                while len(data) <= TEXT_BYTES_MAX and not reply.content.at_eof():
-                    data += await reply.content.read(TEXT_BYTES_MAX + 1 - len(data))
-            self._take(name, data, now_s)
+                data = None if reply.status == 304 and asked else await _read(reply)
+                tag = reply.headers.get("ETag", tag if data is None else "")
+            if data is None:
+                self._confirm(name, now_s)
+            else:
+                self._take(name, data, now_s)
         except (aiohttp.ClientError, TimeoutError, OSError):
             self.counters["fetch_failures"] += 1
+            if asked:  # it is still held, whatever became of the question
+                self._tags[name] = (path, tag)
         except ValueError:
             self.counters["lists_refused"] += 1
         else:
-            self._keep(name, data, now_s)
+            if self._keep(name, data, now_s) and tag:
+                self._tags[name] = (path, tag)
 
-    def _keep(self, name: str, data: bytes, at_s: float) -> None:
+    def _keep(self, name: str, data: bytes | None, at_s: float) -> bool:
+        """Keep what came, or (None) the age of what is kept; whether that could be done."""
         try:
-            if self._shelf is not None:
+            if self._shelf is not None and data is None:
+                self._shelf.renew(name, at_s)
+            elif self._shelf is not None and data is not None:
                 self._shelf.put(name, self._lists.deny_list() if name == "deny" else data, at_s)
-        except OSError:  # a full disk: they count until the power is cut
+        except OSError:  # a full disk: they count until the power is cut, and are fetched whole again
             self.counters["lists_not_kept"] += 1
+            return False
+        return True
+
+    def _confirm(self, name: str, at_s: float) -> None:
+        """What is held under a name is what the server has; ValueError where that cannot be."""
+        match name:
+            case "keys":
+                self._lists.confirm_keys(at_s)
+            case "products":
+                pass
+            case "deny":
+                self._lists.confirm_deny_list(at_s)
+            case _:
+                self._lists.confirm_status_list(int(name.removeprefix("status-")), at_s)
 
     def _take(self, name: str, data: bytes, at_s: float) -> None:
         """Take what came under a name at an instant; ValueError says why not."""
@@ -120,3 +146,11 @@ class Fetching:
                 self._lists.take_deny_list(data, at_s)
             case _:
                 self._lists.take_status_list(data.decode("ascii"), at_s)
+
+
+async def _read(reply: aiohttp.ClientResponse) -> bytes:
+    """A reply's body, or a little more of it than any list may have."""
+    data = await reply.content.read(TEXT_BYTES_MAX + 1)
+    while len(data) <= TEXT_BYTES_MAX and not reply.content.at_eof():
+        data += await reply.content.read(TEXT_BYTES_MAX + 1 - len(data))
+    return data

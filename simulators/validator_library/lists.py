@@ -34,6 +34,7 @@ class _StatusList:
     bits: int
     issued_s: float
     checked_s: float
+    ends_s: float
 
 
 class _DenyEntry(msgspec.Struct):
@@ -122,6 +123,31 @@ class Lists:
         entries = [_DenyEntry(self.deny_sequence, kind, medium, False) for kind, medium in sorted(self._denied)]
         return msgspec.json.encode(_DenyList(self.deny_sequence, entries))
 
+    def confirm_keys(self, now_s: float) -> None:
+        """The server says that the key set is what is held."""
+        self._demand_held(self.keys_s > -math.inf, "keys")
+        self.keys_s = now_s
+
+    def confirm_status_list(self, number: int, now_s: float) -> None:
+        """The server says that a status list is what is held; nobody signs that, so it counts until the list's end.
+
+        Were it to count longer, who sits in between could keep a list from ever changing, and from ever looking old.
+        """
+        held = self._status.get(number)
+        self._demand_held(held is not None and now_s < held.ends_s, f"status list {number}, or its end is over")
+        if held is not None:
+            held.checked_s = now_s
+
+    def confirm_deny_list(self, now_s: float) -> None:
+        """The server says that the deny list has not changed since `deny_sequence`."""
+        self._demand_held(self.denied_s > -math.inf, "deny list")
+        self.denied_s = now_s
+
+    def _demand_held(self, held: bool, what: str) -> None:
+        if not held:
+            self.refused += 1
+            raise ListError(f"said to be unchanged, but this validator holds no {what}")
+
     def status(self, number: int, index: int) -> int:
         """The status of a ticket: 0 too where its list is not at hand, which is then among the `numbers` to fetch.
 
@@ -184,4 +210,5 @@ class Lists:
             raise ValueError(f"more than {STATUS_LISTS_MAX} status lists")
         array = inflate(b64url_decode(claims.status_list.lst))
         status_at(array, 0, claims.status_list.bits)
-        return number, _StatusList(array, claims.status_list.bits, claims.iat, now_s)
+        ends_s = math.inf if claims.exp is None else claims.exp
+        return number, _StatusList(array, claims.status_list.bits, claims.iat, now_s, ends_s)

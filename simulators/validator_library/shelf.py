@@ -25,7 +25,7 @@ class Shelf:
     def put(self, name: str, data: bytes, at_s: float) -> None:
         """Keep what the server said at an instant (Unix seconds); OSError where the disk is full or broken."""
         path = self._folder / name
-        if self._held.get(name) != data:
+        if self._held.get(name) != data or not path.exists():
             new = path.with_name(f".{name}")
             with new.open("wb") as file:
                 new.chmod(0o600)
@@ -35,6 +35,10 @@ class Shelf:
             new.replace(path)
             self._held[name] = data
         os.utime(path, (at_s, at_s))
+
+    def renew(self, name: str, at_s: float) -> None:
+        """The server said at an instant that what is kept still holds; OSError where nothing is kept."""
+        os.utime(self._folder / name, (at_s, at_s))
 
     def items(self) -> Iterator[tuple[str, bytes, float]]:
         """Name, content and time of all; keys first, since lists count by them. What cannot be read is left out."""

@@ -252,6 +252,86 @@ async def test_a_validator_switched_on_without_a_network_decides_by_what_it_fetc
     assert switched_on().say(tickets[0].token) == "unknown_key"
 
 
+async def test_what_has_not_changed_is_not_sent_again(line, told, tmp_path):
+    """304 keeps the copy and renews its age, in memory and on the shelf; what has changed comes whole."""
+    shelf = tmp_path / "lists"
+    sold = await line.city.sell("month")
+    line.fetching = line.fetching_from(line.url, shelf)
+    line.http, seen = told
+    await line.fetch()
+    assert {status for _, status in seen} == {200}
+    seen.clear()
+    inodes = {file.name: file.stat().st_ino for file in shelf.iterdir()}
+    await line.fetch(TTL_S)
+    assert [(path, status) for path, status in seen if status != 304] == []
+    assert len(seen) == 4
+    assert max(line.lists.ages_s(line.city.now()).values()) < TTL_S
+    assert {file.name: file.stat().st_ino for file in shelf.iterdir()} == inodes
+    assert min(file.stat().st_mtime for file in shelf.iterdir()) > line.city.now() - TTL_S
+    await line.city.api.desk.change_ticket(sold.id, "revoke", "a test", subject="cashier")
+    seen.clear()
+    await line.fetch(TTL_S)
+    assert [path for path, status in seen if status == 200] == ["/status-lists/1"]
+    assert line.say(sold.token) == "revoked"
+    async with line.city.pool.acquire() as connection:
+        await connection.fetchval(query("lists.deny"), "ticket", uuid.UUID(sold.id).bytes, False, "a test")
+    for statuses in ([304, 304, 304, 200], [304, 304, 304, 200], [304] * 4):  # after another number: another address
+        seen.clear()
+        await line.fetch()
+        assert [status for _, status in seen] == statuses
+    (shelf / "keys").unlink()
+    for statuses in ([304] * 4, [200, 304, 304, 304]):
+        seen.clear()
+        await line.fetch()
+        assert [status for _, status in seen] == statuses, "what is not on the shelf is fetched whole"
+    assert (shelf / "keys").exists()
+    assert line.fetching.counters == {"lists_not_kept": 1}
+
+
+@pytest_asyncio.fixture
+async def told() -> AsyncIterator[tuple[aiohttp.ClientSession, list[tuple[str, int]]]]:
+    """A client, and the address and status of each of its answers."""
+    trace, seen = aiohttp.TraceConfig(), []
+
+    async def note(_session: object, _context: object, params: aiohttp.TraceRequestEndParams) -> None:
+        seen.append((params.url.path, params.response.status))
+
+    trace.on_request_end.append(note)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as http:
+        yield http, seen
+
+
+async def test_nobody_in_between_can_keep_a_list_from_ageing(line):
+    """What says "unchanged" is signed by nobody: it counts until the list that it speaks of ends."""
+    sold = await line.city.sell("month")
+    await line.fetch()
+    app = web.Application()
+
+    async def unchanged(_request: web.Request) -> web.Response:
+        return web.Response(status=304)
+
+    app.router.add_get("/{path:.*}", unchanged)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = line.fetching._url
+    line.fetching._url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await line.fetch(LIFE_S / 2)
+    assert line.lists.ages_s(line.city.now())["status"] < 60
+    await line.fetch(LIFE_S / 2)
+    await line.fetch(LIFE_S / 2)
+    assert line.lists.ages_s(line.city.now())["status"] > LIFE_S / 2
+    assert line.fetching.counters["lists_refused"] == 2
+    assert line.say(sold.token) == "accepted", "by the list that it holds"
+    fresh = line.fetching_from(line.fetching._url)
+    await fresh.refresh(line.http)
+    assert fresh.counters["lists_refused"] == 4, "who asked for no change is not told of none"
+    await runner.cleanup()
+    line.fetching._url = url
+    await line.fetch()
+    assert line.lists.ages_s(line.city.now())["status"] < 60
+
+
 async def test_a_full_disk_keeps_no_list_from_being_heeded(line, tmp_path, monkeypatch):
     sold = await line.city.sell("month")
     await line.city.api.desk.change_ticket(sold.id, "revoke", "a test", subject="cashier")
