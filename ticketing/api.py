@@ -191,14 +191,16 @@ class TicketingApi:
             raise Problem(403, "Admins only", "override refunds against the tariff's rule: ask an admin")
         return await self.desk.refund(ticket_id, body, subject=subject, idempotency_key=idempotency_key)
 
-    async def enrol(self, *, body: Enrolment, subject: str) -> EnrolledCards:
+    async def enrol(self, *, body: Enrolment, subject: str, idempotency_key: str | None) -> EnrolledCards:
         """Enrol city cards; the answer holds the keys to write to them. Admins only."""
         versions = {keys.version: keys for keys in self._service.card_keys}
         chosen = body.key_version if body.key_version is not None else max(versions, default=0)
         if chosen not in versions:
             known = ", ".join(str(version) for version in sorted(versions)) or "none"
             raise Problem(422, "No such key version", f"key_version {chosen} has no card keys here; there are: {known}")
-        cards = await self.cards.enrol(body.uids, versions[chosen], subject=subject, product_id=body.product_id)
+        cards = await self.cards.enrol(
+            body.uids, versions[chosen], subject=subject, product_id=body.product_id, idempotency_key=idempotency_key
+        )
         return EnrolledCards(cards)
 
     async def get_card(self, uid: str) -> Card:

@@ -76,18 +76,19 @@ class CardDesk:
         self._clock = clock
 
     async def enrol(
-        self, uids: Sequence[str], keys: CardKeys, *, subject: str, product_id: str | None = None
-    ) -> list[EnrolledCard]:
+        self, uids: Sequence[str], keys: CardKeys, *, subject: str, product_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> list[EnrolledCard]:  # fmt: skip
         """Enrol cards under a key version, all or none, each with a product where one is named.
 
-        The answer holds keys and is never stored: a retry is refused with 409, and the keys are derived again by
-        enrolling under another version or read from the key file.
+        The answer holds keys and is never stored: asked again under the same key, it is derived anew.
         """
         if not 0 < len(uids) <= CARDS_AT_ONCE_MAX:
             raise Problem(422, "Too many cards", f"uids holds 1 to {CARDS_AT_ONCE_MAX} UIDs")
         product = self._sales.get_product(product_id) if product_id else None
         cards = [parse_card_uid(uid) for uid in uids]
-        async with self._books.writing() as connection:
+
+        async def put(connection: Any) -> Done:
             for uid in cards:
                 if not await connection.fetchval(query("cards.enrol"), uid, keys.version, self._tariff.currency):
                     raise Problem(409, "Card exists", f"card {uid.hex()} is enrolled already: none was enrolled now")
@@ -97,6 +98,10 @@ class CardDesk:
             acts += [("sell", f"ticket:{ticket.id}", {"product_id": ticket.product_id}) for ticket in sold]
             # Everybody's audit rows wait for each other until the end of the transaction: all at once, and last.
             await audit_all(connection, subject, acts)
+            return Done()
+
+        asked = ("enrol", cards, keys.version, product_id)
+        await self._books.once(subject, idempotency_key, asked, Done, put)
         meta_read = keys.meta_read.hex()
         return [EnrolledCard(uid.hex(), keys.version, meta_read, keys.file_read_key(uid).hex()) for uid in cards]
 
