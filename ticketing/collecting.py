@@ -133,10 +133,14 @@ class Collecting:
 
 
 async def forgive(connection: Any, account_id: str, charge_id: str, now_s: float) -> bool:
-    """Take a debt back, since its rides cost something else by now; False while the acquirer is asked for it."""
+    """Take a debt back, since its rides cost something else by now; False while the acquirer is asked for it.
+
+    It may have been for rides of two days: both are looked at again, so that each asks for its own.
+    """
     if charge_id not in {row["id"] for row in await connection.fetch(query("bank.list_debts"), account_id)}:
         return False
     charge = await connection.fetchrow(query("bank.set_charge"), charge_id, "void", now_s, None)
+    await connection.execute(query("bank.look_at_days_of_charge"), charge_id, now_s)
     debt = ledger.bank_declined(Money(charge["amount_minor"], charge["currency"]), account_id)
     await _book(connection, Transfer(ledger.Kind.REVERSAL, debt.credit, debt.debit, debt.amount), None)
     if not await connection.fetchval(query("bank.has_debt"), account_id):

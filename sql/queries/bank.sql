@@ -116,6 +116,11 @@ UPDATE bank_day SET look_at = to_timestamp($3::float8) WHERE account_id = $1 AND
 INSERT INTO bank_day AS d (account_id, day, look_at) VALUES ($1, $2, to_timestamp($3::float8))
 ON CONFLICT (account_id, day) DO UPDATE SET look_at = least(d.look_at, excluded.look_at);
 
+-- name: look_at_days_of_charge
+-- Look at the days whose trips a charge may be for: its own, and the one before, whose last trip may have waited for it.
+UPDATE bank_day d SET look_at = least(d.look_at, to_timestamp($2::float8)) FROM bank_charge c
+WHERE c.id = $1 AND d.account_id = c.account_id AND d.day IN (c.day, c.day - 1);
+
 -- name: set_unpaid
 -- What an account owes for rides that no charge has asked for: rated days, less charges, and taps not rated yet at $2 each.
 UPDATE bank_account a SET unpaid_minor = greatest(0,

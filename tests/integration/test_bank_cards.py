@@ -429,12 +429,36 @@ async def test_what_was_paid_with_another_trips_charge_is_given_back_of_that_one
     assert sum(town.acquirer.charged.values()) == 800 + 800 + 300
 
 
-async def set_price(town: BankTown, line: int, minor: int) -> None:
+@pytest.mark.parametrize("cheaper", ["2026-03-04", "2026-03-05"])
+async def test_a_debt_for_trips_of_two_days_is_asked_for_anew_for_both_of_them(town, cheaper):
+    """The evening's trip and the morning's were declined together, and one of them becomes cheaper."""
+    await town.ride("22:30")
+    await town.work()
+    town.acquirer.mood = Mood(decline_tokens=["card-1"])
+    town.at("08:00", "2026-03-05")
+    await town.ride()
+    await town.work()
+    assert (await town.account()).debt_minor == 1600
+    town.acquirer.mood = Mood()
+    town.at("22:10")
+    early = town.now_s
+    town.at("09:00", "2026-03-05")
+    await town.ride(ts=early, offline="accepted")  # the evening's trip waits for none of the morning any more
+    await town.work()
+    await set_price(town, 1 if cheaper == "2026-03-04" else 0, 300, cheaper)
+    town.at("21:08", "2026-03-05")
+    await town.work()
+    assert sum(town.acquirer.charged.values()) == 800 + 800 + 300
+    account = await town.account()
+    assert (account.state, account.debt_minor, account.unpaid_minor) == ("good", 0, 0)
+
+
+async def set_price(town: BankTown, line: int, minor: int, day: str = "2026-03-04") -> None:
     """Rate a trip of the day at so much, as a late tap would."""
     await town.pool.execute(
         "UPDATE day_rating SET version = version + 1, rating = jsonb_set(jsonb_set("
         "rating, ARRAY['lines', $1::text, 'charge_minor'], to_jsonb($2::bigint)),"
-        " ARRAY['lines', $1::text, 'explanation'], '[]')", str(line), minor,
+        " ARRAY['lines', $1::text, 'explanation'], '[]') WHERE service_date = $3::text::date", str(line), minor, day,
     )  # fmt: skip
 
 
