@@ -95,7 +95,8 @@ def _page(seen: _Seen, wish: _Wish) -> str:
     from dispatch.claims import Timetable
     from dispatch.lines import draw_lines
     from dispatch.measures import MeasureLimits
-    from dispatch.report import ReportSpan, build_report
+    from dispatch.report import ReportSpan
+    from dispatch.report_build import build_report
     from dispatch.report_page import PageSettings, render
     from dispatch.report_words import Speech
 
@@ -117,14 +118,12 @@ def _page(seen: _Seen, wish: _Wish) -> str:
 def _of_route(passages: Passages, network: Network, wanted: str | None) -> Passages:
     import numpy as np
 
-    from dispatch.report import rows_of
-
     if wanted is None:
         return passages
     named = [n for n, pair in enumerate(zip(network.route_id, network.route_short_name, strict=True)) if wanted in pair]
     if not named:
         raise UserError(f"--route: the feed has no route {wanted}; it has {_listed(network)}")
-    return rows_of(passages, np.isin(network.pattern_route[network.trip_pattern[passages.trip]], named))
+    return passages.take(np.isin(network.pattern_route[network.trip_pattern[passages.trip]], named))
 
 
 def _listed(network: Network) -> str:

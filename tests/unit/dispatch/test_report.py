@@ -13,7 +13,8 @@ from dispatch.claims import Timetable
 from dispatch.lines import draw_lines
 from dispatch.measures import MeasureLimits
 from dispatch.passages import Passages
-from dispatch.report import Report, ReportSpan, build_report
+from dispatch.report import Report, ReportSpan
+from dispatch.report_build import build_report
 from dispatch.report_draw import windows
 from dispatch.report_page import PageSettings, render
 from dispatch.report_words import LANGUAGES, WORDS, Speech
