@@ -81,16 +81,27 @@ def bind_all(apis: Sequence[Any]) -> list[Operation]:
 
     Raises:
         TypeError: a handler does not follow the convention; names it.
-        ValueError: two operations share method and path.
+        ValueError: two operations share method and path, and are not forms of one answer.
     """
     operations = [bind(*route) for api in apis for route in api.routes()]
-    seen: set[tuple[str, str]] = set()
-    for operation in operations:
-        key = (operation.method, operation.path)
-        if key in seen:
-            raise ValueError(f"{operation.method} {operation.path} is bound twice")
-        seen.add(key)
+    for first, *others in by_address(operations):
+        kinds = {first.reply.content_type, *(other.reply.content_type for other in others)}
+        if len(kinds) <= len(others) or any(_asked(other) != _asked(first) for other in others):
+            raise ValueError(f"{first.method} {first.path} is bound twice")
     return operations
+
+
+def by_address(operations: Sequence[Operation]) -> list[list[Operation]]:
+    """Operations of one method and path together: the same answer in several forms, the usual one first."""
+    found: dict[tuple[str, str], list[Operation]] = {}
+    for operation in operations:
+        found.setdefault((operation.method, operation.path), []).append(operation)
+    return list(found.values())
+
+
+def _asked(operation: Operation) -> tuple[Any, ...]:
+    """What forms of one answer have in common: who may ask, and how."""
+    return operation.permission, operation.parameters, operation.body, operation.status
 
 
 def bind(

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from deploy.binding import Operation, Parameter, schema_types
+from deploy.binding import Operation, Parameter, by_address, schema_types
 from deploy.problems import PROBLEM_TYPE, ProblemDocument
 from deploy.sessions import COOKIE
 
@@ -47,8 +47,11 @@ def describe(operations: Sequence[Operation], version: str) -> bytes:
     schemas, components = msgspec.json.schema_components(distinct, ref_template=_REF)
     by_type = {repr(kind): schema for kind, schema in zip(distinct, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, by_type)
+    for operation, *forms in by_address(operations):
+        described = _operation(operation, by_type)
+        for form in forms:
+            described["responses"][str(form.status)]["content"] |= _content(form, by_type)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -143,8 +146,7 @@ def _responses(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
     status = 204 if reply.kind == "none" else operation.status
     success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if reply.kind != "none":
-        schema = by_type[repr(reply.schema)] if reply.schema is not None else _bare_schema(reply.content_type)
-        success["content"] = {reply.content_type: {"schema": schema}}
+        success["content"] = _content(operation, by_type)
     problem = by_type[repr(ProblemDocument)]
     responses: dict[str, Any] = {str(status): success}
     for code in _problem_statuses(operation):
@@ -160,6 +162,12 @@ def _responses(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": by_type[repr(reply.schema)]}},
         }
     return responses
+
+
+def _content(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
+    reply = operation.reply
+    schema = by_type[repr(reply.schema)] if reply.schema is not None else _bare_schema(reply.content_type)
+    return {reply.content_type: {"schema": schema}}
 
 
 def _bare_schema(content_type: str) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from deploy import openapi, pages
-from deploy.answers import Callers, handler_of
+from deploy.answers import Callers
 from deploy.auth import PERMISSIONS
-from deploy.binding import Operation, bind_all
+from deploy.binding import Operation, bind_all, by_address
 from deploy.envelope import Envelope, WebSettings
 from deploy.limits import TokenBuckets
 from deploy.listening import listen_error, tls_context
 from deploy.metrics import HttpMetrics, expose
+from deploy.negotiation import handler_at
 from deploy.sessions import Access
 
 __all__ = ["Access", "WebServer", "WebSettings", "routes_of", "tls_context"]
@@ -179,8 +180,8 @@ def _application(
     envelope = Envelope(settings, metrics, names)
     app = web.Application(client_max_size=settings.body_bytes_max, middlewares=[envelope.middleware])
     app.on_response_prepare.append(envelope.dress)
-    for operation in operations:
-        handler = handler_of(operation, callers)
+    for forms in by_address(operations):
+        operation, handler = forms[0], handler_at(forms, callers)
         if operation.method == "GET" and operation.reply.kind != "stream":
             resource = app.router.add_get(operation.path, handler, allow_head=True).resource
         else:

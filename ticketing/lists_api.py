@@ -18,12 +18,13 @@ class ListsApi:
         """The operations."""
         return [
             Route("GET", "/status-lists/{list_id}", "public", self.status_list),
+            Route("GET", "/status-lists/{list_id}", "public", self.status_list_cwt),
             Route("GET", "/status-lists/{list_id}/cwt", "public", self.status_list_cwt),
             Route("GET", "/deny-list", "public", self.deny_list),
         ]
 
     async def status_list(self, list_id: int) -> Annotated[str, "application/statuslist+jwt", "public, max-age=15"]:
-        """A token status list: two bits a ticket, signed."""
+        """A token status list: two bits a ticket, signed; as JWT, or as CWT to who asks for that by Accept."""
         return await self._lists.status_list(list_id)
 
     async def status_list_cwt(

@@ -16,11 +16,12 @@ import typer
 from aiohttp import web
 from typer.testing import CliRunner
 
-from deploy.answers import Callers, handler_of
-from deploy.binding import bind_all
+from deploy.answers import Callers
+from deploy.binding import bind_all, by_address
 from deploy.commands import key
 from deploy.errors import UserError
 from deploy.instance import Instance, Runtime
+from deploy.negotiation import handler_at
 from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from ticketing.keys import load_issuer_keys
 
@@ -56,8 +57,8 @@ async def desk(city: City, tmp_path) -> AsyncIterator[Desk]:  # noqa: F811  # th
     keys.read = lambda: first.pop() if first else loaded.read()
     city.service.reload_issuer_keys()
     app = web.Application()
-    for operation in bind_all([city.api]):
-        app.router.add_route(operation.method, operation.path, handler_of(operation, HERE))
+    for operation, *forms in by_address(bind_all([city.api])):
+        app.router.add_route(operation.method, operation.path, handler_at([operation, *forms], HERE))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

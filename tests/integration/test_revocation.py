@@ -14,8 +14,9 @@ import pytest_asyncio
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deploy.answers import Callers, handler_of
-from deploy.binding import bind_all
+from deploy.answers import Callers
+from deploy.binding import bind_all, by_address
+from deploy.negotiation import handler_at
 from simulators.validator_library.decision import Scan, decide
 from simulators.validator_library.fetching import Fetching, Source
 from simulators.validator_library.lists import Lists
@@ -61,9 +62,9 @@ class Line:
 @pytest_asyncio.fixture
 async def line(city: City) -> AsyncIterator[Line]:  # noqa: F811  # the fixture
     app = web.Application()
-    for operation in bind_all([city.api]):
+    for operation, *forms in by_address(bind_all([city.api])):
         if operation.public and operation.method == "GET":
-            app.router.add_get(operation.path, handler_of(operation, ANYBODY))
+            app.router.add_get(operation.path, handler_at([operation, *forms], ANYBODY))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -126,6 +127,26 @@ async def test_who_has_a_list_is_told_so(line):
         await line.city.api.desk.change_ticket(sold.id, "resume", "a test", subject="cashier")
         tags += [tag, changed, renewed]
     assert len(set(tags)) == 6
+
+
+async def test_a_list_comes_in_the_form_that_is_asked_for(line):
+    """As the draft asks of the one address that a ticket names: Accept tells JWT from CWT."""
+    await line.city.sell("month")
+
+    async def ask(path: str, **headers: str) -> tuple[str, bytes]:
+        async with line.http.get(line.url + path, headers=headers) as reply:
+            assert reply.status == 200
+            assert "Accept" in reply.headers["Vary"].split(", ")
+            return reply.headers["Content-Type"], await reply.read()
+
+    jwt, cwt = "application/statuslist+jwt", "application/statuslist+cwt"
+    kind, usual = await ask("/status-lists/1")
+    assert (kind, usual[:2]) == (jwt, b"ey")
+    assert await ask("/status-lists/1", Accept=jwt) == (jwt, usual)
+    kind, binary = await ask("/status-lists/1", Accept=cwt)
+    assert kind == cwt
+    async with line.http.get(f"{line.url}/status-lists/1/cwt") as reply:
+        assert await reply.read() == binary
 
 
 async def test_a_deny_list_goes_on_after_a_backup_was_restored(line):
