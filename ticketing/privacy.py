@@ -6,7 +6,7 @@ card's number or a bank card's pseudonym. The ledger is append only and stays, a
 and no longer leads to any trip. What is known of a validator's boot goes when that boot has been silent for as long.
 
 A tap is never forgotten before its day has been settled: operators' money depends on it. A rider's request to be
-forgotten is therefore kept until the last of that rider's days has been.
+forgotten is therefore kept until the last of that rider's days has been, and until all that was ridden since is paid.
 """
 
 from __future__ import annotations
@@ -118,18 +118,24 @@ class Privacy:
         return await self._meet(wish, account, settled_until_s)
 
     async def _meet(self, wish: int, account: str, settled_until_s: float) -> Forgotten:
+        """Forget what may be forgotten of an account; nothing while rides made since have yet to be paid."""
+        async with self._books.reading() as connection:
+            if await _is_unpaid(connection, account):
+                return Forgotten(account, 0, 0, False)
         trips = await self._forget(account, settled_until_s)
+        kind, _, name = account.partition(":")
         async with self._books.writing() as connection:
+            if kind == "bank":  # in the order in which a tap locks them
+                await connection.fetch(query("privacy.lock_media"), name)
+                await connection.fetchrow(query("bank.lock_account"), name)
             day = datetime.fromtimestamp(settled_until_s, UTC).date()
             ratings = await connection.execute(query("privacy.forget_ratings"), account, day)
             left = await connection.fetchval(query("privacy.has_trips"), account)
-            if not left:
-                if account.startswith("bank:"):
-                    await connection.execute(query("privacy.cut_bank"), account.partition(":")[2])
-                else:
-                    await connection.execute(query("privacy.cut_card"), account)
+            done = not left and not await _is_unpaid(connection, account)
+            if done:
+                await connection.execute(query(f"privacy.cut_{kind}"), name if kind == "bank" else account)
                 await connection.execute(query("privacy.done"), wish)
-        return Forgotten(account, trips, int(ratings.rpartition(" ")[2]), not left)
+        return Forgotten(account, trips, int(ratings.rpartition(" ")[2]), done)
 
     async def _forget(self, account: str | None, before_s: float) -> int:
         """Delete taps in rounds of a transaction each, so that nobody waits long for a lock; returns how many."""
@@ -145,6 +151,13 @@ class Privacy:
     async def _know(self, connection: Any, account: str) -> None:
         if not await connection.fetchval(query("privacy.know_account"), account):
             raise Problem(404, "No such account", f"nothing is known here of {account}")
+
+
+async def _is_unpaid(connection: Any, account: str) -> bool:
+    """Whether an account owes something, or the acquirer has yet to say what became of its money."""
+    if await connection.fetchval(query("privacy.owes"), account):
+        return True
+    return bool(await connection.fetchval(query("privacy.has_answers_to_come"), account))
 
 
 def _known_form(text: str) -> str:

@@ -46,8 +46,16 @@ SELECT id, account, extract(epoch FROM asked_at)::float8 AS asked_at FROM erasur
 UPDATE erasure SET done_at = now(), account = '' WHERE id = $1;
 
 -- name: has_trips
--- Whether an account still has trips, or a top-up that the acquirer has not answered.
-SELECT EXISTS (SELECT FROM account_taps($1, '-infinity', 'infinity'))
+-- Whether an account still has trips.
+SELECT EXISTS (SELECT FROM account_taps($1, '-infinity', 'infinity'));
+
+-- name: lock_media
+-- What a bank card's account is tapped with, against taps, until the end of the transaction.
+SELECT key FROM bank_medium WHERE account_id = $1 ORDER BY key FOR UPDATE;
+
+-- name: has_answers_to_come
+-- Whether the acquirer has been asked something about an account that it has not answered: its token is needed for that.
+SELECT EXISTS (SELECT FROM payment WHERE account_id = substr($1, 6) AND state IN ('asked', 'unclear'))
     OR EXISTS (SELECT FROM auto_top_up_order WHERE state = 'open' AND 'card:' || encode(card_uid, 'hex') = $1);
 
 -- name: end_top_up
