@@ -12,9 +12,9 @@ from collections import OrderedDict
 from gateway import wire
 
 
-def digest(topic: str, payload: bytes) -> bytes:
-    """A key that no other message of any device shares."""
-    return hashlib.blake2b(topic.encode() + b"\x00" + payload, digest_size=16).digest()
+def digest(topic: str, payload: bytes, size: int) -> bytes:
+    """A key that no other message of any device shares; `size` bytes came, of which `payload` may be the beginning."""
+    return hashlib.blake2b(b"%b\x00%d\x00%b" % (topic.encode(), size, payload), digest_size=16).digest()
 
 
 class Answered:

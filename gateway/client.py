@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from gateway.config import Broker
 
 RECEIVE_BYTES: Final = 65_536
+PACKET_BYTES_KEPT: Final = 98_304  # any topic (65,535 bytes at most), and more than any payload that is taken
 SEND_BYTES: Final = 262_144
 
 
@@ -20,6 +21,9 @@ class BufferedClient(paho.Client):
     paho asks the socket for a packet's first byte, then for each byte of its length, then for the rest, and sends every
     packet by itself: four system calls to read a tap and two to answer it. Should a later paho no longer go through
     `_sock_recv` and `_sock_send`, the buffers stay empty and nothing breaks.
+
+    Of a packet larger than PACKET_BYTES_KEPT the rest is read past: copied into place, a megabyte costs ten times what
+    it costs to let it go by, and a broker ends the connection of who reads more slowly than it writes.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -31,6 +35,12 @@ class BufferedClient(paho.Client):
     def holds_bytes(self) -> bool:
         """Whether the buffer holds what paho has not yet asked for."""
         return self._at < len(self._bytes)
+
+    @property
+    def skimmed(self) -> int:
+        """How many bytes of the packet in hand were read past; they are missing at the end of its payload."""
+        packet = self._in_packet
+        return packet["remaining_length"] - packet["to_process"] - len(packet["packet"])
 
     def forget_bytes(self) -> None:
         """Empty both buffers, for a new connection."""
@@ -60,15 +70,30 @@ class BufferedClient(paho.Client):
         self._outgoing.clear()
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        if len(self._in_packet["packet"]) >= PACKET_BYTES_KEPT and bufsize > 1:
+            self._skim(bufsize - 1)  # the last byte is paho's, who ends the packet with it
+            bufsize = 1
         begin, end = self._at, self._at + bufsize
         if begin < len(self._bytes):
             self._at = end
             return self._bytes[begin:end]
-        got = super()._sock_recv(max(bufsize, RECEIVE_BYTES))
+        got = super()._sock_recv(RECEIVE_BYTES)
         if len(got) <= bufsize:
             return got
         self._bytes, self._at = got, bufsize
         return got[:bufsize]
+
+    def _skim(self, size: int) -> None:
+        """Read past so many bytes of the packet in hand; BlockingIOError where there are no more yet."""
+        while size:
+            if not self.holds_bytes:
+                self._bytes, self._at = super()._sock_recv(RECEIVE_BYTES), 0
+                if not self._bytes:
+                    raise ConnectionError("the connection ended within a packet")
+            passed = min(size, len(self._bytes) - self._at)
+            self._at += passed
+            self._in_packet["to_process"] -= passed
+            size -= passed
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         if len(self._outgoing) >= SEND_BYTES:

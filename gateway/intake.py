@@ -22,7 +22,7 @@ from gateway.hfp import decode_hfp
 from gateway.letters import Letters
 from gateway.protobuf import decode_any_position
 from gateway.refusal import Reason, Refusal
-from gateway.session import Message
+from gateway.session import Message, size_of
 
 BAD_TOPIC = Refusal(Reason.BAD_TOPIC)
 TOPICS_CACHED_MAX = 400_000
@@ -105,7 +105,7 @@ class FixIntake:
         self._letters = letters
         self._counts = counts
         self._clock = clock
-        self._queue: deque[tuple[Profile, str, bytes]] = deque(maxlen=settings.fixes_queued_max)
+        self._queue: deque[tuple[Profile, str, bytes, int]] = deque(maxlen=settings.fixes_queued_max)
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -124,7 +124,7 @@ class FixIntake:
             if len(queue) == queue.maxlen:
                 counts["positions_dropped"] += 1
             # Only bytes are kept: paho's message is a dozen objects, cheap to let go at once and dear to keep.
-            queue.append((profile, topic, bytes(message.payload)))
+            queue.append((profile, topic, bytes(message.payload), size_of(message)))
             wake.set()
 
         return receive
@@ -153,14 +153,14 @@ class FixIntake:
         number = min(len(self._queue), self._settings.flush_fixes_max)
         pop = self._queue.popleft
         for _ in range(number):
-            profile, topic, payload = pop()
+            profile, topic, payload, size = pop()
             decoded = profile(topic, payload)
             key, value, _ = decoded
             if type(value) is wire.Position and key is not None:
                 keys.append(key)
                 fixes.append(value)
             else:
-                self._take_other(decoded, topic, payload, now_s)
+                self._take_other(decoded, topic, payload, size, now_s)
         self._counts["messages_received"] += number
         self._counts["positions_received"] += len(fixes)
         if fixes:
@@ -191,11 +191,11 @@ class FixIntake:
         if len(admitted):
             self._listeners.fixes(admitted)
 
-    def _take_other(self, decoded: Decoded, topic: str, payload: bytes, now_s: float) -> None:
+    def _take_other(self, decoded: Decoded, topic: str, payload: bytes, size: int, now_s: float) -> None:
         """Make a dead letter of what was refused, and an event of a device's status."""
         match decoded.value:
             case Refusal():
-                self._letters.take(decoded.key or "", topic, payload, decoded.value, now_s)
+                self._letters.take(decoded.key or "", topic, payload, decoded.value, now_s, size)
             case wire.Status() if decoded.fleet == "fleet":
                 event = wire.VehicleEvent(
                     decoded.key or "", now_s, now_s, "online" if decoded.value.online else "offline"
@@ -221,23 +221,23 @@ class EventIntake:
         self._counts = counts
         self._clock = clock
 
-    def take(self, topic: str, payload: bytes) -> None:
-        """Hand on one event, or make a dead letter of it."""
+    def take(self, topic: str, payload: bytes, size: int) -> None:
+        """Hand on one event, or make a dead letter of it; `size` is of the payload as it came."""
         now_s = self._clock()
         address = topics.parse(topic)
         if address is None or address.kind != "event":
-            self._letters.take("", topic, payload, BAD_TOPIC, now_s)
+            self._letters.take("", topic, payload, BAD_TOPIC, now_s, size)
         elif address.fleet == "fleet":
             event = wire.decode_vehicle_event(payload, address.key, now_s)
             if isinstance(event, Refusal):
-                self._letters.take(address.key, topic, payload, event, now_s)
+                self._letters.take(address.key, topic, payload, event, now_s, size)
                 return
             self._counts[f"vehicle_events.{event.event}"] += 1
             self._listeners.vehicle_event(event)
         else:
             report = wire.decode_validator_event(payload, address.key, now_s)
             if isinstance(report, Refusal):
-                self._letters.take(address.key, topic, payload, report, now_s)
+                self._letters.take(address.key, topic, payload, report, now_s, size)
                 return
             self._counts["validator_events"] += 1
             self._listeners.validator_event(report)

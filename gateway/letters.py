@@ -29,15 +29,18 @@ class Quota:
     window_s: float
     _since_s: float = float("-inf")
     _spent: Counter[str] = field(default_factory=Counter)
+    _spent_by_all: int = 0
 
     def allows(self, device: str, now_s: float) -> bool:
         """Whether one more letter of this device may be stored; counts it if so."""
         if not 0 <= now_s - self._since_s < self.window_s:
             self._since_s = now_s
             self._spent.clear()
-        if self._spent.total() >= self.per_window or self._spent[device] >= self.per_device:
+            self._spent_by_all = 0
+        if self._spent_by_all >= self.per_window or self._spent[device] >= self.per_device:
             return False
         self._spent[device] += 1
+        self._spent_by_all += 1
         return True
 
 
@@ -55,18 +58,25 @@ class Letters:
         self._queue: deque[DeadLetter] = deque(maxlen=settings.dead_letters_queued_max)
         self._wake = asyncio.Event()
 
-    def judge(self, device: str, topic: str, payload: bytes, refusal: Refusal, now_s: float) -> DeadLetter | None:
-        """Count a refused message; the letter to be stored, or None beyond its device's quota."""
+    def judge(
+        self, device: str, topic: str, payload: bytes, refusal: Refusal, now_s: float, size: int | None = None
+    ) -> DeadLetter | None:
+        """Count a refused message; the letter to be stored, or None beyond its device's quota.
+
+        `size` is how many bytes came, where `payload` is only their beginning.
+        """
         self._counts[f"dead_letters.{refusal.reason}"] += 1
         if not self._quota.allows(device, now_s):
             self._counts["dead_letters_over_quota"] += 1
             self._note_unstored(device)
             return None
-        return dead_letter(now_s, device, topic, payload, refusal)
+        return dead_letter(now_s, device, topic, payload, refusal, size)
 
-    def take(self, device: str, topic: str, payload: bytes, refusal: Refusal, now_s: float) -> None:
+    def take(
+        self, device: str, topic: str, payload: bytes, refusal: Refusal, now_s: float, size: int | None = None
+    ) -> None:
         """Count a refused message and queue it for the store; the queue drops its oldest when full."""
-        letter = self.judge(device, topic, payload, refusal, now_s)
+        letter = self.judge(device, topic, payload, refusal, now_s, size)
         if letter is None:
             return
         if len(self._queue) == self._queue.maxlen:

@@ -40,7 +40,7 @@ def decode_vehicle_position(payload: bytes) -> Position | Refusal:
     if not payload:
         return EMPTY
     if len(payload) > POSITION_BYTES_MAX:
-        return Refusal(Reason.TOO_LARGE, f"{len(payload)} bytes, at most {POSITION_BYTES_MAX}")
+        return Refusal(Reason.TOO_LARGE, f"at most {POSITION_BYTES_MAX} bytes")
     read_error, bindings = _bindings()
     # None of the three can be mistaken for another: in the field that holds a bare position's place, a feed message has
     # an entity, whose first field is no latitude, and an entity has a flag.

@@ -62,12 +62,18 @@ class DeadLetter:
     size_bytes: int  # of the payload as it came
 
 
-def dead_letter(received_s: float, device: str, topic: str, payload: bytes, refusal: Refusal) -> DeadLetter:
-    """What is kept of a refused message; the detail of one that is cut says how long it was."""
+def dead_letter(
+    received_s: float, device: str, topic: str, payload: bytes, refusal: Refusal, size: int | None = None
+) -> DeadLetter:
+    """What is kept of a refused message; the detail of one that is cut says how long it was.
+
+    `size` is how many bytes came, where `payload` is only their beginning.
+    """
+    size = len(payload) if size is None else size
     detail = mask_text(refusal.detail[:DETAIL_CHARS_MAX])
-    if len(payload) > PAYLOAD_BYTES_KEPT:
-        size = f"(kept: the first {PAYLOAD_BYTES_KEPT} of {len(payload)} bytes)"
-        detail = f"{detail[: DETAIL_CHARS_MAX - len(size) - 1]} {size}".lstrip()
+    if size > PAYLOAD_BYTES_KEPT:
+        kept = f"(kept: the first {PAYLOAD_BYTES_KEPT} of {size} bytes)"
+        detail = f"{detail[: DETAIL_CHARS_MAX - len(kept) - 1]} {kept}".lstrip()
     return DeadLetter(
         received_s,
         device,
@@ -76,7 +82,7 @@ def dead_letter(received_s: float, device: str, topic: str, payload: bytes, refu
         detail,
         # Mask before the final cut: a cut inside a card number would leave twelve of its digits.
         mask(payload[: 2 * PAYLOAD_BYTES_KEPT])[:PAYLOAD_BYTES_KEPT],
-        len(payload),
+        size,
     )
 
 

@@ -25,7 +25,7 @@ from gateway.intake import EventIntake, FixIntake, HfpProfile, Listeners, Profil
 from gateway.letters import Letters
 from gateway.outbox import Outbox, tell_nobody
 from gateway.refusal import DeadLetter
-from gateway.session import Message, Session, SessionSettings
+from gateway.session import Message, Session, SessionSettings, size_of
 from gateway.taps import TapIntake
 from gateway.wire import Answer, Instruction, Tap, ValidatorEvent, VehicleEvent
 
@@ -195,7 +195,7 @@ class Gateway:
         if topic.endswith("/tap"):
             self._taps.receive(message, generation)
         else:
-            self._events.take(topic, bytes(message.payload))
+            self._events.take(topic, bytes(message.payload), size_of(message))
             self._answers.ack(message.mid, generation)
 
     def _cancel(self) -> None:

@@ -1,8 +1,9 @@
 """Taps on their way to judgement: batches to ticketing, then the verdict down, then the acknowledgement, in that order.
 
-Riders who wait at a validator and what validators decided alone and upload now have a lane each, so that nobody waits
-for a backlog. Two batches of riders' taps and one of a backlog's are under way at a time; what arrives meanwhile is the
-next one, so batches grow with the load by themselves. A device has taps in one of them only, so they keep their order.
+Riders who wait at a validator, what validators decided alone and upload now, and what cannot be read have a lane each,
+so that nobody waits for a backlog or a poisonous device. Two batches of riders' taps and one of each other lane are
+under way at a time; what arrives meanwhile is the next one, so batches grow with the load by themselves. A device has
+taps of a lane in one batch only, so they keep their order.
 A batch that fails is tried again in halves: an outage fails whatever is tried and is waited out, while a tap that fails
 alone as others pass is a poison, ends as a dead letter and is never answered (its validator keeps it and reports it).
 A tap answered `unavailable` is told so once and stays here to be tried again, unacknowledged until it is judged.
@@ -29,7 +30,7 @@ from gateway.letters import Letters
 from gateway.outbox import Outbox
 from gateway.receipts import Receipts
 from gateway.refusal import DeadLetter, Reason, Refusal
-from gateway.session import Message
+from gateway.session import Message, size_of
 
 Validate = Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]]
 
@@ -52,6 +53,7 @@ class Pending:
     key: bytes  # what this message is remembered by
     topic: str
     payload: bytes
+    size: int  # of the payload as it came
     operator: str
     device: str
     tap: wire.Tap | Refusal
@@ -136,6 +138,7 @@ class TapIntake:
         self._acknowledger: Acknowledger | None = None
         self._live = Lane(settings.taps_batch_max)
         self._late = Lane(LATE_MAX)
+        self._unreadable = Lane(settings.taps_batch_max)
         self._rider_s = -math.inf  # when a tap of a rider who waits came last
         self._in_hand: dict[bytes, Pending] = {}  # by key: queued, under way, or waiting to be tried again
         self._answered = Answered(settings.answers_kept_max)
@@ -159,7 +162,8 @@ class TapIntake:
         topic, payload = message.topic, bytes(message.payload)
         self._counts["taps_received"] += 1
         delivery = (message.mid, generation)
-        key = digest(topic, payload)
+        size = size_of(message)
+        key = digest(topic, payload, size)
         if self._known(key, delivery):
             return
         address = topics.parse(topic)
@@ -170,11 +174,11 @@ class TapIntake:
             self._acknowledge(delivery)
             return
         if address is None:
-            pending = Pending(delivery, key, topic, payload, "", "", BAD_TOPIC)
+            pending = Pending(delivery, key, topic, payload, size, "", "", BAD_TOPIC)
         else:
             tap = wire.decode_tap(payload, address.operator, address.device, self._clock())
-            pending = Pending(delivery, key, topic, payload, address.operator, address.device, tap)
-        if len(payload) > wire.TAP_BYTES_MAX:
+            pending = Pending(delivery, key, topic, payload, size, address.operator, address.device, tap)
+        if size > wire.TAP_BYTES_MAX:
             self._count_letter(pending)
             pending.payload = b""  # the letter has what is kept of it: thousands like this one may wait for their store
         self._in_hand[key] = pending
@@ -200,10 +204,12 @@ class TapIntake:
 
     async def run(self) -> None:
         """Judge what is queued, for ever."""
-        await asyncio.gather(self._work(self._live), self._work(self._live), self._work(self._late))
+        lanes = (self._live, self._live, self._late, self._unreadable)
+        await asyncio.gather(*(self._work(lane) for lane in lanes))
 
     async def _work(self, lane: Lane) -> None:
         loop = asyncio.get_running_loop()
+        treat = self._bury if lane is self._unreadable else self._judge
         while True:
             await lane.filled.wait()
             lane.filled.clear()
@@ -212,7 +218,7 @@ class TapIntake:
                 self._idle.clear()
                 begun_s = loop.time()
                 try:
-                    wait_s = await self._step(batch)
+                    wait_s = await treat(batch)
                 finally:
                     lane.done(batch)
                     self._at_work -= 1
@@ -224,8 +230,9 @@ class TapIntake:
                     await asyncio.sleep(wait_s)
 
     def _lane_of(self, pending: Pending) -> Lane:
-        alone = not isinstance(pending.tap, Refusal) and pending.tap.offline is not None
-        return self._late if alone else self._live
+        if isinstance(pending.tap, Refusal):
+            return self._unreadable
+        return self._live if pending.tap.offline is None else self._late
 
     async def send_receipts(self) -> None:
         """Send the cumulative receipts that are due, for ever."""
@@ -246,18 +253,8 @@ class TapIntake:
         except TimeoutError:
             self._counts["drains_cut_short"] += 1
 
-    async def _step(self, batch: list[Pending]) -> float:
-        """Judge one batch; the seconds to wait before the next."""
-        good = [pending for pending in batch if not isinstance(pending.tap, Refusal)]
-        bad = [pending for pending in batch if isinstance(pending.tap, Refusal)]
-        wait_s = 0.0
-        if good:
-            wait_s = await self._judge(good)
-        if bad:
-            wait_s = max(wait_s, await self._bury(bad))
-        return wait_s
-
     async def _judge(self, batch: list[Pending]) -> float:
+        """Judge one batch; the seconds to wait before the next."""
         taps = [pending.tap for pending in batch if not isinstance(pending.tap, Refusal)]
         try:
             async with asyncio.timeout(self._settings.validate_timeout_s):
@@ -323,13 +320,15 @@ class TapIntake:
             for pending in batch:
                 self._put_back(pending)
             return self._settings.retry_s_max
-        for pending in batch:
+        for number, pending in enumerate(batch, start=1):
             refusal = _refusal(pending)
             head = None if refusal.reason is Reason.NOT_JUDGED else wire.tap_head(pending.payload)
             if head is not None and pending.device:
                 self._counts["taps_answered.malformed"] += 1
                 self._outbox.verdict(pending.operator, pending.device, wire.malformed(head.id, refusal))
             self._done(pending)
+            if number % ANSWERS_A_TURN == 0:
+                await asyncio.sleep(0)
         return 0.0
 
     def _count_letter(self, pending: Pending) -> None:
@@ -338,7 +337,7 @@ class TapIntake:
             device = f"{pending.operator}/{pending.device}" if pending.device else ""
             pending.counted = True
             pending.letter = self._letters.judge(
-                device, pending.topic, pending.payload, _refusal(pending), self._clock()
+                device, pending.topic, pending.payload, _refusal(pending), self._clock(), pending.size
             )
 
     def _later(self, pending: Pending) -> None:

@@ -333,7 +333,7 @@ def decode_json(decoder: msgspec.json.Decoder[T], payload: bytes, bytes_max: int
     if not payload:
         return EMPTY
     if len(payload) > bytes_max:
-        return Refusal(Reason.TOO_LARGE, f"{len(payload)} bytes, at most {bytes_max}")
+        return Refusal(Reason.TOO_LARGE, f"at most {bytes_max} bytes")
     # PostgreSQL's text holds no NUL, and JSON can write one only in this way.
     if b"\\u0000" in payload:
         return Refusal(Reason.CONTROL_CHARACTER, "\\u0000")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 from gateway.answered import Answered, digest
 from gateway.wire import Answer
 
 
 def test_one_device_and_one_message() -> None:
-    keys = {digest(topic, payload) for topic in ("a", "b", "") for payload in (b"1", b"2", b"")}
-    assert len(keys) == 9
+    messages = itertools.product(("a", "b", ""), (b"1", b"2", b""), (1, 2))
+    keys = {digest(topic, payload, size) for topic, payload, size in messages}
+    assert len(keys) == 18
 
 
 def test_the_oldest_make_room() -> None:

@@ -8,7 +8,7 @@ from gateway.wire import Tap
 
 def pending(name: str, device: str) -> Pending:
     tap = Tap(name, "a", 1, 0.0, "qr", "T", None, None, None, None, None, None, "op", device, 0.0, b"")
-    return Pending((1, 1), b"", f"takt/v1/validators/op/{device}/tap", name.encode(), "op", device, tap)
+    return Pending((1, 1), b"", f"takt/v1/validators/op/{device}/tap", name.encode(), len(name), "op", device, tap)
 
 
 def lane(count: int, size_max: int = 512) -> Lane:
