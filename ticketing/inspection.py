@@ -11,6 +11,7 @@ import msgspec
 
 from sql import query
 from ticketing.books import Books
+from ticketing.payment import medium_key
 from ticketing.reading import Readers, Reading, read_shown
 from ticketing.verdict import SAY, Say, Verdict
 
@@ -18,8 +19,9 @@ from ticketing.verdict import SAY, Say, Verdict
 class Inspection(msgspec.Struct, frozen=True):
     """What is known of a medium now. verdict: what a tap would be refused for, uses and money aside; else accepted.
 
-    last_used_at (Unix seconds) and last_place (operator/vehicle) tell the last accepted tap; used_here compares the
-    place with the vehicle that was named, null where none was.
+    last_used_at (Unix seconds) and last_place (operator/vehicle) tell the last accepted tap; used_here says whether it
+    was in the last three hours on the vehicle that was named, null where none was. A code whose last use was elsewhere,
+    or longer ago, is used_up.
     """
 
     verdict: Verdict
@@ -50,6 +52,8 @@ class _Facts(msgspec.Struct):
     last_place: str | None
 
 
+USED_HERE_S_MAX = 3 * 3600.0
+"""Longer than any ride: what was tapped on this vehicle before that was tapped for another ride."""
 NOT_HERE = Say("Дійсний, але тут не прикладено", "Valid, but not tapped on this vehicle")
 
 
@@ -69,7 +73,9 @@ class Inspector:
             return _refused(Verdict(reading.preset), reading.reason)
         preset = reading.preset
         async with self._books.writing() as connection:
-            if reading.card_uid is not None:
+            if reading.tap.medium == "bank":
+                row = await connection.fetchrow(query("bank.inspect"), medium_key(token))
+            elif reading.card_uid is not None:
                 fresh = await spend_message(connection, reading)
                 row = await connection.fetchrow(query("cards.inspect"), reading.card_uid, now_s)
                 preset = preset if fresh else Verdict.REPLAYED
@@ -77,7 +83,7 @@ class Inspector:
                 row = await connection.fetchrow(query("tickets.inspect"), reading.ticket_id, now_s)
         if row is None:
             return _refused(Verdict.UNKNOWN, None)
-        return _seen(Verdict(preset or row["verdict"]), reading, dict(row), vehicle)
+        return _seen(Verdict(preset or row["verdict"]), reading, msgspec.convert(dict(row), _Facts), vehicle)
 
 
 async def spend_message(connection: Any, reading: Reading) -> bool:
@@ -90,10 +96,11 @@ def _refused(verdict: Verdict, reason: str | None) -> Inspection:
     return Inspection(verdict, reason, SAY[verdict])
 
 
-def _seen(verdict: Verdict, reading: Reading, row: dict[str, object], vehicle: str | None) -> Inspection:
-    facts = msgspec.convert(row, _Facts)
+def _seen(verdict: Verdict, reading: Reading, facts: _Facts, vehicle: str | None) -> Inspection:
     place = facts.last_place
-    here = None if vehicle is None else place is not None and vehicle in (place, place.rpartition("/")[2])
+    here = None if vehicle is None else _used_here(facts, vehicle, reading.tap.received_s)
+    if verdict is Verdict.ACCEPTED and here is False and reading.ticket_id is not None and _all_used(facts):
+        verdict = Verdict.USED_UP
     return Inspection(
         verdict,
         reading.reason,
@@ -109,3 +116,14 @@ def _seen(verdict: Verdict, reading: Reading, row: dict[str, object], vehicle: s
         last_place=place,
         used_here=here,
     )
+
+
+def _used_here(facts: _Facts, vehicle: str, now_s: float) -> bool:
+    place, at_s = facts.last_place, facts.last_used_at
+    if place is None or at_s is None:
+        return False
+    return vehicle in (place, place.rpartition("/")[2]) and now_s - at_s < USED_HERE_S_MAX
+
+
+def _all_used(facts: _Facts) -> bool:
+    return facts.uses_allowed is not None and facts.uses is not None and facts.uses >= facts.uses_allowed

@@ -53,7 +53,7 @@ class InspectionBody(Struct):
     """A medium to look at, and the vehicle on which the controller stands."""
 
     token: Annotated[str, Meta(max_length=8192)]
-    medium: Literal["qr", "card"] = "qr"
+    medium: Literal["qr", "card", "bank"] = "qr"
     vehicle: Id | None = None
 
 

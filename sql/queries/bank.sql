@@ -25,6 +25,14 @@ FROM bank_account a WHERE a.id = $1;
 -- The account to which a token belongs, by the token's hash.
 SELECT account_id FROM bank_medium WHERE key = $1;
 
+-- name: inspect
+-- What a controller sees of a bank card at his reader, by the token's hash: may it ride, and its own last accepted tap.
+SELECT CASE WHEN a.blocked IS NOT NULL OR denied('bank', m.key) THEN 'denied' ELSE 'accepted' END::verdict AS verdict,
+       NULL::uuid AS ticket_id, NULL::text AS product_id, NULL::float8 AS valid_until, NULL::integer AS uses,
+       NULL::integer AS uses_allowed, NULL::bigint AS balance_minor,
+       extract(epoch FROM m.last_used_at)::float8 AS last_used_at, m.last_place
+FROM bank_medium m JOIN bank_account a ON a.id = m.account_id WHERE m.key = $1;
+
 -- name: list_charges
 -- The newest charges of an account with what of each has been given back.
 SELECT c.id, c.day, c.reason, c.amount_minor, c.currency, c.state, c.note, extract(epoch FROM c.made_at)::float8 AS made_at,

@@ -10,11 +10,15 @@ import pytest
 import pytest_asyncio
 
 from simulators.acquirer import Mood
+from sql import query
 from tests.integration.bank_town import KYIV, LONDON, BankTown, bank_town
 from tests.integration.test_ticketing import issuer_keys
 from ticketing.bank import BankCards, RiskLimits
 from ticketing.bank_api import MoneyBack
+from ticketing.books import Books
 from ticketing.errors import Problem
+from ticketing.inspection import Inspector
+from ticketing.payment import medium_key
 from ticketing.service import Ticketing
 
 PAR = "V0010013021298327000000000001"
@@ -37,6 +41,30 @@ async def test_four_trips_in_kyiv_are_two_debits(town):
         seen.append(await town.debits())
     assert seen == [[], [1600], [1600], [1600, 1600]]
     assert (await town.account()).unpaid_minor == 0
+
+
+async def test_a_controller_sees_whether_a_bank_card_was_tapped_here(town):
+    """At his own reader: a telephone and its plastic are two, since each admits whoever holds it."""
+    inspector = Inspector(Books(town.service.store), lambda: town.service.readers, town.service.clock)
+
+    async def seen(token: str, vehicle: str | None) -> tuple[str, bool | None]:
+        found = await inspector.inspect("bank", token, vehicle)
+        return found.verdict.value, found.used_here
+
+    assert await seen("card-1", "7") == ("unknown", None)
+    await town.ride("08:00", par=PAR)
+    await town.work()
+    await town.ride("08:01", "phone-1", par=PAR, vehicle="77")
+    assert [await seen("card-1", vehicle) for vehicle in ("7", "77", None)] == [
+        ("accepted", True),
+        ("accepted", False),
+        ("accepted", None),
+    ]
+    assert await seen("phone-1", "77") == ("accepted", True)
+    assert await seen("4111111111111111", "77") == ("malformed", None)
+    async with town.pool.acquire() as connection:
+        await connection.fetchval(query("lists.deny"), "bank", medium_key("card-1"), False, "by hand")
+    assert await seen("card-1", "7") == ("denied", True)
 
 
 async def test_an_odd_trip_in_kyiv_is_debited_after_its_hour(town):

@@ -679,6 +679,28 @@ async def test_a_controller_is_told_who_did_not_tap_here(city):
     assert (await inspect("qr", sold.token, "4582")).say.en == "Accepted"
 
 
+async def test_a_ticket_used_up_for_another_ride_is_no_ticket_for_this_one(city):
+    """On another vehicle, or on this one another day: who shows it to a controller rides without."""
+    sold, rest = await city.sell(), await city.sell("ten")
+    for token in (sold.token, rest.token):
+        await city.say(token)
+    inspect = city.api.inspector.inspect
+
+    async def seen(token: str, vehicle: str | None) -> tuple[str, bool | None]:
+        found = await inspect("qr", token, vehicle)
+        return found.verdict.value, found.used_here
+
+    assert [await seen(sold.token, vehicle) for vehicle in ("4582", "999", None)] == [
+        ("accepted", True),
+        ("used_up", False),
+        ("accepted", None),
+    ]
+    assert await seen(rest.token, "999") == ("accepted", False)
+    city.offset_s += 3 * 3600
+    assert await seen(sold.token, "4582") == ("used_up", False)
+    assert await seen(rest.token, "4582") == ("accepted", False)
+
+
 async def test_a_ticket_on_a_card_has_no_code(city):
     """A code of it would be a second medium, which anybody could copy and show to controllers."""
     await enrol(city)
