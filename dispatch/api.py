@@ -19,6 +19,7 @@ from dispatch.alerts import Alert
 from dispatch.board import Board, Publication
 from dispatch.control_api import YEAR_10000_S
 from dispatch.errors import Problem, no_such_route, not_ready
+from dispatch.fleet_documents import AlertsDocument, HeadwaysDocument, VehiclesDocument
 from dispatch.history_read import By, HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.orders import Assignment, Cancellation
@@ -35,7 +36,6 @@ from dispatch.schemas import (
     RoutesReply,
     ShelveRequest,
 )
-from dispatch.snapshot import AlertsDocument, HeadwaysDocument, VehiclesDocument
 from dispatch.stream import DEFAULTS, Ended, Streams, StreamSettings
 from dispatch.views import Atlas, View
 

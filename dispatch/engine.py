@@ -13,6 +13,7 @@ from dispatch.clocks import WrongClocks
 from dispatch.config import DispatchSettings
 from dispatch.eta_watch import EtaWatch
 from dispatch.fleet import Fleet
+from dispatch.fleet_view import LAYOVER, ON_TRIP
 from dispatch.folding import Folded, Folding
 from dispatch.ground import prepare
 from dispatch.headway import find_headways
@@ -25,7 +26,7 @@ from dispatch.orders import ORDERS_MAX, Assignment, Cancellation, Departure, Ord
 from dispatch.passages import PassageLog, Passages
 from dispatch.running import RunningTimes
 from dispatch.running_file import restore, to_bytes
-from dispatch.snapshot import LAYOVER, ON_TRIP, Snapshot
+from dispatch.snapshot import Snapshot
 from dispatch.states import Foreseen, deviations, states, view_fleet
 from dispatch.switching import go_over
 from dispatch.tracks import Roads, TrackCounts

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import asyncpg
 
+from dispatch.fleet_documents import Vehicle
 from dispatch.measures import HeadwayMeasure, MeasureLimits, headway_figures, punctuality_figures
 from dispatch.schemas import Measure
-from dispatch.snapshot import Vehicle
 from sql import query
 
 By = Literal["route", "stop", "hour", "day"]

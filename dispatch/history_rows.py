@@ -16,11 +16,12 @@ import numpy as np
 
 from dispatch.alerts import Alert
 from dispatch.claims import Timetable
+from dispatch.fleet_view import VEHICLE_STATES, FleetView
 from dispatch.headway import Headways
 from dispatch.measures import in_peak, stop_visits
 from dispatch.network import Floats, Ints, Network
 from dispatch.passages import PassageLog, Passages
-from dispatch.snapshot import VEHICLE_STATES, FleetView, Snapshot
+from dispatch.snapshot import Snapshot
 
 FIX_EVERY_S = 15.0
 STANDING_EVERY_S = 60.0

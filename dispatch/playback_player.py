@@ -14,9 +14,9 @@ import msgspec
 
 from dispatch.alerts import Alert
 from dispatch.control_api import DECISIONS_MAX, DecisionRow
+from dispatch.fleet_documents import AlertsDocument, Headway, HeadwaysDocument, Vehicle, VehiclesDocument
 from dispatch.history_read import FIXES_MAX, HistoryReader, StoredFix
 from dispatch.playback_story import CLOSED_SHOWN_S, DECISIONS_SHOWN_S, HEADWAY_KEPT_S, Measured, Story
-from dispatch.snapshot import AlertsDocument, Headway, HeadwaysDocument, Vehicle, VehiclesDocument
 
 LOOK_BACK_S = 120.0  # fixes of vehicles that stand are a minute apart
 SILENT_S = 120.0

@@ -17,8 +17,8 @@ import numpy as np
 
 from dispatch.alerts import Alert
 from dispatch.control_api import DecisionRow, decision_row
+from dispatch.fleet_documents import Headway
 from dispatch.headway import HEADWAY_STATES, HeadwayLimits, judge
-from dispatch.snapshot import Headway
 
 HEADWAY_KEPT_S = 900.0  # a vehicle that has left no stop for so long has no headway that is worth a colour
 CLOSED_SHOWN_S = 900.0  # as long as the live list keeps what is over

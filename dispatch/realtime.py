@@ -17,10 +17,10 @@ from google.protobuf.json_format import MessageToDict
 from google.transit import gtfs_realtime_pb2 as rt
 
 from dispatch.alerts import Alert
+from dispatch.fleet_documents import TripUpdate, Vehicle
 from dispatch.network import EARTH_RADIUS_M, Network
 from dispatch.notices import Notice
 from dispatch.orders import Cancellation
-from dispatch.snapshot import TripUpdate, Vehicle
 
 _EFFECTS = {
     "bunched": rt.Alert.OTHER_EFFECT,

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from dispatch.fleet_documents import Vehicle
 from dispatch.line_measures import LineMeasure
-from dispatch.snapshot import Vehicle
 
 TEXT_CHARS_MAX = 500
 FreeText = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX, extra={"free_text": True})]

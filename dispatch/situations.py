@@ -21,11 +21,11 @@ from dispatch.calls import Calls, Departure, Departures
 from dispatch.claims import Timetable
 from dispatch.control_stops import ControlStops
 from dispatch.fleet import Fleet
+from dispatch.fleet_view import LAYOVER, ON_TRIP, FleetView
 from dispatch.holding import Gains, Situation
 from dispatch.holding_plan import Line
 from dispatch.network import Network
 from dispatch.ridership import Ridership
-from dispatch.snapshot import LAYOVER, ON_TRIP, FleetView
 
 Visit: TypeAlias = tuple[int, int, float, int]  # vehicle, trip, zero, stop: what is decided once
 

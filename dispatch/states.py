@@ -9,10 +9,10 @@ import numpy as np
 from dispatch.arrivals import Predictions
 from dispatch.claims import Timetable
 from dispatch.fleet import NO_TRIP, Fleet
+from dispatch.fleet_view import LAYOVER, OFF_ROUTE, ON_TRIP, SILENT, UNASSIGNED, FleetView
 from dispatch.lines import Lines
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
-from dispatch.snapshot import LAYOVER, OFF_ROUTE, ON_TRIP, SILENT, UNASSIGNED, FleetView
 from dispatch.timetable import scheduled_at
 
 SILENT_S = 60.0  # a vehicle is shown as silent when its newest fix is older

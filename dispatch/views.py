@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from dispatch.board import Publication
+from dispatch.fleet_documents import Headway, HeadwaysDocument, TripUpdatesDocument, Vehicle, VehiclesDocument
 from dispatch.network import EARTH_RADIUS_M, Floats, Network
 from dispatch.schemas import (
     Arrival,
@@ -25,7 +26,6 @@ from dispatch.schemas import (
     RouteDirection,
     RoutesReply,
 )
-from dispatch.snapshot import Headway, HeadwaysDocument, TripUpdatesDocument, Vehicle, VehiclesDocument
 
 _VEHICLES = msgspec.json.Decoder(VehiclesDocument)
 _HEADWAYS = msgspec.json.Decoder(HeadwaysDocument)

@@ -10,11 +10,11 @@ import numpy as np
 from dispatch.alerts import AlertLimits, Condition, Sighting
 from dispatch.claims import Timetable
 from dispatch.fleet import NO_TRIP, Fleet
+from dispatch.fleet_view import OFF_ROUTE, SILENT
 from dispatch.headway import HeadwayLimits, Headways
 from dispatch.lines import Lines
 from dispatch.network import Flags, Floats, Ints, Network
 from dispatch.observations import Rows
-from dispatch.snapshot import OFF_ROUTE, SILENT
 from dispatch.states import SILENT_S, Foreseen
 
 MISSING_EVERY_S = 30.0  # a trip that nobody drives is looked for so often

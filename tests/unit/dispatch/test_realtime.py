@@ -11,7 +11,7 @@ from gtfs_rt_validator import api as validator
 
 from dispatch import realtime
 from dispatch.alerts import Alert
-from dispatch.snapshot import StopPrediction, TripUpdate, Vehicle
+from dispatch.fleet_documents import StopPrediction, TripUpdate, Vehicle
 
 # A Monday at 08:03 in Kyiv, three minutes into trip t1 and before trip t2.
 NOW_S = int(dt.datetime(2026, 7, 13, 5, 3, tzinfo=dt.UTC).timestamp())

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from dispatch.engine import Engine
-from dispatch.snapshot import HeadwaysDocument, TripUpdatesDocument, VehiclesDocument
+from dispatch.fleet_documents import HeadwaysDocument, TripUpdatesDocument, VehiclesDocument
 
 STOPS = (0, 500, 1000, 1500, 2000)
 
