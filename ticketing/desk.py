@@ -77,9 +77,9 @@ class Desk:
         idempotency_key: str | None = None,
     ) -> SoldTicket:
         """Sell one ticket for cash; the same key and request again get the same ticket."""
-        order = self.sales.order(product_id, subject, device_key, valid_from, card_uid)
 
         async def sale(connection: Any) -> SoldTicket:
+            order = self.sales.order(product_id, subject, device_key, valid_from, card_uid)
             return await self.sales.sell(connection, order)
 
         asked = ("sell", product_id, device_key, valid_from, card_uid)

@@ -24,8 +24,8 @@ from ticketing.desk import Desk
 from ticketing.device_key import device_key_from_jwk
 from ticketing.errors import Problem
 from ticketing.money import Money
-from ticketing.operations import Operations
-from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key
+from ticketing.operations import IN_HAND_S, Operations
+from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key, operation_key
 from ticketing.payment_rows import ONLINE, Operation, write_down
 from ticketing.routes import Route
 from ticketing.sales import Jwk, Order, Start, unix_s
@@ -81,6 +81,23 @@ class Purchase(Struct, frozen=True):
     reason: str | None = None
 
 
+class _Request:
+    """What a client asks for and under which key, if any.
+
+    payment_key follows from both: where a backup was restored that does not know the purchase, the acquirer does, and
+    its client's retry is not paid for again.
+    """
+
+    def __init__(self, wanted: PurchaseOrder, client_key: str | None) -> None:
+        self.wanted = wanted
+        self.hash = hashlib.sha256(msgspec.msgpack.encode(wanted)).digest()
+        self.client_key: bytes | None = None
+        self.payment_key: str | None = None
+        if client_key:
+            self.client_key = hashlib.sha256(client_key.encode()).digest()
+            self.payment_key = operation_key("purchase", self.client_key.hex(), self.hash.hex())
+
+
 class Purchases:
     """Sells over the passenger's page; books what the acquirer says about it."""
 
@@ -95,14 +112,14 @@ class Purchases:
         """Pay and issue; the same key and order again is the same purchase. Problem 402 where it was declined."""
         if why := bad_token(wanted.payment.method_token):
             raise Problem(422, "Bad payment token", f"payment.method_token: {why}")
-        order = self._desk.sales.order(wanted.product_id, ONLINE, wanted.device_key, unix_s(wanted.valid_from))
-        self._desk.sales.check_unseen(order.product)
         if self._under_way >= TRIES_AT_ONCE_MAX:
             raise Problem(503, "Busy", "too many purchases are under way: try again in a moment")
+        request = _Request(wanted, client_key)
         self._under_way += 1
         try:
-            purchase_id = await self._write_down(wanted, order, client_key)
-            await self._ask(purchase_id)
+            # First whether it was bought before: that holds whatever is sold by now.
+            purchase_id = await self._find(request) or await self._write_down(request)
+            await self._ask(request.payment_key or purchase_id)
         finally:
             self._under_way -= 1
         purchase = await self.get(purchase_id)
@@ -154,43 +171,58 @@ class Purchases:
         """The ticket as it was offered when it was paid for, whatever the tariff says by now."""
         product = msgspec.json.decode(row["product"], type=Product)
         device = device_key_from_jwk(msgspec.json.decode(row["device_key"])) if row["device_key"] else None
-        order = Order(product, row["start_s"], ONLINE, device, paid_into=ledger.ACQUIRER)
+        order = Order(product, self._start_s(product, row, now_s), ONLINE, device, paid_into=ledger.ACQUIRER)
         sold = await self._desk.sales.sell(connection, order)
         done = ("approved", None, UUID(sold.id), in_letters(outcome.id), now_s)
         await connection.execute(query("payments.settle_purchase"), row["id"], *done)
 
-    async def _write_down(self, wanted: PurchaseOrder, order: Order, client_key: str | None) -> str:
-        """The purchase's id: a new one with its payment, or that of the same client key."""
-        now_s = self._operations.clock()
+    def _start_s(self, product: Product, row: Any, now_s: float) -> int:
+        """When a ticket begins: as it was ordered, and now where the bank's answer took so long that time was lost."""
+        start_s = int(row["start_s"])
+        at_once = start_s <= row["made_s"]
+        over = self._desk.sales.tariff.valid_until_s(product, start_s) <= now_s
+        return int(now_s) if now_s > row["made_s"] + IN_HAND_S and (at_once or over) else start_s
+
+    async def _find(self, request: _Request) -> str | None:
+        """The purchase of the same client key; Problem 422 where that was another one."""
+        if request.client_key is None:
+            return None
+        async with self._books.reading() as connection:
+            before = await connection.fetchrow(query("payments.find_purchase"), request.client_key)
+        if before is not None and before["request_hash"] != request.hash:
+            raise Problem(422, "Idempotency-Key reused", "it was used for another request: make a new one")
+        return before and str(before["id"])
+
+    async def _write_down(self, request: _Request) -> str:
+        """The purchase's id: a new one with its payment, or that of the same client key, made meanwhile."""
+        now_s, wanted, sales = self._operations.clock(), request.wanted, self._desk.sales
+        order = sales.order(wanted.product_id, ONLINE, wanted.device_key, unix_s(wanted.valid_from))
+        product, currency = order.product, sales.currency
+        sales.check_unseen(product)
         purchase_id = letters(secrets.token_bytes(16))
-        key = hashlib.sha256(client_key.encode()).digest() if client_key else None
-        request_hash = hashlib.sha256(msgspec.msgpack.encode(wanted)).digest()
-        product, currency = order.product, self._desk.sales.currency
         jwk = msgspec.json.encode(order.device.jwk()).decode() if order.device else None
+        row = (purchase_id, request.client_key, request.hash)
         terms = (product.id, msgspec.json.encode(product).decode(), product.price_minor, currency, order.start_s, jwk)
         async with self._books.writing() as connection:
-            made = await connection.fetchval(
-                query("payments.insert_purchase"), purchase_id, key, request_hash, *terms, now_s
-            )
-            if made is None:
-                before = await connection.fetchrow(query("payments.find_purchase"), key)
-                if before["request_hash"] != request_hash:
-                    raise Problem(422, "Idempotency-Key reused", "it was used for another request: make a new one")
-                return str(before["id"])
-            if product.price_minor:
+            made = await connection.fetchval(query("payments.insert_purchase"), *row, *terms, now_s)
+            if made is not None and product.price_minor:
                 token = in_letters(wanted.payment.method_token)
                 amount = Money(product.price_minor, currency)
-                charge = Operation(purchase_id, "charge", amount, token, purchase_id=purchase_id)
-                await write_down(connection, charge, now_s)
-            else:
-                row = await connection.fetchrow(query("payments.lock_purchase"), purchase_id)
-                await self._issue(connection, row, Approved("free"), now_s)
-        return purchase_id
+                key = request.payment_key or purchase_id
+                await write_down(connection, Operation(key, "charge", amount, token, purchase_id=purchase_id), now_s)
+            elif made is not None:
+                purchase = await connection.fetchrow(query("payments.lock_purchase"), purchase_id)
+                await self._issue(connection, purchase, Approved("free"), now_s)
+        if made is not None:
+            return purchase_id
+        found = await self._find(request)
+        assert found is not None  # it was there, and purchases stay
+        return found
 
-    async def _ask(self, purchase_id: str) -> None:
+    async def _ask(self, key: str) -> None:
         """Ask the acquirer; who is cut off from the database now finds the purchase pending."""
         try:
-            await self._operations.ask(purchase_id)
+            await self._operations.ask(key)
         except (*AWAY, asyncpg.PostgresError):
             self._operations.counters["purchases_cut_off"] += 1
 

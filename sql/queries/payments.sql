@@ -50,7 +50,8 @@ FROM purchase WHERE id = $1;
 
 -- name: lock_purchase
 -- One purchase, held until the end of the transaction.
-SELECT id, product::text, start_s, device_key::text, state FROM purchase WHERE id = $1 FOR UPDATE;
+SELECT id, product::text, start_s, device_key::text, state, extract(epoch FROM made_at)::float8 AS made_s
+FROM purchase WHERE id = $1 FOR UPDATE;
 
 -- name: settle_purchase
 -- Store what became of a purchase.

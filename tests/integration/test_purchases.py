@@ -47,8 +47,10 @@ class Shop:
     def now(self) -> float:
         return time.time() + self.offset_s
 
-    async def buy(self, token: str = "tok", key: str | None = None, product: str = "single") -> Purchase:
-        body = PurchaseOrder(product, Method(token))
+    async def buy(
+        self, token: str = "tok", key: str | None = None, product: str = "single", valid_from: float | None = None
+    ) -> Purchase:
+        body = PurchaseOrder(product, Method(token), valid_from=valid_from)
         return await self.api.buy(body=body, request=SOMEBODY, idempotency_key=key)
 
     async def ask_again(self) -> int:
