@@ -50,7 +50,7 @@ app = typer.Typer(
 
 def _tell_version(wanted: bool) -> None:
     if wanted:
-        from deploy.instance import takt_version
+        from deploy.version import takt_version
 
         typer.echo(f"takt {takt_version()}")
         raise typer.Exit

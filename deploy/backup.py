@@ -29,10 +29,14 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import msgspec
 
 from deploy.backup_file import BackupFileError, OpeningReader, SealingWriter
-from deploy.embedded_postgres import embedded_postgres, postgres_bin
+from deploy.embedded_postgres import embedded_postgres
 from deploy.embedded_process import ENVIRONMENT
 from deploy.errors import UserError
-from deploy.instance import FORMAT, Instance, takt_version, write_private
+from deploy.identity import FORMAT
+from deploy.instance import Instance
+from deploy.postgres_files import postgres_bin
+from deploy.private_files import write_private
+from deploy.version import takt_version
 
 PART_BYTES = 4 << 20
 FILE_BYTES_MAX = 1 << 30  # a country's network

@@ -18,8 +18,8 @@ import msgspec
 import structlog
 
 from deploy.desk import ask_dispatch
-from deploy.instance import write_private
 from deploy.links import INSTRUCTIONS, LinkError, Links, Outgoing
+from deploy.private_files import write_private
 from deploy.retold import Lately, Remembered
 from dispatch.advice import Advice
 from dispatch.control import OFFERED, LineControl

@@ -27,7 +27,8 @@ from deploy.config import Settings
 from deploy.devices import DeviceId as Registered
 from deploy.devices import Registry
 from deploy.errors import UserError
-from deploy.instance import Instance, read_json, write_private
+from deploy.instance import Instance
+from deploy.private_files import read_json, write_private
 from deploy.serving import Grounds, Stop
 from deploy.users import Users
 from deploy.wiring import read_network

@@ -26,7 +26,8 @@ import msgspec
 
 from deploy.embedded_reload import reload_broker
 from deploy.errors import UserError
-from deploy.instance import Instance, read_json, write_private
+from deploy.instance import Instance
+from deploy.private_files import read_json, write_private
 from gateway import topics
 
 Kind = Literal["vehicle", "validator"]

@@ -19,10 +19,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from deploy.data_folder import holds_other_things
 from deploy.embedded_process import who_listens
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime, holds_other_things
+from deploy.instance import Instance
 from deploy.listening import trusting
+from deploy.runtime import Runtime
 
 if TYPE_CHECKING:
     from deploy.config import Settings
@@ -164,7 +166,8 @@ def check_postgres(patient: Patient) -> list[Finding]:
     url = patient.database_url
     if url is not None:
         return asyncio.run(_ask_database(url))
-    from deploy.embedded_postgres import MAJOR, postgres_bin
+    from deploy.postgres_files import postgres_bin
+    from deploy.postgres_settings import MAJOR
 
     try:
         postgres_bin()

@@ -34,8 +34,9 @@ from deploy.devices import Registry
 from deploy.embedded_process import Child, Plain, check_port, free_port, start_child
 from deploy.embedded_reload import config_path, log_path, log_since, pid_path, reload_broker, running_pid
 from deploy.errors import UserError
-from deploy.instance import Instance, write_private
+from deploy.instance import Instance
 from deploy.listening import trusting
+from deploy.private_files import write_private
 
 USER = "takt"
 READY_S_MAX = 30.0

@@ -16,7 +16,8 @@ import msgspec
 
 from deploy.auth import ROLES, Claims
 from deploy.errors import UserError
-from deploy.instance import Instance, read_json, write_private
+from deploy.instance import Instance
+from deploy.private_files import read_json, write_private
 
 FORGOTTEN_AFTER_S = 3600.0  # beyond its expiry: what clocks may differ by
 

@@ -22,8 +22,9 @@ import structlog
 from deploy.config import Settings
 from deploy.errors import UserError
 from deploy.feed_fares import keep_next_fares, use_next_fares
-from deploy.instance import Instance, read_json, write_private
+from deploy.instance import Instance
 from deploy.links import FEED_SWITCH, FEED_SWITCHED, LinkError, Links
+from deploy.private_files import read_json, write_private
 from deploy.problems import Problem
 from dispatch.network import Network
 from dispatch.network_file import NetworkFileError, load_network

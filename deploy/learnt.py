@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from deploy.instance import write_private
+from deploy.private_files import write_private
 from dispatch.engine import Engine
 from dispatch.running_file import restore, to_bytes
 from dispatch.service import DispatchService

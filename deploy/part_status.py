@@ -11,8 +11,8 @@ from deploy import metrics
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
 from deploy.embedded_process import check_port
-from deploy.instance import takt_version
 from deploy.status import StatusApi
+from deploy.version import takt_version
 from deploy.web import Access, WebServer, WebSettings
 
 if TYPE_CHECKING:

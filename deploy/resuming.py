@@ -20,8 +20,8 @@ import numpy as np
 import structlog
 
 from deploy import mapping
-from deploy.instance import write_private
 from deploy.links import EVENTS, FIXES, Links
+from deploy.private_files import write_private
 from deploy.retold import hear_again
 from dispatch.engine import Engine
 from dispatch.ground import fingerprint

@@ -23,11 +23,13 @@ from deploy.config import Settings
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime, write_private
+from deploy.instance import Instance
 from deploy.kept import Kept
 from deploy.links import Links, linked
 from deploy.memory import settle
 from deploy.part_status import check_status_port, part_status
+from deploy.private_files import write_private
+from deploy.runtime import Runtime
 from deploy.start_checks import NO_FEED, check_keys, check_ports, check_settings
 from deploy.wiring_rating import Rating
 

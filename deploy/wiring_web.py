@@ -20,7 +20,6 @@ from deploy.config import Settings
 from deploy.devices import Registry
 from deploy.ended_tokens import EndedTokens
 from deploy.feeds import Feeds
-from deploy.instance import takt_version
 from deploy.links import (
     INSTRUCTIONS,
     Links,
@@ -31,6 +30,7 @@ from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
 from deploy.tokens_api import TokensApi
 from deploy.users import Users
+from deploy.version import takt_version
 from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
 from deploy.wiring_books import city_books

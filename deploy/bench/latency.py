@@ -25,7 +25,8 @@ import msgspec
 from deploy.addresses import credentials_of
 from deploy.bench.ticketing import percentile
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
+from deploy.runtime import Runtime
 
 VEHICLES = 1_000
 SETTLE_S = 5.0

@@ -83,7 +83,7 @@ async def time_commits(pool: Any, until: asyncio.Event) -> list[float]:
 
 async def measure_pgbench(dsn: str, seconds: float, folder: Path) -> float:
     """The same single-row inserts by pgbench, which is written in C, over as many connections."""
-    from deploy.embedded_postgres import postgres_bin
+    from deploy.postgres_files import postgres_bin
 
     connection = await asyncpg.connect(dsn, timeout=10)
     try:

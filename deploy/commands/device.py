@@ -18,7 +18,8 @@ from deploy.errors import UsageError, UserError
 if TYPE_CHECKING:
     from deploy.config import Settings
     from deploy.devices import Credential, DeviceId, Kind
-    from deploy.instance import Instance, Runtime
+    from deploy.instance import Instance
+    from deploy.runtime import Runtime
 
 FIELD_CHARS_MAX = 4096
 ROWS_MAX = 100_000
@@ -126,7 +127,7 @@ def export(
 ) -> None:
     """Write the register as a password file and an ACL file for a broker of your own."""
     from deploy.devices import Registry, mosquitto_passwords, mosquitto_rights
-    from deploy.instance import write_private
+    from deploy.private_files import write_private
 
     if format != "mosquitto":
         raise UsageError(f"--format {format}: there is only mosquitto")

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     rider = typer.Typer(
         name="rider",
         help="One rider's data: show all of it, or forget it.",
+        epilog="Example: takt rider export card:04a1b2c3d4e5f6 --out rider.json",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -37,7 +38,7 @@ def export(
 ) -> None:
     """Write down everything that is known of one account, as JSON: trips, tickets, receipts, money."""
     from deploy.client import Client
-    from deploy.instance import write_private
+    from deploy.private_files import write_private
 
     found = Client(data_dir, config, ANSWER_S_MAX).get(f"/api/v1/riders/{quote(account, safe=':')}")
     text = json.dumps(found, ensure_ascii=False, indent=2)

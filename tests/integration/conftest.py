@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from deploy.embedded_postgres import SETTINGS, database_url, embedded_postgres
+from deploy.embedded_postgres import database_url, embedded_postgres
 from deploy.instance import Instance
+from deploy.postgres_settings import SETTINGS
 from sql.migrate import migrate
 
 

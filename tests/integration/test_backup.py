@@ -23,7 +23,8 @@ from deploy.commands import restore as restore_command
 from deploy.devices import Registry
 from deploy.embedded_postgres import embedded_postgres
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
+from deploy.runtime import Runtime
 from sql.migrate import migrate, pending_migrations
 
 PASSPHRASE = "correct horse battery"
@@ -307,7 +308,7 @@ def test_postgresqls_own_tools_read_the_dump_inside(sealed: Path, tmp_path: Path
     if shutil.which("tar") is None:
         pytest.skip("needs tar, which is not installed")
     from deploy.backup_file import OpeningReader
-    from deploy.embedded_postgres import postgres_bin
+    from deploy.postgres_files import postgres_bin
 
     with sealed.open("rb") as source:
         (tmp_path / "plain.tar").write_bytes(OpeningReader(source, PASSPHRASE).readall() or b"")

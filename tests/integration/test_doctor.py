@@ -14,7 +14,8 @@ from deploy.config import read_settings
 from deploy.doctor import Finding, examine
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
+from deploy.runtime import Runtime
 from sql.migrate import migrate
 
 

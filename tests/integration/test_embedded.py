@@ -19,10 +19,11 @@ import pytest
 
 from deploy import embedded_postgres as postgres_module
 from deploy.embedded_broker import BrokerSettings, embedded_broker
-from deploy.embedded_postgres import embedded_postgres, postgres_bin
+from deploy.embedded_postgres import embedded_postgres
 from deploy.embedded_process import SystemUser, unprivileged
 from deploy.errors import UserError
 from deploy.instance import Instance
+from deploy.postgres_files import postgres_bin
 
 # A supervisor with both servers; it tells its children's ids and waits.
 SUPERVISOR = """
@@ -30,7 +31,8 @@ import asyncio, sys
 from pathlib import Path
 import asyncpg
 from deploy.embedded_broker import BrokerSettings, embedded_broker
-from deploy.embedded_postgres import embedded_postgres, postgres_bin
+from deploy.embedded_postgres import embedded_postgres
+from deploy.postgres_files import postgres_bin
 from deploy.instance import Instance
 
 async def main():

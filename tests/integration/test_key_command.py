@@ -20,8 +20,9 @@ from deploy.answers import Callers
 from deploy.binding import bind_all, by_address
 from deploy.commands import key
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
 from deploy.negotiation import handler_at
+from deploy.runtime import Runtime
 from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from ticketing.keys import load_issuer_keys
 

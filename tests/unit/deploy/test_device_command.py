@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from deploy.commands import device as device_command
 from deploy.errors import UsageError, UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
+from deploy.runtime import Runtime
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from deploy.commands import doctor as doctor_command
 from deploy.config import read_settings
 from deploy.doctor import Finding, Patient, check_http, examine
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
+from deploy.runtime import Runtime
 
 
 def look(data_dir: Path, **options: object) -> dict[str, Finding]:

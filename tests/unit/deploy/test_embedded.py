@@ -10,10 +10,12 @@ import pytest
 import trustme
 
 from deploy.embedded_broker import BrokerSettings, _check_tls, configuration, nats_program
-from deploy.embedded_postgres import MAJOR, SETTINGS, database_url, postgres_bin
+from deploy.embedded_postgres import database_url
 from deploy.embedded_process import Namespace, Plain, check_port, free_port, last_line, unprivileged, who_listens
 from deploy.errors import UserError
 from deploy.instance import Instance
+from deploy.postgres_files import postgres_bin
+from deploy.postgres_settings import MAJOR, SETTINGS
 
 
 def test_a_free_port_may_be_listened_on() -> None:

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime, write_private
+from deploy.instance import Instance
+from deploy.private_files import write_private
+from deploy.runtime import Runtime
 
 HOLD = """
 import sys
@@ -218,7 +220,7 @@ def test_folders_that_hold_nothing_of_worth_are_made_again(tmp_path):
 
 def test_one_gateway_of_an_instance_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`takt run gateway` beside `takt run` would take the other's place at the broker, again and again."""
-    monkeypatch.setattr("deploy.instance.LOCK_WAIT_S_MAX", 0.0)
+    monkeypatch.setattr("deploy.locks.LOCK_WAIT_S_MAX", 0.0)
     instance = Instance.open(tmp_path / "data")
     with instance.gateway_locked():
         told = rf"another gateway runs from here \(process {os.getpid()}\); stop it"

@@ -15,9 +15,10 @@ import trustme
 
 from deploy.config import read_settings
 from deploy.errors import UserError
-from deploy.instance import Instance, Runtime
+from deploy.instance import Instance
 from deploy.listening import tls_context, trusting
 from deploy.part_status import check_status_port
+from deploy.runtime import Runtime
 from deploy.start_checks import check_feed, check_keys, check_ports, check_settings, check_start
 
 
