@@ -62,12 +62,15 @@ def show(uid: Uid, data_dir: DataDir = None, config: Config = None, as_json: AsJ
     _show(uid, Client(data_dir, config).get(_path(uid)), as_json)
 
 
-def end(uid: Uid, data_dir: DataDir = None, config: Config = None) -> None:
+def end(uid: Uid, data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
     """End it and forget the bank card; a top-up that is under way is still booked."""
     from deploy.client import Client
 
     Client(data_dir, config).delete(_path(uid))
-    typer.echo(f"card {uid.lower()} is topped up by hand alone")
+    if as_json:
+        print_json({"uid": uid.lower(), "auto_top_up": None})
+    else:
+        typer.echo(f"card {uid.lower()} is topped up by hand alone")
 
 
 def describe(agreed: dict[str, Any]) -> list[str]:

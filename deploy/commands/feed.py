@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     feed = typer.Typer(
         name="feed",
         help="The feed in use: look at it, or switch to another version of it without losing a vehicle.",
+        epilog="Example: takt feed switch winter.zip --at 03:30",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

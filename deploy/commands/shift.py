@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     shift = typer.Typer(
         name="shift",
         help="A cashier's shift: open, sell and refund, close, reconcile. Amounts are minor units (kopiyky, cents).",
+        epilog="Example: takt shift open --float 50000   (500.00 UAH in the drawer)",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

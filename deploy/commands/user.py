@@ -79,7 +79,9 @@ def list_users(data_dir: DataDir = DEFAULT_DIR, as_json: AsJson = False) -> None
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="The login to take away.")], data_dir: DataDir = DEFAULT_DIR
+    name: Annotated[str, typer.Argument(help="The login to take away.")],
+    data_dir: DataDir = DEFAULT_DIR,
+    as_json: AsJson = False,
 ) -> None:
     """Take a login away; whoever is logged in with it is logged out.
 
@@ -89,7 +91,7 @@ def remove(
     from deploy.users import Users
 
     Users(Instance.open(data_dir, create=False).users_path).remove(name)
-    print(f"{name} may log in no more")
+    print(json.dumps({"user": name, "removed": True}) if as_json else f"{name} may log in no more")
 
 
 def _read_password() -> str:
