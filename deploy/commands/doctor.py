@@ -9,7 +9,7 @@ import typer
 from deploy.commands.options import AsJson, Config, DataDir, print_json
 
 if TYPE_CHECKING:
-    from deploy.doctor import Finding
+    from deploy.doctor.patient import Finding
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -27,7 +27,7 @@ def doctor(
 ) -> None:
     """Examine the machine, the data folder and the running instance; exit status 1 if anything fails."""
     from deploy.config import read_settings
-    from deploy.doctor import examine
+    from deploy.doctor.examination import examine
 
     findings = examine(read_settings(config, data_dir=data_dir))
     failed = sum(finding.state == "fail" for finding in findings)

@@ -11,7 +11,8 @@ import pytest
 import trustme
 
 from deploy.config import read_settings
-from deploy.doctor import Finding, examine
+from deploy.doctor.examination import examine
+from deploy.doctor.patient import Finding
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
 from deploy.instance import Instance

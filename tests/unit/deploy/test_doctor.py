@@ -14,10 +14,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from deploy import doctor as doctor_module
 from deploy.commands import doctor as doctor_command
 from deploy.config import read_settings
-from deploy.doctor import Finding, Patient, check_http, examine
+from deploy.doctor import examination, machine
+from deploy.doctor.doors import check_http
+from deploy.doctor.examination import examine
+from deploy.doctor.patient import Finding, Patient
 from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.runtime import Runtime
@@ -99,7 +101,7 @@ def test_a_clock_behind_the_data_is_found(instance: Instance) -> None:
 
 
 def test_a_full_disk_is_found(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_module, "DISK_FREE_FAIL_BYTES", 1 << 62)
+    monkeypatch.setattr(machine, "DISK_FREE_FAIL_BYTES", 1 << 62)
     assert look(instance.folder)["disk"].state == "fail"
 
 
@@ -122,7 +124,7 @@ def test_a_check_that_fails_by_itself_hides_no_other(instance: Instance, monkeyp
     def check_luck(_: object) -> list[Finding]:
         raise ValueError("no luck")
 
-    monkeypatch.setattr(doctor_module, "CHECKS", (check_luck, doctor_module.check_python))
+    monkeypatch.setattr(examination, "CHECKS", (check_luck, machine.check_python))
     found = look(instance.folder)
     assert found["luck"].state == "fail"
     assert found["python"].state == "ok"
