@@ -35,6 +35,8 @@ RIDES_MAX = 2000
 _MINOR_MAX = 10**15
 _RIDES = ("taps", "touches", "trips", "rides")
 _CLOCK = re.compile(r"(\d\d):([0-5]\d)(?::([0-5]\d))?")
+# Before the time it is a day in any spelling; after it, "Sun" may be the name of a route.
+_WEEKDAY = re.compile(r"mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?", re.IGNORECASE)
 _WAY = re.compile(r"(\d+(?:\.\d+)?)(km|m|stops?)")
 _KEYS = frozenset(
     ("id", "note", "why", "source", "confidence", "medium", "category", "day", "network", "networks", "passes", "fare",
@@ -169,8 +171,8 @@ def _taps(ride: str, number: int, case: Mapping[str, Any], tariff: CityTariff) -
     for word in ride.split():
         if _CLOCK.match(word):
             ends = [_at_s(clock, first_day, tariff) for clock in word.split("-")]
-        elif word in WEEKDAYS:
-            first_day += timedelta(days=WEEKDAYS.index(word) - first_day.weekday())
+        elif word in WEEKDAYS or (not ends and _WEEKDAY.fullmatch(word)):
+            first_day += timedelta(days=WEEKDAYS.index(word[:3].lower()) - first_day.weekday())
         elif re.fullmatch(r"\d{4}-\d\d-\d\d", word):
             first_day = date.fromisoformat(word)
         elif (way := _WAY.fullmatch(word)) is not None:

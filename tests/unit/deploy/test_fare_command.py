@@ -43,6 +43,19 @@ def test_rides_print_their_receipt(run):
     assert done.stdout.count("Fare “Ride by LeoCard”") == 2
 
 
+@pytest.mark.parametrize("day", ["sat", "Sat", "SAT", "saturday", "Saturday"])
+def test_a_weekday_is_one_however_it_is_spelt(run, day):
+    done = run(LVIV, "--ride", f"{day} 08:00 city A", "--medium", "leocard", "--lang", "en")
+    assert "Saturday, 7 March 2026" in done.stdout
+    assert day not in done.stdout.replace("Saturday,", "")
+
+
+def test_what_stands_after_the_time_is_a_route(run):
+    done = run(LVIV, "--ride", "08:00 city Sun", "--medium", "leocard", "--lang", "en")
+    assert "Wednesday, 4 March 2026" in done.stdout
+    assert "Sun" in done.stdout
+
+
 def test_a_days_receipt_has_the_debits_of_that_day(run):
     done = run(LVIV, "--ride", "wed 08:00", "--ride", "thu 09:30", "--medium", "leocard", "--lang", "en")
     wednesday, thursday = done.stdout.split("Thursday")
