@@ -110,7 +110,7 @@ HELP: Final[Mapping[str, str]] = {
     "auto_top_up_paused": "Cards whose auto-top-up was stopped and waits for somebody to set it again.",
     "auto_top_up_open": "Auto-top-ups that the acquirer has yet to answer.",
     "sale_charges": "Payments of the online sale booked, by outcome.",
-    "sale_purchases_cut_off": "Purchases left pending because the database went away in the middle of one.",
+    "sale_cut_off": "Questions to the acquirer left to the workers: the database went away in the middle of one.",
     # dispatch
     "dispatch_states_saved": "Times that the state for a restart was written.",
     "dispatch_state_failures": "Times that it could not be written.",

@@ -141,7 +141,7 @@ class BankApi:
         async with self._books.writing() as connection:
             keys = await collecting.recover(connection, account_id)
         for key in keys:
-            await operations.ask(key)
+            await operations.ask_now(key)
         account = await self.get(account_id)
         return Standing(account.id, account.state, account.debt_minor, account.currency, account.next_try_at)
 
@@ -159,7 +159,7 @@ class BankApi:
         asked = ("bank_refund", account_id, body.charge_id, body.amount_minor, body.reason)
         await self._books.once(subject, idempotency_key, asked, Done, give)
         for key in made:
-            await operations.ask(key)
+            await operations.ask_now(key)
         return await self.get(account_id)
 
     async def _give_back(self, connection: Any, account_id: str, body: MoneyBack, subject: str) -> str:

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol, assert_never
 
+import asyncpg
+
 from sql import query
 from ticketing.payment import Approved, Declined, Outcome, Payments, Unknown, from_letters, in_letters
 from ticketing.payment_rows import Operation, read_operation
-from ticketing.store import Store
+from ticketing.store import AWAY, Store
 
 IN_HAND_S = 60.0
 """Longer than any answer is waited for: until then nobody else asks the same."""
@@ -75,6 +77,13 @@ class Operations:
         settled = await self._settle(operation, outcome)
         self.fail_point("settled")
         return settled
+
+    async def ask_now(self, key: str) -> None:
+        """Ask one operation for somebody who waits; where the database goes away meanwhile, it is left to workers."""
+        try:
+            await self.ask(key)
+        except (*AWAY, asyncpg.PostgresError):
+            self.counters["cut_off"] += 1
 
     async def _call(self, operation: Operation) -> Outcome:
         key, amount = operation.key, operation.amount

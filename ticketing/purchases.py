@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from msgspec import Meta, Struct
 
@@ -29,7 +28,6 @@ from ticketing.payment import Approved, Declined, bad_token, in_letters, letters
 from ticketing.payment_rows import ONLINE, Operation, write_down
 from ticketing.routes import Route
 from ticketing.sales import Jwk, Order, Start, unix_s
-from ticketing.store import AWAY
 from ticketing.tariff import Product
 
 TRIES_AT_ONCE_MAX = 100
@@ -119,7 +117,7 @@ class Purchases:
         try:
             # First whether it was bought before: that holds whatever is sold by now.
             purchase_id = await self._find(request) or await self._write_down(request)
-            await self._ask(request.payment_key or purchase_id)
+            await self._operations.ask_now(request.payment_key or purchase_id)
         finally:
             self._under_way -= 1
         purchase = await self.get(purchase_id)
@@ -218,13 +216,6 @@ class Purchases:
         found = await self._find(request)
         assert found is not None  # it was there, and purchases stay
         return found
-
-    async def _ask(self, key: str) -> None:
-        """Ask the acquirer; who is cut off from the database now finds the purchase pending."""
-        try:
-            await self._operations.ask(key)
-        except (*AWAY, asyncpg.PostgresError):
-            self._operations.counters["purchases_cut_off"] += 1
 
 
 class PurchaseApi:

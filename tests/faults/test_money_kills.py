@@ -38,9 +38,13 @@ async def strike_everywhere(town: TillTown, flow: str, when: When, blow: Blow) -
 @pytest.mark.parametrize("flow", FLOWS)
 async def test_killed_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:  # noqa: F811
     async with till_town(database, tmp_path) as town:
-        seen = await strike_everywhere(town, flow, "durable", "kill")
-        print(len(seen), seen)
-        assert seen
+        assert await strike_everywhere(town, flow, "durable", "kill")
+
+
+@pytest.mark.parametrize("flow", ["recovery", "money back"])
+async def test_cut_off_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:  # noqa: F811
+    async with till_town(database, tmp_path) as town:
+        assert await strike_everywhere(town, flow, "durable", "cut")
 
 
 @pytest.mark.soak
