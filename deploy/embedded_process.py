@@ -123,9 +123,11 @@ def before_exec(identity: Identity, death_signal: signal.Signals) -> Callable[[]
 class Child:
     """A server running as our child. `died` gets a sentence if it ends without having been asked to."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log_path: Path) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log_path: Path, log_begin: int) -> None:
+        """`log_begin` is how long the log of earlier runs was."""
         self.name = name
         self.log_path = log_path
+        self._log_begin = log_begin
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._process = process
         self._stopping = False
@@ -140,7 +142,7 @@ class Child:
         status = await self._process.wait()
         if not self._stopping and not self.died.done():
             how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-            last = last_line(self.log_path)
+            last = last_line(self.log_path, self._log_begin)
             self.died.set_result(f"{self.name} ended ({how}){': ' + last if last else ''}; see {self.log_path}")
 
     async def stop(self, *steps: tuple[signal.Signals, float]) -> None:
@@ -176,6 +178,7 @@ async def start_child(
     """
     try:
         descriptor = _open_log(log_path)
+        begin = os.fstat(descriptor).st_size
     except OSError as error:
         raise UserError(f"{log_path}: cannot be written ({error.strerror})") from None
     try:
@@ -192,7 +195,7 @@ async def start_child(
         raise UserError(f"{name} cannot be started ({error}); install Takt again") from None
     finally:
         os.close(descriptor)
-    return Child(name, process, log_path)
+    return Child(name, process, log_path, begin)
 
 
 def _open_log(path: Path) -> int:
@@ -202,21 +205,21 @@ def _open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def last_line(log_path: Path) -> str:
-    """The last line of a log that says something, preferring the last error.
+def last_line(log_path: Path, begin: int = 0) -> str:
+    """The last line of a log, from byte `begin` on, that says something, preferring the last error.
 
     That PostgreSQL is not ready to let us in, it says to us and not of what keeps it from starting.
     """
     try:
         with log_path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+            file.seek(max(begin, file.tell() - LOG_TAIL_BYTES))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     except OSError:
         return ""
-    grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "[FTL]" in line]
-    causes = [line for line in grave if "FATAL:  the database system is " not in line]
-    return (causes or grave or lines or [""])[-1][:500]
+    causes = [line for line in lines if "FATAL:  the database system is " not in line]
+    grave = [line for line in causes if "FATAL" in line or "PANIC" in line or "[FTL]" in line]
+    return (grave or causes or lines or [""])[-1][:500]
 
 
 def free_port(host: str = "127.0.0.1") -> int:

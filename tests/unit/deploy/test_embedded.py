@@ -48,6 +48,16 @@ def test_the_log_says_its_gravest_line(tmp_path: Path) -> None:
     assert last_line(log) == "the end"
     log.write_text("PANIC:  could not open pg_control\nFATAL:  the database system is starting up\nLOG:  bye\n")
     assert last_line(log) == "PANIC:  could not open pg_control"
+    log.write_text("FATAL:  the database system is starting up\npostgres: could not find the database system\n")
+    assert last_line(log) == "postgres: could not find the database system"
+
+
+def test_what_an_earlier_run_complained_of_is_no_cause(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("FATAL: no room\n")
+    begin = log.stat().st_size
+    log.write_text("FATAL: no room\nthe end\n")
+    assert last_line(log, begin) == "the end"
 
 
 def test_postgresql_is_never_root() -> None:
