@@ -29,6 +29,7 @@ from ticketing.account_rows import (
 )
 from ticketing.days import service_day
 from ticketing.editions import Editions
+from ticketing.heirs import hand_on
 from ticketing.ledger import Transfer
 from ticketing.purse import PurseBook, in_posting_order
 from ticketing.rerating import DueTap, Holder, Rerated, apart, owed, rerate, ticket_uses
@@ -154,6 +155,7 @@ class Accounts:
                 until = time.perf_counter() + LOOP_S_MAX
             changes.add(holder, rerate(holder, self._editions.of_day, reader.now_s), purses.get(holder.account))
         await changes.write(connection)
+        await hand_on(connection, changes.replaced, reader.now_s)
         self.counters["accounts"] += len(locked)
         self.counters["days"] += len(changes.days)
         self.counters["transfers"] += len(changes.posted)
@@ -188,10 +190,11 @@ class _Reader:
             held = tuple(ticket_of_row(row) for row in tickets.get(uid, ()))
             media = self._media["bank" if uid is None else "card"]
             category = card["category"] if card else None
-            rider: tuple[Any, ...] = ()
-            if uid in riders:
-                rider = (former_of_json(riders[uid]["former"]), handed_on_of_json(riders[uid]["handed_on"]))
-            holders.append(Holder(account, media, category, stored, mine, held, *rider))
+            holder = Holder(account, media, category, stored, mine, held)
+            if (row := riders.get(uid)) is not None:
+                former, handed_on = former_of_json(row["former"]), handed_on_of_json(row["handed_on"])
+                holder = holder._replace(former=former, handed_on=handed_on, replaced=row["replaced"])
+            holders.append(holder)
         purses = {
             account: PurseBook(uid, row["balance_minor"], row["debt_minor"], row["currency"])
             for account, uid in uids.items()
@@ -212,6 +215,7 @@ class _Changes:
     def __init__(self) -> None:
         self.days: list[tuple[str, Rerated]] = []
         self.posted: list[tuple[Transfer, bytes, UUID | None, str]] = []
+        self.replaced: dict[bytes, date] = {}  # cards that gave way to others: their first changed day
         self._purses: list[tuple[bytes, int, int]] = []
         self._uses: dict[str, int] = {}
         self._rated: list[tuple[str, str, str]] = []
@@ -224,6 +228,8 @@ class _Changes:
         uid = uid_of(holder.account)
         if purse is None or uid is None:
             return
+        if holder.replaced and rerated:
+            self.replaced[uid] = rerated[0].day
         numbers: Counter[date] = Counter()
         by_tap = {tap_id: one for one, tap_id, _ in owed(holder, rerated)}
         for tap_id, minor in in_posting_order([(tap_id, minor) for _, tap_id, minor in owed(holder, rerated)]):

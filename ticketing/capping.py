@@ -186,8 +186,8 @@ def _current(cap: Cap, spent: Spent | None, day: date, tariff: CityTariff) -> Sp
                 return Spent("")
             over = date.fromisoformat(spent.since) + timedelta(days=cap.rolling_days or 1) <= day
             return Spent("") if over else spent
-        case _:
-            return Spent(day.isoformat())
+        case _:  # of this very day only where a card takes another one's place
+            since = day.isoformat()
     return spent if spent is not None and spent.since == since else Spent(since)
 
 

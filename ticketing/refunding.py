@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from sql import query
 from ticketing import ledger
 from ticketing.books import Change, audit, book
-from ticketing.card_checks import is_replaced
 from ticketing.errors import Problem
 from ticketing.masking import mask_text
 from ticketing.money import Money
@@ -33,41 +32,61 @@ class Refunds:
 
     async def give_back(self, connection: Any, ticket_id: UUID, ticket: Any, wanted: Refunding, subject: str) -> None:
         """Revoke a ticket (its locked row) and give back what the tariff says, the way it was paid."""
-        sale = await _sale_to_reverse(connection, ticket_id)
-        await _check_not_carried(connection, ticket["card_uid"])
-        amount = Money(self._back_minor(ticket, wanted.override), sale["currency"])
+        await _check_not_carried(connection, ticket_id)
+        carried = await connection.fetch(query("tickets.carried"), ticket_id)
+        whole = _as_sold(ticket, carried)
+        sold_id = carried[-1]["id"] if carried else ticket_id
+        sale = await _sale_to_reverse(connection, sold_id)
+        amount = Money(self._back_minor(ticket["product_id"], whole, wanted.override), sale["currency"])
         paid = Money(sale["amount_minor"], sale["currency"])
         first = ledger.Transfer(ledger.Kind(sale["kind"]), sale["debit"], sale["credit"], paid)
         back = ledger.reversal(first, amount)
         await book(connection, back, subject, ticket_id=ticket_id, reverses=sale["id"])
-        await return_purchase(connection, ticket_id, amount, self._clock())
-        await connection.execute(query("tickets.give_back"), ticket_id, mask_text(wanted.reason))
-        if not ticket["uses"]:
-            await self._sales.rate_again(connection, ticket["card_uid"], ticket["from_s"])
-        said = {"reason": wanted.reason, "uses": ticket["uses"], "amount_minor": amount.minor}
+        await return_purchase(connection, sold_id, amount, self._clock())
+        reason, part = mask_text(wanted.reason), amount.minor < whole.price_minor
+        await connection.execute(query("tickets.give_back"), ticket_id, reason, part)
+        if not whole.uses and not part:
+            await connection.execute(query("tickets.keep_uses"), [one["id"] for one in carried])
+            for one in (ticket, *carried):
+                await self._sales.rate_again(connection, one["card_uid"], ticket["from_s"])
+        said = {"reason": wanted.reason, "uses": whole.uses, "amount_minor": amount.minor}
         action = "refund_override" if wanted.override else "refund"
         await audit(connection, subject, action, f"ticket:{ticket_id}", **said)
 
-    def _back_minor(self, ticket: Any, override: bool) -> int:
+    def _back_minor(self, product_id: str, ticket: Held, override: bool) -> int:
         if override:
-            return int(ticket["price_minor"])
-        held = Held(*(ticket[name] for name in Held._fields))
-        back = back_minor(self._sales.tariff.refund_of(ticket["product_id"]), held, self._clock())
+            return ticket.price_minor
+        back = back_minor(self._sales.tariff.refund_of(product_id), ticket, self._clock())
         if isinstance(back, str):
             raise Problem(
                 409,
                 "Not refundable",
-                f"{ticket['product_id']!r} brings nothing back: {back}. An admin may refund it all the same, with a "
+                f"{product_id!r} brings nothing back: {back}. An admin may refund it all the same, with a "
                 "reason (override)",
             )
         return back
 
 
-async def _check_not_carried(connection: Any, card_uid: bytes | None) -> None:
-    """Problem 409 where a card has given way to another: what its tickets were worth is there."""
-    if card_uid is not None and await is_replaced(connection, card_uid):
+def _as_sold(ticket: Any, carried: Sequence[Any]) -> Held:
+    """A ticket as it was sold, however often it was carried to another card since: its price, and all its rides."""
+    held = Held(*(ticket[name] for name in Held._fields))
+    if not carried:
+        return held
+    first, uses = carried[-1], held.uses + sum(one["uses"] for one in carried)
+    return held._replace(
+        price_minor=first["price_minor"], sold_s=first["sold_s"], uses=uses, uses_allowed=first["uses_allowed"]
+    )
+
+
+async def _check_not_carried(connection: Any, ticket_id: UUID) -> None:
+    """Problem 409 where a ticket's card has given way to another: what is left of it is there."""
+    heir = await connection.fetchrow(query("tickets.went_on"), ticket_id)
+    if heir is not None:
         raise Problem(
-            409, "Ticket carried", f"card {card_uid.hex()} was replaced, and what its tickets held is on the new card"
+            409,
+            "Ticket carried",
+            f"its card was replaced, and it went on as ticket {heir['id']} on card {heir['card_uid'].hex()}: give that "
+            "one back",
         )
 
 

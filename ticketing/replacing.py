@@ -1,7 +1,8 @@
 """A lost or worn city card gives way to another: purse, tickets and concession go there, and the old one is over.
 
 The old card keeps its rides: what a validator uploads late is still rated with the tickets that it held until now. So
-its tickets are not moved but revoked, and the new card gets tickets for what is left of them.
+its tickets are not moved but revoked, and the new card gets tickets for what is left of them. Caps go on: the first day
+of the new card begins with what the old one's last day handed on.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class ReplacingApi:
             if row["balance_minor"]:
                 for line, card in ledger.replaced(old, new, Money(row["balance_minor"], row["currency"])):
                     await book(connection, line, subject, card_uid=card)
+            await connection.execute(query("replacing.note"), old, new)
             await connection.fetchval(query("top_ups.remove"), old)
             # On the deny list and not revoked: rides of before, told late, are judged by when they were made.
             await connection.fetchval(query("lists.deny"), "card", old, False, f"replaced_by:{new.hex()}")

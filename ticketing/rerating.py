@@ -72,7 +72,8 @@ class HeldTicket(NamedTuple):
 class Holder(NamedTuple):
     """An account as the database tells it: days rated before (in order) and what is due. media: card or bank.
 
-    former: the holder's categories before this one. handed_on: what the card left whose place this one took.
+    former: the holder's categories before this one. handed_on: what the card left whose place this one took. replaced:
+    another card took this one's place.
     """
 
     account: str
@@ -83,6 +84,7 @@ class Holder(NamedTuple):
     tickets: tuple[HeldTicket, ...] = ()
     former: tuple[Former, ...] = ()
     handed_on: Carried = Carried()
+    replaced: bool = False
 
 
 class Rerated(NamedTuple):

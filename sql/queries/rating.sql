@@ -102,15 +102,15 @@ SELECT card_uid, id, product_id, extract(epoch FROM valid_from)::float8 AS from_
 FROM ticket WHERE card_uid = ANY ($1) AND valid_until > to_timestamp($2::float8) ORDER BY card_uid, valid_until, id;
 
 -- name: riders
--- Of some cards those whose holder had another category before, or which took another card's place, and what of that
--- still counts.
+-- Of some cards those whose holder had another category before, or which took another card's place or gave way to one,
+-- and what of that still counts.
 SELECT c.uid,
        (SELECT json_agg(json_build_array(extract(epoch FROM f.until_at)::float8, f.category) ORDER BY f.until_at)
         FROM card_category f WHERE f.card_uid = c.uid)::text AS former,
-       handed_on(c.uid)::text AS handed_on
+       handed_on(c.uid)::text AS handed_on, EXISTS (SELECT FROM card_replacement r WHERE r.old_uid = c.uid) AS replaced
 FROM card c
 WHERE c.uid = ANY ($1) AND (EXISTS (SELECT FROM card_category f WHERE f.card_uid = c.uid)
-                            OR EXISTS (SELECT FROM card_replacement r WHERE r.new_uid = c.uid));
+                            OR EXISTS (SELECT FROM card_replacement r WHERE c.uid IN (r.old_uid, r.new_uid)));
 
 -- name: quoted
 -- All that a price needs, in one look: the card's booked taps, its categories, what a card before handed on, its days

@@ -21,8 +21,32 @@ SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 
 FROM ticket WHERE id = $1;
 
 -- name: lock_card
--- The card that a ticket is on, held until the end of the transaction: before the ticket, as everybody locks them.
-SELECT c.uid FROM card c WHERE c.uid = (SELECT t.card_uid FROM ticket t WHERE t.id = $1) FOR NO KEY UPDATE;
+-- The card that a ticket is on, and those from which it was carried there, held until the end of the transaction: before
+-- the ticket and by uid, as everybody locks them.
+WITH RECURSIVE whole AS (
+    SELECT card_uid, carried_from FROM ticket WHERE id = $1
+    UNION ALL
+    SELECT t.card_uid, t.carried_from FROM whole w JOIN ticket t ON t.id = w.carried_from
+)
+SELECT c.uid FROM card c WHERE c.uid IN (SELECT card_uid FROM whole) ORDER BY c.uid FOR NO KEY UPDATE;
+
+-- name: carried
+-- The tickets from which one was carried over cards that were replaced, the newest first, with what a refund depends on.
+WITH RECURSIVE whole AS (
+    SELECT t.*, 0 AS nth FROM ticket t WHERE t.id = $1
+    UNION ALL
+    SELECT t.*, w.nth + 1 FROM whole w JOIN ticket t ON t.id = w.carried_from
+)
+SELECT id, card_uid, uses, uses_allowed, price_minor, extract(epoch FROM sold_at)::float8 AS sold_s
+FROM whole WHERE nth > 0 ORDER BY nth;
+
+-- name: went_on
+-- The ticket to which one was carried, and its card.
+SELECT id, card_uid FROM ticket WHERE carried_from = $1;
+
+-- name: keep_uses
+-- Tickets whose price went back whole, to be taken for no more rides than they had brought.
+UPDATE ticket SET uses_kept = uses WHERE id = ANY ($1);
 
 -- name: lock
 -- The status of one ticket and what a refund depends on, held until the end of the transaction.
@@ -39,8 +63,10 @@ UPDATE ticket SET status = $2, reason = $3,
 WHERE id = $1;
 
 -- name: give_back
--- Revoke a ticket whose price goes back: it covers no more rides than it has brought.
-UPDATE ticket SET status = 'revoked', reason = $2, uses_kept = uses,
+-- Revoke a ticket whose price goes back: it covers no more rides than it has brought. Of a pass of which a part was kept
+-- ($3) though we know of no ride, that part covers those that are told of late.
+UPDATE ticket SET status = 'revoked', reason = $2,
+    uses_kept = CASE WHEN uses = 0 AND uses_allowed IS NULL AND $3 THEN NULL ELSE uses END,
     status_at = CASE WHEN status = 'valid' THEN now() ELSE coalesce(status_at, now()) END
 WHERE id = $1;
 
