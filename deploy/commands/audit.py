@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -19,7 +18,11 @@ ANSWER_S_MAX = 60.0
 def register(app: typer.Typer) -> None:
     """Add the commands to `takt`."""
     audit = typer.Typer(
-        name="audit", help="The audit log: list it, verify its chain.", no_args_is_help=True, rich_markup_mode=None
+        name="audit",
+        help="The audit log: list it, verify its chain.",
+        epilog="Example: takt audit verify",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     audit.command("list", epilog="Example: takt audit list --object card:04de5f1eacc040")(list_rows)
     audit.command("verify", epilog="Example: takt audit verify")(verify)
@@ -69,33 +72,12 @@ def sentence(row: Any) -> str:
 
 
 def _ask(name: str, data_dir: Path | None, config: Path | None, *arguments: object) -> list[Any]:
-    import asyncpg
-
     from deploy.config import read_settings
-    from deploy.instance import Instance
+    from deploy.database import ask_database
     from sql import query
 
     settings = read_settings(config, data_dir=data_dir)
-    url = settings.database_url
-    if url is None:
-        runtime = Instance.open(settings.data_dir, create=False).read_runtime()
-        if runtime is None:
-            folder = settings.data_dir
-            raise UserError(f"{folder}: the instance is not running; start it with: takt run --data-dir {folder}")
-        url = runtime.database_url
-
-    async def asked() -> list[Any]:
-        connection = await asyncpg.connect(url, timeout=10, command_timeout=ANSWER_S_MAX)
-        try:
-            rows: list[Any] = await connection.fetch(query(name), *arguments)
-            return rows
-        finally:
-            await connection.close(timeout=5)
-
-    try:
-        return asyncio.run(asked())
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise UserError(f"the database does not answer ({error}); see: takt doctor") from None
+    return ask_database(settings, lambda connection: connection.fetch(query(name), *arguments), ANSWER_S_MAX)
 
 
 def _local(at_s: float) -> str:

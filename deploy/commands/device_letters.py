@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import re
 import time
@@ -108,29 +107,9 @@ def _sum(page: Page, name: str) -> str:
 
 
 def _ask(wanted: Wanted, data_dir: Path | None, config: Path | None) -> Page:
-    import asyncpg
-
     from deploy.config import read_settings
-    from deploy.instance import Instance
+    from deploy.database import ask_database
     from deploy.letters import read_letters
 
     settings = read_settings(config, data_dir=data_dir)
-    url = settings.database_url
-    if url is None:
-        runtime = Instance.open(settings.data_dir, create=False).read_runtime()
-        if runtime is None:
-            folder = settings.data_dir
-            raise UserError(f"{folder}: the instance is not running; start it with: takt run --data-dir {folder}")
-        url = runtime.database_url
-
-    async def asked() -> Page:
-        connection = await asyncpg.connect(url, timeout=10, command_timeout=ANSWER_S_MAX)
-        try:
-            return await read_letters(connection, wanted)
-        finally:
-            await connection.close(timeout=5)
-
-    try:
-        return asyncio.run(asked())
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise UserError(f"the database does not answer ({error}); see: takt doctor") from None
+    return ask_database(settings, lambda connection: read_letters(connection, wanted), ANSWER_S_MAX)

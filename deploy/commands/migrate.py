@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,32 +45,14 @@ def migrate(
 async def _migrate(settings: Settings, check: bool) -> list[str]:
     import asyncpg
 
+    from deploy.database import open_database
     from sql.migrate import MigrationError, pending_migrations
     from sql.migrate import migrate as run
 
-    async with database_of(settings) as dsn:
+    async with open_database(settings) as dsn:
         try:
             return await (pending_migrations(dsn) if check else run(dsn))
         except MigrationError as error:
             raise UserError(str(error)) from None
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise UserError(f"the database cannot be asked ({error}); see TAKT_DATABASE_URL, or: takt doctor") from None
-
-
-@asynccontextmanager
-async def database_of(settings: Settings) -> AsyncIterator[str]:
-    """The database's URL: the one that is set, the running instance's, or the embedded one started for this."""
-    from deploy.embedded_postgres import embedded_postgres
-    from deploy.instance import Instance
-
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    instance = Instance.open(settings.data_dir, create=False)
-    runtime = instance.read_runtime()
-    if runtime is not None:
-        yield runtime.database_url
-        return
-    with instance.locked():
-        async with embedded_postgres(instance) as dsn:
-            yield dsn

@@ -208,11 +208,11 @@ async def _from_history(settings: Settings, gtfs: str | None, wish: _Wish) -> _S
     """What the database of an instance keeps, whether the instance is running or not."""
     import asyncpg
 
-    from deploy.commands.migrate import database_of
+    from deploy.database import open_database
     from dispatch.history_read import HistoryAwayError, HistoryReader
     from sql.pool import open_pool
 
-    async with database_of(settings) as dsn:
+    async with open_database(settings) as dsn:
         try:
             async with await open_pool(dsn, size_max=2, size_min=1, command_timeout_s=60.0) as pool:
                 return await _read_history(HistoryReader(pool, "UTC"), settings, gtfs, wish)

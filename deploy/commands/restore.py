@@ -33,8 +33,8 @@ def restore(
 
     With a database of your own in the settings the data goes there; it must be empty.
     """
-    from deploy import backup
     from deploy.config import read_settings
+    from deploy.restore import restore as make_anew
 
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; name one that takt backup has made")
@@ -45,7 +45,7 @@ def restore(
     folder = settings.data_dir
     with Progress("Restoring") as progress:
         result = asyncio.run(
-            backup.restore(file, folder, passphrase, database_url=settings.database_url, progress=progress.update)
+            make_anew(file, folder, passphrase, database_url=settings.database_url, progress=progress.update)
         )
     manifest = result.manifest
     if as_json:

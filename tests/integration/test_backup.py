@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from deploy import backup as backup_module
-from deploy.backup import back_up, restore
+from deploy.backup import back_up
 from deploy.backup_file import HEADER_BYTES
 from deploy.commands import backup as backup_command
 from deploy.commands import restore as restore_command
@@ -24,6 +24,7 @@ from deploy.devices import Registry
 from deploy.embedded_postgres import embedded_postgres
 from deploy.errors import UserError
 from deploy.instance import Instance
+from deploy.restore import restore
 from deploy.runtime import Runtime
 from sql.migrate import migrate, pending_migrations
 
