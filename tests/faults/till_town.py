@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.auth import Tokens
 from deploy.config import Settings
-from deploy.doctor import Patient, check_books
+from deploy.doctor.books import check_books
+from deploy.doctor.patient import Patient
 from simulators.acquirer import Acquirer, open_acquirer
 from sql import query
 from tests.faults.boundaries import Blow, Boundaries, When, acquirer_proxy, postgres_proxy
