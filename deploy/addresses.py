@@ -11,11 +11,24 @@ from deploy.embedded_broker import Broker
 if TYPE_CHECKING:
     from deploy.serving import Grounds
 
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
 
 def public_url(settings: Settings) -> str:
-    """Where others find this instance, as it stands in tickets."""
-    scheme = "https" if settings.http.tls_certificate else "http"
-    return f"{scheme}://{settings.http.host}:{settings.http.port}"
+    """Where others find this instance, as it stands in tickets and in what validators are told to fetch.
+
+    Without a setting it is where we listen; every address of this machine is none that a device could go to.
+    """
+    http = settings.http
+    if http.url is not None:
+        return http.url.rstrip("/")
+    scheme, host = "https" if http.tls_certificate else "http", _ANYWHERE.get(http.host, http.host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{http.port}"
+
+
+def is_found(settings: Settings) -> bool:
+    """Whether others can find what listens for them: not where it does so everywhere and says nowhere."""
+    return settings.http.url is not None or settings.http.host not in _ANYWHERE
 
 
 def credentials_of(url: str) -> tuple[str, str]:

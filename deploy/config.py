@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from deploy.errors import UserError
 
 # Variables that start with TAKT_ and are no settings: where the settings are, a backup's passphrase, tests' feeds.
 NOT_SETTINGS = frozenset({"TAKT_CONFIG", "TAKT_SHARED", "TAKT_PASSPHRASE"})
+_PUBLIC_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]+)?/?")
 
 
 class _Section(BaseModel):
@@ -33,9 +35,17 @@ class Http(_Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    url: str | None = None  # under which others find it: it stands in tickets, and validators fetch from it
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     metrics: Literal["local", "token", "open"] = "local"
+
+    @field_validator("url")
+    @classmethod
+    def _is_public(cls, url: str | None) -> str | None:
+        if url is not None and not _PUBLIC_URL.fullmatch(url):
+            raise ValueError("is not an address such as https://city.example")
+        return url
 
 
 class Mqtt(_Section):
@@ -92,6 +102,7 @@ class Ticketing(_Section):
     tariff: Path | None = None
     issuer: str = "takt"
     proof_window_s: float = Field(default=30, gt=0)
+    proof_clock_error_s: float = Field(default=10, ge=0)
     elsewhere_kmh: float = Field(default=120, gt=0, le=2000)
     keep_trips_days: int = Field(default=120, ge=1, le=3660)
 

@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from deploy import logs, wiring, wiring_dispatch, wiring_web
-from deploy.addresses import credentials_of, port_of, with_credentials
+from deploy.addresses import credentials_of, is_found, port_of, public_url, with_credentials
 from deploy.children import Child, kept_running
 from deploy.config import Settings
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
@@ -117,6 +117,10 @@ async def serve(settings: Settings, say: Say, while_running: Callable[[Grounds, 
                 await stack.enter_async_context(while_running(grounds, stop))
             elif (runtime := instance.read_runtime()) is not None:
                 say(f"ready; the console: {runtime.http_url}   devices: port {runtime.mqtt_port}")
+                if not is_found(settings):
+                    say(
+                        f"tickets and validators are told of {public_url(settings)}: set http.url to where they find it"
+                    )
                 say("Ctrl-C stops all of it")
             await stop.wait()
             say("stopping")

@@ -111,7 +111,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         raise UserError(str(error)) from None
     boardings = Outgoing(links, BOARDINGS, size=1000)
     sender = asyncio.create_task(boardings.run(), name="link boardings")
-    proof = ProofLimits(settings.ticketing.proof_window_s)
+    proof = ProofLimits(settings.ticketing.proof_window_s, settings.ticketing.proof_clock_error_s)
     options = TicketingSettings(
         issuer=settings.ticketing.issuer,
         public_url=public_url(settings),
