@@ -27,6 +27,7 @@ COMMANDS = (
     "card",
     "receipt",
     "fare",
+    "tariff",
     "key",
     "shift",
     "settle",

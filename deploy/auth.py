@@ -39,6 +39,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "notices:write": frozenset({"dispatcher"}),  # what passengers are told
     "measures:read": frozenset({"dispatcher"}),
     "feed:change": frozenset(),  # an admin's alone: it changes the timetable of the whole city
+    "tariff:change": frozenset(),
     "riders:export": frozenset(),
     "riders:erase": frozenset(),
     "settlements:read": frozenset(),  # an admin's alone, as all that is about a whole city's money

@@ -93,7 +93,8 @@ async def _follow(grounds: Grounds, rating: Rating, switched: asyncio.Event) -> 
 async def _adopt(grounds: Grounds, rating: Rating) -> None:
     source = await asyncio.to_thread(source_in_use, grounds.settings, grounds.instance)
     async with rating.store.transaction() as connection:
-        rating.editions.adopt(await open_editions(connection, source))
+        newer = await open_editions(connection, source)
+    rating.adopt(newer)
     log.info("fares_switched", edition=rating.editions.current.id)
 
 

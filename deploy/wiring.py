@@ -33,6 +33,7 @@ from deploy.links import (
 )
 from deploy.numbers import counted, gauged
 from deploy.retold import Lately, Remembered
+from deploy.tariff_changes import following
 from deploy.whereabouts import hear_places
 from deploy.wiring_payments import bank_judge, charging
 from deploy.wiring_rating import open_rating
@@ -123,24 +124,24 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     service = Ticketing(
         pool,
         keys,
-        rating.editions.sold.tariff,
+        rating.tariff,
         options,
         card_keys=card_keys,
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
         on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
         pricing=rating.pricing,
-        bank=bank_judge(settings, rating.editions.sold.tariff),
+        bank=bank_judge(settings, rating),
         whereabouts=await hear_places(links),
     )
-    following = await follow_fares(grounds, rating, links)
+    fares = await follow_fares(grounds, rating, links)
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)
     grounds.checks.append(service.healthy)
     try:
-        async with rating.accounts.rounds, service, charging(grounds, service):
+        async with rating.accounts.rounds, service, charging(grounds, service), following(rating, links):
             yield service
     finally:
         sender.cancel()
-        following.cancel()
+        fares.cancel()
         async with asyncio.timeout(3):
             await pool.close()
 

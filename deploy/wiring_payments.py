@@ -16,13 +16,13 @@ from deploy.limits import Rate, TokenBuckets
 
 if TYPE_CHECKING:
     from deploy.serving import Grounds
+    from deploy.wiring_rating import Rating
     from ticketing.bank import BankCards
     from ticketing.collecting import Collecting
     from ticketing.operations import Operations
     from ticketing.payment import Payments
     from ticketing.purchases import Purchases
     from ticketing.service import Ticketing
-    from ticketing.tariff import Tariff
 
 PER_ADDRESS = Rate(per_s=2.0, burst=60)  # a whole town may come through one proxy
 PER_CARD = Rate(per_s=1 / 30, burst=10)
@@ -90,15 +90,15 @@ async def selling(grounds: Grounds, service: Ticketing) -> AsyncIterator[list[An
             off = AutoTopUpApi(books, None, service.tariff, may_ask)
             yield [PurchaseApi(None, may_ask), BankApi(books, None, None, currency), off]
             return
-        till = _till(grounds.settings, service, acquirer)
+        till = _till(grounds, service, acquirer)
         metrics.expose(grounds.registry, "sale", lambda: till.operations.counters)
         bank = BankApi(books, till.operations, till.collecting, currency)
         top_ups = AutoTopUpApi(books, till.operations, service.tariff, may_ask)
         yield [PurchaseApi(till.purchases, may_ask), bank, top_ups]
 
 
-def bank_judge(settings: Settings, tariff: Tariff) -> BankCards | None:
-    """The judge of bank cards; None where nobody could charge them."""
+def bank_judge(settings: Settings, rating: Rating) -> BankCards | None:
+    """The judge of bank cards, which follows the tariff; None where nobody could charge them."""
     from ticketing.bank import BankCards, RiskLimits
 
     chosen = settings.payments
@@ -107,7 +107,10 @@ def bank_judge(settings: Settings, tariff: Tariff) -> BankCards | None:
         return None
     elsewhere_kmh = settings.ticketing.elsewhere_kmh
     limits = RiskLimits(chosen.unpaid_minor_max, chosen.taps_per_hour_max, chosen.unverified_rides_max, elsewhere_kmh)
-    return BankCards(tariff.purse.fare_minor, tariff.purse.passback_minutes, limits)
+    purse = rating.tariff.purse
+    judge = BankCards(purse.fare_minor, purse.passback_minutes, limits)
+    rating.followers.append(lambda tariff: judge.use_purse(tariff.purse.fare_minor, tariff.purse.passback_minutes))
+    return judge
 
 
 @asynccontextmanager
@@ -121,7 +124,7 @@ async def charging(grounds: Grounds, service: Ticketing) -> AsyncIterator[None]:
         if acquirer is None or rating is None:
             yield
             return
-        till = _till(grounds.settings, service, acquirer)
+        till = _till(grounds, service, acquirer)
         worker = Charging(till.operations, till.collecting, rating.editions)
         metrics.expose(grounds.registry, "charging", lambda: worker.counters, worker.rounds.gauges)
         top_ups = ToppingUp(till.operations, service.tariff)
@@ -138,7 +141,7 @@ class _Till(NamedTuple):
     collecting: Collecting
 
 
-def _till(settings: Settings, service: Ticketing, acquirer: Payments) -> _Till:
+def _till(grounds: Grounds, service: Ticketing, acquirer: Payments) -> _Till:
     from ticketing.books import Books
     from ticketing.collecting import Collecting
     from ticketing.desk import Desk
@@ -147,6 +150,9 @@ def _till(settings: Settings, service: Ticketing, acquirer: Payments) -> _Till:
 
     books = Books(service.store)
     desk = Desk(books, service.keys, service.tariff, service.settings, service.clock)
-    operations = Operations(service.store, acquirer, service.clock, settings.payments.statement)
+    operations = Operations(service.store, acquirer, service.clock, grounds.settings.payments.statement)
     purchases = Purchases(books, desk, operations)
-    return _Till(operations, purchases, Collecting(operations, service.tariff.purse.fare_minor))
+    collecting = Collecting(operations, service.tariff.purse.fare_minor)
+    if grounds.rating is not None:
+        grounds.rating.followers.append(lambda tariff: collecting.use_fare(tariff.purse.fare_minor))
+    return _Till(operations, purchases, collecting)

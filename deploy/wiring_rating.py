@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from deploy import metrics
 from deploy.errors import UserError
@@ -16,15 +18,30 @@ if TYPE_CHECKING:
     from ticketing.pricing import DayPricing
     from ticketing.service import Ticketing
     from ticketing.store import Store
+    from ticketing.tariff import Tariff
+    from ticketing.tariff_in_use import TariffInUse
 
 
-class Rating(NamedTuple):
-    """What rates accounts: the tariffs, prices of single taps, and the worker, which is not yet entered."""
+@dataclass(frozen=True)
+class Rating:
+    """What rates accounts: the tariffs, prices of single taps, and the worker, which is not yet entered.
+
+    tariff is what the desk and the judge hold; followers hear when it has become another one.
+    """
 
     editions: Editions
+    tariff: TariffInUse
     pricing: DayPricing
     accounts: Accounts
     store: Store
+    followers: list[Callable[[Tariff], None]] = field(default_factory=list)
+
+    def adopt(self, newer: Editions) -> None:
+        """Go over to another tariff, all at once; TariffError says why that needs a restart."""
+        self.tariff.adopt(newer.sold.tariff)
+        self.editions.adopt(newer)
+        for follow in self.followers:
+            follow(self.tariff)
 
 
 async def open_rating(grounds: Grounds, pool: Any) -> Rating:
@@ -38,6 +55,7 @@ async def open_rating(grounds: Grounds, pool: Any) -> Rating:
     from ticketing.errors import TariffError
     from ticketing.pricing import DayPricing
     from ticketing.store import Store
+    from ticketing.tariff_in_use import TariffInUse
 
     store = Store(pool)
     try:
@@ -46,7 +64,8 @@ async def open_rating(grounds: Grounds, pool: Any) -> Rating:
             editions = await open_editions(connection, source)
     except TariffError as error:
         raise UserError(str(error)) from None
-    rating = Rating(editions, DayPricing(store, editions), Accounts(store, editions), store)
+    tariff = TariffInUse.of(editions.sold.tariff)
+    rating = Rating(editions, tariff, DayPricing(store, editions), Accounts(store, editions), store)
     counted = (rating.accounts.counters, rating.pricing.counters)
     metrics.expose(
         grounds.registry, "rating", lambda: {k: v for one in counted for k, v in one.items()}, rating.accounts.gauges

@@ -28,6 +28,7 @@ from deploy.links import (
 from deploy.revoked import Revocations
 from deploy.sessions import Sessions
 from deploy.status import InstanceInfo, StatusApi
+from deploy.tariff_changes import TariffApi
 from deploy.tokens_api import TokensApi
 from deploy.users import Users
 from deploy.version import takt_version
@@ -127,7 +128,8 @@ async def _web(
         tile_url=settings.tile_url,
         local_permissions=frozenset({"metrics:read"} if settings.http.metrics == "local" else ()),
     )
-    doors = [status, TokensApi(tokens, ended)]
+    assert grounds.rating is not None, "ticketing is entered before the web server"
+    doors = [status, TokensApi(tokens, ended), TariffApi(grounds, grounds.rating, links)]
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     tickets = TicketingApi(service)
     try:

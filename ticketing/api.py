@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from ticketing.books import Books, Change
@@ -101,6 +102,7 @@ class TicketingApi:
         self.desk = Desk(books, service.keys, service.tariff, settings, clock)
         self.cards = CardDesk(books, self.desk.sales, service.tariff, clock)
         self.lists = Lists(books, service.keys, lists_uri, clock)
+        self.lists.products = lambda: msgspec.json.encode(self._offers())
         service.gauge_sources.append(self.lists.gauges)
         self.shifts = ShiftsApi(Shifts(books, service.tariff.currency))
         self.inspector = Inspector(books, lambda: service.readers, clock)
@@ -129,6 +131,9 @@ class TicketingApi:
 
     async def list_products(self) -> Annotated[Products, "public, max-age=0, must-revalidate"]:
         """What is sold, for how much."""
+        return self._offers()
+
+    def _offers(self) -> Products:
         tariff = self._service.tariff
         return Products(
             [

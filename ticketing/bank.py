@@ -38,7 +38,12 @@ class BankCards:
     statement = query("bank.judge")
 
     def __init__(self, fare_minor: int, passback_minutes: int, limits: RiskLimits | None = None) -> None:
-        limits = limits or RiskLimits()
+        self._limits = limits or RiskLimits()
+        self.use_purse(fare_minor, passback_minutes)
+
+    def use_purse(self, fare_minor: int, passback_minutes: int) -> None:
+        """Judge by these from now on: the tariff has changed."""
+        limits = self._limits
         self._terms = (
             fare_minor,
             timedelta(minutes=passback_minutes),

@@ -37,6 +37,10 @@ class Collecting:
         self._clock: Callable[[], float] = operations.clock
         operations.of_accounts = self
 
+    def use_fare(self, fare_minor: int) -> None:
+        """Count by this from now on: the tariff has changed."""
+        self._fare_minor = fare_minor
+
     async def settle(self, connection: Any, operation: Operation, outcome: Approved | Declined) -> None:
         """Book an answer about an account, which is locked first."""
         account = await connection.fetchrow(query("bank.lock_account"), operation.account_id)

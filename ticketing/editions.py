@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from ticketing.feed_beside import check_beside
 from ticketing.rerating import Edition
 from ticketing.tariff_file import Sold, read_tariff
 
+_FEED = tuple[dict[str, bytes], str | None]
 KEPT_MAX = 200
 """Editions read at a start, newest first: years of a city's tariffs."""
 
@@ -64,9 +66,9 @@ class Editions:
     """The editions in the order in which they came into use; the last one is `current`."""
 
     def __init__(self, editions: Sequence[Edition], current: Edition, sold: Sold) -> None:
-        self._in_order = tuple(sorted(editions, key=lambda edition: (edition.used_from_s, edition.id)))
-        self._by_id = {edition.id: edition for edition in editions}
-        self.current = current
+        self._in_order = _chained(sorted(editions, key=lambda edition: (edition.used_from_s, edition.id)))
+        self._by_id = {edition.id: edition for edition in self._in_order}
+        self.current = self._by_id[current.id]
         self.sold = sold
 
     def adopt(self, newer: Editions) -> None:
@@ -77,7 +79,8 @@ class Editions:
     def of_day(self, day: date, edition_id: int | None) -> Edition:
         """The edition that rated a day (edition_id), or for a day not rated yet the one in use when it began.
 
-        The current one rates its own first day whole, and every day from then on.
+        The current one rates every day from its own first one on; there, accounts that had ridden before it came keep
+        the one before (`Edition.at`), in whatever order their rides are told.
         """
         known = self._by_id.get(edition_id) if edition_id is not None else None
         if known is not None:
@@ -90,6 +93,14 @@ class Editions:
         return before[-1] if before else self._in_order[0]
 
 
+def _chained(in_order: Sequence[Edition]) -> tuple[Edition, ...]:
+    """The editions, each knowing the one before it."""
+    chained: list[Edition] = []
+    for edition in in_order:
+        chained.append(edition._replace(before=chained[-1] if chained else None))
+    return tuple(chained)
+
+
 def only(sold: Sold) -> Editions:
     """A tariff without a past, as tests and first starts have it."""
     edition = Edition(0, sold.city, 0.0)
@@ -97,21 +108,22 @@ def only(sold: Sold) -> Editions:
 
 
 async def open_editions(connection: Any, source: TariffSource) -> Editions:
-    """The editions that the database keeps, with this tariff among them as the current one.
+    """The editions that the database keeps, with this tariff among them as the current one, in use from now on.
 
-    An old one that cannot be read any more is left out: its days keep their ratings, late taps are rated by the next.
+    Everything is read before that, in threads, since taps are answered meanwhile. An old one that cannot be read any
+    more is left out: its days keep their ratings, late taps are rated by the next.
     """
-    sold = source.read_for_use()
+    sold = await asyncio.to_thread(source.read_for_use)
+    rows = await connection.fetch(query("rating.editions"), source.digest, KEPT_MAX)
+    old = await asyncio.to_thread(lambda: [_read_old(row["file"], row["content"], row["feed"]) for row in rows])
     feed = zlib.compress(msgspec.msgpack.encode((source.feed, source.timezone)), 9) if source.feed else None
     row = await connection.fetchrow(
         query("rating.keep_edition"), sold.city.version, source.digest, source.file, source.text, feed
     )
-    current = Edition(row["id"], sold.city, row["used_from_s"])
-    kept = [current]
-    for old in await connection.fetch(query("rating.editions"), current.id, KEPT_MAX):
-        tariff = _read_old(old["file"], old["content"], old["feed"])
+    kept = [Edition(row["id"], sold.city, row["used_from_s"])]
+    for row, tariff in zip(rows, old, strict=True):
         if tariff is not None:
-            kept.append(Edition(old["id"], tariff, old["used_from_s"]))
+            kept.append(Edition(row["id"], tariff, row["used_from_s"]))
     products: dict[str, Pass] = {}
     for edition in sorted(kept, key=lambda edition: edition.used_from_s):
         products |= edition.tariff.passes or {}
@@ -119,13 +131,21 @@ async def open_editions(connection: Any, source: TariffSource) -> Editions:
     return Editions(kept, kept[0], sold)
 
 
+async def find_source(connection: Any, edition_id: int) -> TariffSource | None:
+    """What an edition was read from; None where there is none of this number."""
+    row = await connection.fetchrow(query("rating.edition"), edition_id)
+    return None if row is None else _source_of(row["file"], row["content"], row["feed"])
+
+
+def _source_of(file: str, text: str, packed: bytes | None) -> TariffSource:
+    if packed is None:
+        return TariffSource(file, text)
+    return TariffSource(file, text, *msgspec.msgpack.decode(zlib.decompress(packed), type=_FEED))
+
+
 def _read_old(file: str, text: str, packed: bytes | None) -> CityTariff | None:
-    feed: dict[str, bytes] = {}
-    timezone: str | None = None
-    if packed is not None:
-        feed, timezone = msgspec.msgpack.decode(zlib.decompress(packed), type=tuple[dict[str, bytes], str | None])
     try:
-        return TariffSource(file, text, feed, timezone).read().city
+        return _source_of(file, text, packed).read().city
     except TariffError:
         return None
 

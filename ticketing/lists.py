@@ -78,6 +78,7 @@ class Lists:
         self._deny_asked_s: float | None = None
         self._deny_sequence = 0
         self._lock = asyncio.Lock()
+        self.products: Callable[[], bytes] | None = None  # as validators fetch them; they are told when these change
 
     def gauges(self) -> dict[str, float]:
         """Ages in seconds of what validators fetch: since the books were asked; and the deny list's last number."""
@@ -125,7 +126,9 @@ class Lists:
             version = hashlib.sha256(made.array).hexdigest()[:VERSION_DIGITS]
             statuses.append({"id": number, "version": version, "uri": f"{self._lists_uri}/{number}"})
         base = self._lists_uri.rpartition("/")[0]
+        products = hashlib.sha256(self.products()).hexdigest() if self.products is not None else ""
         return {
+            "products": {"version": products[:VERSION_DIGITS], "uri": f"{base}/api/v1/products"},
             "keys": {
                 "version": keys[:VERSION_DIGITS],
                 "cose": f"{base}/.well-known/cose-keys",

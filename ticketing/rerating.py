@@ -26,11 +26,19 @@ STORED_S = 1e-6
 
 
 class Edition(NamedTuple):
-    """A tariff as it was when it came into use, under the number that the database knows it by."""
+    """A tariff as it was when it came into use, under the number that the database knows it by; before: until then."""
 
     id: int
     tariff: CityTariff
     used_from_s: float
+    before: Edition | None = None
+
+    def at(self, first_s: float) -> Edition:
+        """This one, unless it was not in use yet when a day's first ride was made: a day is rated by one tariff."""
+        edition = self
+        while first_s < edition.used_from_s and edition.before is not None:
+            edition = edition.before
+        return edition
 
 
 class DueTap(NamedTuple):
@@ -116,6 +124,7 @@ def rerate(holder: Holder, edition_of: EditionOf, as_of_s: float) -> list[Rerate
     for day in sorted({day for day in (*taps, *stored) if day >= changed[0]}):
         before = stored.get(day)
         edition = edition_of(day, before.edition_id if before else None)
+        edition = edition.at(min((tap.at_s for tap in taps.get(day, ())), default=edition.used_from_s))
         account = msgspec.structs.replace(account, media=_medium(holder, edition.tariff))
         made = _rated(day, taps.get(day, ()), edition, account, as_of_s, before)
         account = after_day(account, made.rating)

@@ -1,7 +1,8 @@
 -- name: keep_edition
 -- A tariff that is in use now; one that was in use before keeps its number and its time.
 WITH made AS (
-    INSERT INTO tariff_edition (version, digest, file, content, feed) VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO tariff_edition (version, digest, file, content, feed, used_from)
+    VALUES ($1, $2, $3, $4, $5, clock_timestamp())
     ON CONFLICT (digest) DO UPDATE SET file = excluded.file
     RETURNING id, used_from
 )
@@ -10,7 +11,11 @@ SELECT id, extract(epoch FROM used_from)::float8 AS used_from_s FROM made;
 -- name: editions
 -- The tariffs that were in use, newest first, without one of them.
 SELECT id, file, content, feed, extract(epoch FROM used_from)::float8 AS used_from_s
-FROM tariff_edition WHERE id <> $1 ORDER BY used_from DESC, id DESC LIMIT $2;
+FROM tariff_edition WHERE digest <> $1 ORDER BY used_from DESC, id DESC LIMIT $2;
+
+-- name: edition
+-- What one tariff that was in use was read from.
+SELECT file, content, feed FROM tariff_edition WHERE id = $1;
 
 -- name: due_accounts
 -- Accounts with taps that no rating holds yet, in the order of their names after $1, at most $2: one look into the

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ticketing.city_file import parse_city_tariff
 from ticketing.city_tariff import CityTariff
 from ticketing.days import clock_s
+from ticketing.editions import Editions
 from ticketing.journeys import FareTap
 from ticketing.rated import Account, DayRating, HeldPass
 from ticketing.rating import rate_days
@@ -27,6 +28,7 @@ from ticketing.rerating import (
     rerate,
     ticket_uses,
 )
+from ticketing.tariff_file import Sold
 
 TARIFFS = Path(__file__).parents[3] / "ticketing" / "tariffs"
 NAME = 'name = { uk = "Н", en = "N" }\n'
@@ -223,3 +225,23 @@ def test_an_instant_that_was_rounded_up_when_it_was_stored_has_come_all_the_same
     books.days[stored.day] = stored._replace(again_at_s=FIRST_S + 20.0 + 5e-7)
     books.settle(FIRST_S + 20.0)
     assert books.days[stored.day].again_at_s is None
+
+
+def test_the_day_of_a_change_has_the_tariff_of_its_first_ride_in_whatever_order_they_are_told():
+    cheap = parse_city_tariff((TARIFFS / "lviv.toml").read_text(), "lviv.toml")
+    dear = parse_city_tariff((TARIFFS / "lviv.toml").read_text().replace("1700", "2500"), "dear.toml")
+    noon_s = FIRST_S + 30_000.0
+    editions = Editions([Edition(1, cheap, 0.0), Edition(2, dear, noon_s)], Edition(2, dear, noon_s), Sold(None, dear))  # type: ignore[arg-type]
+    before, after = (DueTap(FareTap(name, noon_s + s, "city"), 0) for name, s in (("a", -60.0), ("b", 9_000.0)))
+
+    def prices(*due: DueTap, stored: tuple[StoredDay, ...] = ()) -> list[tuple[int, int]]:
+        holder = Holder("card:1", "leocard", None, stored, due)
+        (day,) = rerate(holder, editions.of_day, noon_s + 20_000.0)
+        return [(day.edition_id, line.charge_minor) for line in day.rating.lines]
+
+    assert prices(after) == [(2, 2500)]
+    assert prices(before) == [(1, 1700)]
+    assert prices(after, before) == prices(before, after) == [(1, 1700), (1, 1700)]
+    (told,) = rerate(Holder("card:1", "leocard", None, (), (after,)), editions.of_day, noon_s + 20_000.0)
+    stored = StoredDay(told.day, 1, told.edition_id, told.rating, told.taps)
+    assert prices(before, stored=(stored,)) == [(1, 1700), (1, 1700)]
