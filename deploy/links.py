@@ -19,6 +19,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+PREFIX = "takt."
 FIXES = "takt.fixes"
 EVENTS = "takt.events"
 BOARDINGS = "takt.boardings"
@@ -147,21 +148,22 @@ class Links:
 
 
 class Outgoing:
-    """Messages of a caller that must not wait, on their way to a subject; when it is full the oldest goes."""
+    """Messages of a caller that must not wait, on their way to a subject; when it is full the oldest goes, counted."""
 
     def __init__(self, links: Links, subject: str, size: int) -> None:
-        self.dropped = 0
         self._links = links
         self._subject = subject
         self._waiting: deque[bytes] = deque()
         self._size = size
+        self._dropped = f"dropped.{subject.removeprefix(PREFIX)}"
+        links.counters.setdefault(self._dropped, 0)
         self._some = asyncio.Event()
 
     def put(self, data: bytes) -> None:
         """Take a message; never blocks."""
         if len(self._waiting) >= self._size:
             self._waiting.popleft()
-            self.dropped += 1
+            self._links.counters[self._dropped] += 1
         self._waiting.append(data)
         self._some.set()
 
@@ -176,7 +178,7 @@ class Outgoing:
                     await self._links.send(self._subject, data)
                 except nats.errors.Error:
                     # The client buffers while it reconnects; past its buffer there is nothing to do but go on.
-                    self.dropped += 1
+                    self._links.counters[self._dropped] += 1
 
 
 @asynccontextmanager

@@ -12,8 +12,6 @@ from prometheus_client.registry import Collector
 
 from deploy.metrics_help import HELP
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 # Plain numbers, or numbers by reason: {"fixes_admitted": 7, "fixes_rejected": {"stale": 2}}, which may also be
 # written {"fixes_rejected.stale": 2}.
 Numbers = Mapping[str, float | Mapping[str, float]]
@@ -38,6 +36,7 @@ _LABELS = {
     "dispatch_history_written": "table",
     "dispatch_history_refused": "table",
     "dispatch_history_dropped": "table",
+    "links_dropped": "subject",
 }
 
 # When a series began is of no use here and is a third of the page.

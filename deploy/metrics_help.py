@@ -178,5 +178,6 @@ HELP: Final[Mapping[str, str]] = {
     "links_sent": "Messages sent to our other processes.",
     "links_received": "Messages that came from our other processes.",
     "links_unanswered": "Questions to our other processes that were not answered in time.",
+    "links_dropped": "Messages to our other processes that went because newer ones came, or the broker was away.",
     "links_failed": "Messages from our other processes that could not be worked on; the log says why.",
 }

@@ -9,7 +9,7 @@ import pytest
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.instance import Instance
 from deploy.kept import Kept
-from deploy.links import PART_BYTES_MAX, LinkError, linked
+from deploy.links import BOARDINGS, PART_BYTES_MAX, LinkError, Outgoing, linked
 
 
 @pytest.fixture
@@ -50,6 +50,14 @@ async def test_parts_of_two_senders_do_not_mix(broker):
         await asyncio.gather(one.send("test.subject", large[0]), two.send("test.subject", large[1]))
         async with asyncio.timeout(60):
             assert sorted([await arrived.get(), await arrived.get()]) == large
+
+
+async def test_what_a_caller_that_must_not_wait_has_lost_is_counted(broker):
+    async with link(broker) as links:
+        boardings = Outgoing(links, BOARDINGS, size=2)
+        for message in (b"oldest", b"older", b"new"):
+            boardings.put(message)
+        assert links.counters["dropped.boardings"] == 1
 
 
 async def test_a_question_is_answered_refused_or_given_up(broker):
