@@ -81,10 +81,6 @@ class SealingWriter(io.RawIOBase):
             self._buffer.clear()
             super().close()
 
-    def abandon(self) -> None:
-        """Close without a last chunk: nobody can take the file for whole."""
-        super().close()
-
     def __del__(self) -> None:
         """A writer that is forgotten seals nothing."""
 

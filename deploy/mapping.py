@@ -43,23 +43,6 @@ _BATCH = msgspec.msgpack.Decoder(_Batch)
 _ANSWERS = msgspec.msgpack.Decoder(_Answers)
 
 
-def observations(batch: FixBatch) -> Observations:
-    """The gateway's columns as dispatch's: the same arrays."""
-    return Observations(
-        batch.vehicle_key,
-        batch.ts_s,
-        batch.received_s,
-        batch.lat_deg,
-        batch.lon_deg,
-        batch.speed_mps,
-        batch.bearing_deg,
-        batch.accuracy_m,
-        batch.odometer_m,
-        batch.descriptor,
-        batch.occupancy,
-    )
-
-
 def encode_fixes(batch: FixBatch) -> bytes:
     """A batch as one message."""
     columns = np.stack([getattr(batch, name) for name in COLUMNS]).tobytes()

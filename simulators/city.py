@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from simulators.city_map import JUNCTIONS, degrees, draw_map, river
+from simulators.city_map import JUNCTIONS, degrees, draw_map
 from simulators.city_timetable import DAY_FACTORS, LINES, TRAM, Line, Trip, Variant, plan_trips, plan_variants
 
 AGENCY_ID = "misto"
@@ -39,11 +39,6 @@ def make_city(seed: int, first_day: dt.date) -> bytes:
             writer.writerows(rows)
             archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), text.getvalue(), zipfile.ZIP_DEFLATED)
     return packed.getvalue()
-
-
-def river_lon_lat() -> list[tuple[float, float]]:
-    """The river as a closed ring of (longitude, latitude), for a map to draw."""
-    return [(float(lon), float(lat)) for lat, lon in degrees(river())]
 
 
 def _tables(

@@ -73,31 +73,23 @@ class Drivers:
     seed: int
     stop_by_id: Mapping[str, int]
     notes: list[Note] = field(default_factory=list)
-    ignored: int = 0  # instructions out of date, not understood, or for a stop that nobody knows
-    disobeyed: int = 0
     _orders: dict[int, list[Order]] = field(default_factory=dict)
 
     def tell(self, vehicle: int, instruction: Mapping[str, Any], now_s: float) -> bool:
         """Show an instruction, as decoded from JSON; whether the driver could make sense of it."""
         instruction_id, kind = instruction.get("id"), instruction.get("kind")
         if not isinstance(instruction_id, str) or not 0 < len(instruction_id) <= ID_LENGTH_MAX:
-            self.ignored += 1
             return False
         until_s = _seconds(instruction.get("until_ts"))
         if until_s is not None and until_s <= now_s:
-            self.ignored += 1
             return False
         rng = np.random.default_rng([self.seed, crc32(instruction_id.encode())])
         read_s = now_s + float(rng.uniform(*READ_S))
         self.notes.append(Note(vehicle, read_s, "instruction_read", instruction_id))
         if kind in KINDS:
             order = self._order(instruction_id, str(kind), read_s, until_s, instruction)
-            if order is None:
-                self.ignored += 1
-            elif rng.random() < self.compliance:
+            if order is not None and rng.random() < self.compliance:
                 self._orders[vehicle] = [*self._orders.get(vehicle, [])[1 - ORDERS_MAX :], order]
-            else:
-                self.disobeyed += 1
         return True
 
     def ordered(self) -> Set[int]:

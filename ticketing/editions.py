@@ -101,12 +101,6 @@ def _chained(in_order: Sequence[Edition]) -> tuple[Edition, ...]:
     return tuple(chained)
 
 
-def only(sold: Sold) -> Editions:
-    """A tariff without a past, as tests and first starts have it."""
-    edition = Edition(0, sold.city, 0.0)
-    return Editions((edition,), edition, sold)
-
-
 async def open_editions(connection: Any, source: TariffSource) -> Editions:
     """The editions that the database keeps, with this tariff among them as the current one, in use from now on.
 

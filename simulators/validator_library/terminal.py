@@ -76,7 +76,6 @@ class Terminal:
         self.memory = memory or Memory()
         self.validator = KeptTaps(boot, rng, limits)
         self.alone_since_s: float | None = None
-        self.decided_alone = 0
         self._place = place
         self._fallback_s = fallback_s
         self._scans: dict[str, Scan] = {}  # of taps without a verdict, ours or the server's
@@ -193,7 +192,6 @@ class Terminal:
         kept = self.validator.decide_alone(tap_id, Offline(decision.verdict.value, self.rules.version))
         if kept is None:
             return
-        self.decided_alone += 1
         self._alone.add(tap_id)
         self._step.write.append(entry(kept.tap_id, kept.made_s, kept.payload.decode()))
         self._step.show.append(Shown(tap_id, decision.verdict.value, True, decision.reason))

@@ -104,7 +104,7 @@ class City:
         return Seams(self._on_fixes, self._on_event, nobody_taps, lambda _letters: asyncio.sleep(0))
 
     def _on_fixes(self, batch: FixBatch) -> None:
-        self.engine.ingest(mapping.observations(batch))
+        self.engine.ingest(mapping.decode_fixes(mapping.encode_fixes(batch)))
 
     def _on_event(self, event: VehicleEvent) -> None:
         if event.event == "online":

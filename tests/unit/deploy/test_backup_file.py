@@ -104,11 +104,11 @@ def test_a_file_cannot_ask_for_all_the_memory(parameters: tuple[int, int, int]) 
         unseal(bytes(sealed))
 
 
-def test_an_abandoned_file_does_not_open() -> None:
+def test_a_file_that_was_never_closed_does_not_open() -> None:
     target = io.BytesIO()
     writer = SealingWriter(target, PASSPHRASE)
     writer.write(b"x" * (CHUNK + 1))
-    writer.abandon()
+    del writer
     with pytest.raises(BackupFileError):
         unseal(target.getvalue())
 

@@ -10,7 +10,8 @@ import pytest
 
 from dispatch.feed import Feed, read_feed
 from dispatch.timetable import blocks_on, busiest_weekday, running_at, runs_on
-from simulators.city import make_city, river_lon_lat
+from simulators.city import make_city
+from simulators.city_map import degrees, river
 from simulators.city_names import romanise, stop_names
 
 FIRST_DAY = dt.date(2026, 11, 21)
@@ -125,9 +126,9 @@ def test_every_name_has_its_translation(packed: bytes) -> None:
 
 
 def test_the_river_is_closed_and_crosses_the_map() -> None:
-    ring = river_lon_lat()
-    assert ring[0] == ring[-1]
-    assert max(lat for _, lat in ring) - min(lat for _, lat in ring) > 0.18
+    ring = degrees(river())
+    assert list(ring[0]) == list(ring[-1])
+    assert max(lat for lat, _ in ring) - min(lat for lat, _ in ring) > 0.18
 
 
 def test_names_are_different_and_romanised_by_the_rules() -> None:
