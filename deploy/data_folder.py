@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from deploy.errors import UserError
@@ -11,6 +12,8 @@ IDENTITY = "instance.json"
 """Written last at set-up: a folder without it was never finished."""
 UNFINISHED = {"lock", "keys", "logs", "network", "nats", "postgres", "secrets.json"}
 """What a set-up that was cut short may have left."""
+_HALF_WRITTEN = re.compile(r"\.(?:secrets|instance)\.json\.\d+\.[0-9a-f]{8}")
+"""So may it these, which were never put in place (deploy.private_files)."""
 
 
 class DataFolder:
@@ -81,7 +84,8 @@ def check_kinds(place: DataFolder) -> None:
 
 def check_empty(folder: Path) -> None:
     """Raises UserError where a folder without an instance holds anything but what a set-up has left."""
-    if strange := sorted(path.name for path in folder.iterdir() if path.name not in UNFINISHED):
+    names = sorted(path.name for path in folder.iterdir())
+    if strange := [name for name in names if name not in UNFINISHED and not _HALF_WRITTEN.fullmatch(name)]:
         raise UserError(
             f"{folder}: holds other things ({strange[0]}) and no instance; name an empty folder with --data-dir"
         )

@@ -175,6 +175,9 @@ class Registry:
         device = DeviceId(kind, operator, id)
         with self._changing() as (known, revoked):
             if known.pop(device.username, None) is None:
+                # It may be that who revoked it was killed before the broker was told.
+                self._write_users(known)
+                reload_broker(self._instance)
                 raise UserError(f"{device.username}: has no credentials; see them with: takt device list")
             revoked[device.username] = time.time()
 
