@@ -11,6 +11,7 @@ from datetime import time
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from ticketing.changes import Changes
 from ticketing.city_schema import (
     EVERYWHERE,
     NO_GROUP,
@@ -109,7 +110,10 @@ class CityTariff:
 
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop in all tables."""
-        return NONE.union(*(table.areas_of(stop_id) for table in self.tables))
+        areas = NONE
+        for table in self.tables:
+            areas |= table.areas_of(stop_id)
+        return areas
 
     def hours_hold(self, hours: str | None, at_s: float) -> bool:
         """Whether named hours (None: any time) hold an instant."""
@@ -143,6 +147,11 @@ class CityTariff:
         for table in reversed(self.tables):
             found |= table.names
         return found | {item.id: item.name for item in named}
+
+    @cached_property
+    def changes(self) -> Changes:
+        """The transfer rules of all tables."""
+        return Changes(self.tables)
 
     @cached_property
     def caps_have_hours(self) -> bool:

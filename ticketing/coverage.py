@@ -35,7 +35,7 @@ def _in_scope(one: Pass, ride: Ride, tariff: CityTariff, *, zones: bool = True) 
 
 def whole_pass(ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass]) -> tuple[Pass, HeldPass] | None:
     """A pass without count that covers the whole ride; the one that ends first."""
-    for held in sorted(passes, key=lambda held: held.until_s):
+    for held in sorted(passes, key=lambda held: held.until_s) if passes else ():
         one = _product(held, tariff)
         if one is not None and held.rides_left is None and _valid(held, ride) and _in_scope(one, ride, tariff):
             return one, held
@@ -65,7 +65,7 @@ def ride_ahead(
     ride: Ride, tariff: CityTariff, passes: Sequence[HeldPass], used: Mapping[str, int]
 ) -> tuple[HeldPass, int] | None:
     """What a ride is taken from of what was bought by number, and how many are left then; first what ends first."""
-    for held in sorted(passes, key=lambda held: (held.until_s, held.id)):
+    for held in sorted(passes, key=lambda held: (held.until_s, held.id)) if passes else ():
         left = None if held.rides_left is None else held.rides_left - used.get(held.id, 0)
         if left is None or left <= 0 or not _valid(held, ride):
             continue

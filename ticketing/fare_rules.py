@@ -82,8 +82,7 @@ class Leg(msgspec.Struct, frozen=True):
         return frozenset().union(*ends) | (self.via_areas - areas)
 
 
-@dataclass(frozen=True, slots=True)
-class Rider:
+class Rider(msgspec.Struct, frozen=True, cache_hash=True):
     """Who pays with what: a rider category and a fare medium (None: not known), and the category's percentage.
 
     percent is what a rider of the category pays of a price that names no category; rounded to round_minor, half up
@@ -286,8 +285,7 @@ class TransferRule:
         limits = self.count > 0 or self.count_from > 1 or self.total_s is not None or self.hours is not None
         limits = limits or bool(self.begins) or self.count_to is not None
         places = not self.return_trips or self.back_only or not self.same_route or bool(self.once_on)
-        whole = self.pays in (Pays.DIFFERENCE, Pays.TOTAL)
-        object.__setattr__(self, "plain", not (limits or places or whole))
+        object.__setattr__(self, "plain", not (limits or places))
 
 
 @dataclass(frozen=True, slots=True)

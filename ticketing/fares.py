@@ -62,7 +62,6 @@ class Fares:
     transfer_empty_is_any: bool = False
     # What was looked up before: the same rides come again and again. Bounded; no answer depends on it.
     _memo: dict[object, tuple[LegFare, ...]] = field(default_factory=dict, repr=False, compare=False)
-    _price_memo: dict[Rider, dict[str, tuple[int, int] | None]] = field(default_factory=dict, repr=False, compare=False)
     _timeframe_memo: dict[tuple[float, str], Words] = field(default_factory=dict, repr=False, compare=False)
     _transfer_memo: dict[tuple[str, str], tuple[TransferRule, ...]] = field(
         default_factory=dict, repr=False, compare=False
@@ -73,11 +72,6 @@ class Fares:
         """The longest time that a transfer may take, seconds; infinite where one has no limit."""
         return max(((_longest_s(rule) or math.inf) + rule.round_up_s for rule in self.transfer_rules), default=0)
 
-    @cached_property
-    def reaches_back(self) -> bool:
-        """Whether rides may lie between the two of a transfer."""
-        return any(rule.between_others for rule in self.transfer_rules)
-
     def leads_on(self, group: str) -> bool:
         """Whether a feed has changes that may go on from a leg group."""
         _, empty, (named_from, _) = self._transfer_index
@@ -85,7 +79,7 @@ class Fares:
 
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop; a platform without any has those of its station."""
-        if stop_id is None:
+        if stop_id is None or not self.areas_by_stop:
             return NONE
         found = (self.areas_by_stop.get(place, NONE) for place in places_of(stop_id, self.station_by_stop))
         return next((areas for areas in found if areas), NONE)
@@ -131,17 +125,6 @@ class Fares:
         if own:
             return min(own + ordinary), max(full, min(own))
         return rider.part_of(full), full
-
-    def transfer_price(self, product: str, rider: Rider) -> tuple[int, int] | None:
-        """The price of a transfer's product, looked up once for a rider: a day asks for it with every change."""
-        prices = self._price_memo.get(rider)
-        if prices is None:
-            if len(self._price_memo) >= _MEMO_MAX:
-                self._price_memo.clear()
-            prices = self._price_memo[rider] = {}
-        if product not in prices:
-            prices[product] = self.price(product, rider)
-        return prices[product]
 
     def leg_fares(self, leg: Leg, rider: Rider) -> tuple[LegFare, ...]:
         """The products that pay for a leg, cheapest first, one for each leg group; empty: its fare is unknown."""
@@ -352,11 +335,6 @@ def _next_clock_s(since_s: float, clock_s: int, zone: ZoneInfo) -> float:
 def _longest_s(rule: TransferRule) -> int | None:
     """The longest time that the rule may give, but for rounding; a day may have 25 hours."""
     return rule.limit_s if rule.until_s is None else 90_000
-
-
-def within_limit(rule: TransferRule, first: Leg, last: Leg, zone: ZoneInfo) -> bool:
-    """Whether the last leg still falls into the rule's time."""
-    return (last.start_s if rule.to_departure else last.end_s) < transfer_span_s(rule, first, zone)[1]
 
 
 def _by_medium(rows: Sequence[Price], rider: Rider) -> list[int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from math import inf
 from typing import Literal
 
 import msgspec
 
 from ticketing.city_schema import Exit
 from ticketing.city_tariff import CityTariff
-from ticketing.days import service_day
+from ticketing.days import day_bounds_s, service_day
 from ticketing.fare_rules import NONE, JoinRule, Leg, Rider
 
 TapKind = Literal["board", "in", "out"]
@@ -95,8 +96,12 @@ def by_service_day(taps: Iterable[FareTap], tariff: CityTariff) -> dict[date, tu
     """Taps by the service day in which their ride began, both in order."""
     days: dict[date, list[FareTap]] = {}
     inside: tuple[FareTap, date] | None = None
+    today, over_s = date.min, -inf  # of the tap before, which is mostly this one's as well
     for tap in in_order(taps):
-        day = service_day(tap.at_s, tariff.day_start, tariff.zone)
+        if tap.at_s >= over_s:
+            today = service_day(tap.at_s, tariff.day_start, tariff.zone)
+            over_s = day_bounds_s(today, tariff.day_start, tariff.zone)[1]
+        day = today
         is_exit = tap.kind == "out" or (tap.kind == "board" and (_network(tap, tariff) or "") in tariff.exits)
         if inside is not None and is_exit and tap.at_s < inside[0].at_s + _exit_of(inside[0], tariff).max_minutes * 60:
             day, inside = inside[1], None

@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from ticketing.capping import Spent
+from ticketing.changes import Linked
 from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
-from ticketing.transfers import Linked
 
 StepKind = Literal[
     "fare", "concession", "transfer", "later_transfer", "pass", "trip", "extension", "cap", "after_rides",

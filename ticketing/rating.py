@@ -14,6 +14,7 @@ from datetime import date
 from math import isfinite
 
 from ticketing.capping import Capped, Due, Spent, cap_rides, is_for, opening, runs_on
+from ticketing.changes import Linked
 from ticketing.city_schema import Cap, Pass, Surcharge
 from ticketing.city_tariff import CityTariff
 from ticketing.coverage import part_pass, ride_ahead, whole_pass
@@ -23,7 +24,7 @@ from ticketing.fares import transfer_span_s
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
 from ticketing.rated import Account, Carried, DayRating, HeldPass, Line, Step, StepKind, after_day
 from ticketing.tariff import TRIPS
-from ticketing.transfers import Chain, Linked, carried_over
+from ticketing.transfers import Chain, carried_over
 
 
 @dataclass(slots=True)
@@ -189,9 +190,9 @@ def _journeys(
 ) -> list[Linked]:
     """Price the rides that no pass covers, joined into journeys after those before; the chain with both."""
     joins = number == 0 or tariff.group.transfers
-    chain = Chain(list(before) if joins else [])
+    chain = Chain(tariff.changes, before if joins else (), apart=not joins)
     for fare in fares:
-        chain.add(fare.ride.leg, tariff.tables, fare.rider, apart=not joins)
+        chain.add(fare.ride.leg, fare.rider)
     linked = chain.linked
     first = len(linked) - len(fares)
     for fare, one in zip(fares, linked[first:], strict=True):
