@@ -32,6 +32,7 @@ from deploy.links import (
     Outgoing,
 )
 from deploy.numbers import counted, gauged
+from deploy.reported import Reported
 from deploy.retold import Lately, Remembered
 from deploy.tariff_changes import following
 from deploy.whereabouts import hear_places
@@ -254,7 +255,15 @@ async def _gateway(
         raise UserError(str(error)) from None
     progress, on_instruction = tell_progress(links, lately)
     senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events, progress)]
-    seams = Seams(on_fixes, on_event, validate, box.keep, on_instruction=on_instruction, count_dead_letters=box.tally)
+    seams = Seams(
+        on_fixes,
+        on_event,
+        validate,
+        box.keep,
+        on_validator_event=Reported().hear,
+        on_instruction=on_instruction,
+        count_dead_letters=box.tally,
+    )
     running = Gateway(settings, seams)
     metrics.expose(
         grounds.registry,
