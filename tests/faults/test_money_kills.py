@@ -10,11 +10,6 @@ import pytest
 from tests.faults.boundaries import Blow, When
 from tests.faults.money_flows import FLOWS
 from tests.faults.till_town import TillTown, till_town
-from tests.integration.conftest import (
-    database,  # noqa: F401  # fixtures
-    migrated_template,  # noqa: F401
-    postgres_server,  # noqa: F401
-)
 
 
 async def strike_everywhere(town: TillTown, flow: str, when: When, blow: Blow) -> list[str]:
@@ -36,13 +31,13 @@ async def strike_everywhere(town: TillTown, flow: str, when: When, blow: Blow) -
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-async def test_killed_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:  # noqa: F811
+async def test_killed_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:
     async with till_town(database, tmp_path) as town:
         assert await strike_everywhere(town, flow, "durable", "kill")
 
 
 @pytest.mark.parametrize("flow", ["recovery", "money back"])
-async def test_cut_off_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:  # noqa: F811
+async def test_cut_off_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:
     async with till_town(database, tmp_path) as town:
         assert await strike_everywhere(town, flow, "durable", "cut")
 
@@ -52,7 +47,7 @@ async def test_cut_off_after_everything_that_lasts(database: str, tmp_path: Path
 @pytest.mark.parametrize("when", ["sent", "done"])
 @pytest.mark.parametrize("flow", FLOWS)
 async def test_struck_at_every_message(
-    database: str,  # noqa: F811
+    database: str,
     tmp_path: Path,
     flow: str,
     when: When,
