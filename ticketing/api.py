@@ -121,6 +121,7 @@ class TicketingApi:
             Route("POST", f"{ticket}/suspend", "tickets:change", self.suspend),
             Route("POST", f"{ticket}/resume", "tickets:change", self.resume),
             Route("POST", f"{ticket}/refund", "tickets:change", self.refund),
+            Route("POST", f"{ticket}/pay", "tickets:sell", self.pay),
             Route("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
             Route("GET", card, "tickets:read", self.get_card),
             Route("POST", f"{card}/top-up", "tickets:sell", self.top_up),
@@ -195,6 +196,10 @@ class TicketingApi:
         if body.override and role != "admin":
             raise Problem(403, "Admins only", "override refunds against the tariff's rule: ask an admin")
         return await self.desk.refund(ticket_id, body, subject=subject, idempotency_key=idempotency_key)
+
+    async def pay(self, ticket_id: str, *, subject: str, idempotency_key: str | None) -> Ticket:
+        """Take in cash what a ticket that was given back owes for rides of before which were told of after that."""
+        return await self.desk.take_owed(ticket_id, subject=subject, idempotency_key=idempotency_key)
 
     async def enrol(self, *, body: Enrolment, subject: str, idempotency_key: str | None) -> EnrolledCards:
         """Enrol city cards; the answer holds the keys to write to them. Admins only."""

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from sql import query
+from ticketing import late_codes
 from ticketing.books import Books, Done, audit
 from ticketing.claims import Claims
 from ticketing.config import TicketingSettings
@@ -27,7 +28,7 @@ CLOCK_ERROR_S = 60.0
 class Ticket(msgspec.Struct, frozen=True):
     """A ticket as it stands in the books; times in Unix seconds, uses_allowed null for a pass.
 
-    refunded_minor: what was given back for it, null where nothing was.
+    refunded_minor: what was given back for it, null where nothing was. owed_minor: for rides told of after that.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Ticket(msgspec.Struct, frozen=True):
     token: str | None
     jwt: str | None
     refunded_minor: int | None = None
+    owed_minor: int = 0
 
 
 class Desk:
@@ -149,6 +151,19 @@ class Desk:
 
         asked = ("refund", ticket_id, wanted.reason, *((True,) if wanted.override else ()))
         await self._books.once(subject, idempotency_key, asked, Done, give)
+        return await self.get_ticket(ticket_id)
+
+    async def take_owed(self, ticket_id: str, *, subject: str, idempotency_key: str | None = None) -> Ticket:
+        """Take in cash what a ticket owes for rides that were told of once it had been given back."""
+        uuid = parse_ticket_id(ticket_id)
+
+        async def take(connection: Any) -> Done:
+            await _lock(connection, uuid)
+            paid = await late_codes.pay(connection, uuid, self.sales.currency, subject)
+            await audit(connection, subject, "pay", f"ticket:{uuid}", amount_minor=paid.minor)
+            return Done()
+
+        await self._books.once(subject, idempotency_key, ("take_owed", ticket_id), Done, take)
         return await self.get_ticket(ticket_id)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from ticketing.late_codes import owe_by_codes
 from ticketing.owing import note_let_in, owe
 from ticketing.reading import Quote, Reading
 from ticketing.righting import Righting
@@ -189,6 +190,7 @@ class Judge:
             for at, row in zip(indices, noted, strict=True):
                 outcome.rows[at] = row
             self._counters["clocks_doubted"] += await self._righting.flag(asked, noted)
+            self._counters["owed"] += await owe_by_codes(self._store, asked, noted, self._tariff.purse.fare_minor)
             if self._pricing is not None:
                 self._counters["owed"] += await owe(self._store, asked, noted, self._pricing.flat)
         except (asyncpg.PostgresError, *AWAY) as error:

@@ -4,6 +4,7 @@ Accounts are named, never stored with a balance: an account's balance is the sum
     cash        what desks and shops took in             sales       tickets sold
     purse:<uid> what a city card still holds             fares       rides paid from purses
     debt:<uid>  rides of a city card that its purse could not pay any more, since they were told of late
+    ticket_debt:<id>  rides by a code that were told of once its price had been given back
     penalty:<id>  a penalty that is still to be paid     penalties   penalties issued
     cash_difference  what drawers were short of, less what was too much in them
     acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
@@ -96,6 +97,16 @@ def debt(uid: bytes) -> str:
 def debt_paid(uid: bytes, amount: Money) -> Transfer:
     """A debt, or a part of it, taken from the purse."""
     return Transfer(Kind.DEBT, purse(uid), debt(uid), amount)
+
+
+def ride_owed(ticket_id: str, amount: Money) -> Transfer:
+    """A ride by a code that nobody knew of when its ticket's price was given back."""
+    return Transfer(Kind.FARE, f"ticket_debt:{ticket_id}", FARES, amount)
+
+
+def ride_paid(ticket_id: str, amount: Money) -> Transfer:
+    """What a ticket owed, paid in cash."""
+    return Transfer(Kind.DEBT, CASH, f"ticket_debt:{ticket_id}", amount)
 
 
 def penalty(penalty_id: str, amount: Money) -> Transfer:

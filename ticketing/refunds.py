@@ -20,6 +20,20 @@ class Held(NamedTuple):
     uses_allowed: int | None
 
 
+class GivenBack(NamedTuple):
+    """A ticket whose price, or a part of it, was given back after uses_kept rides (None: of a pass, its rest alone).
+
+    owed_minor: what was booked as owed for the late_rides that were told of since.
+    """
+
+    price_minor: int
+    back_minor: int
+    uses_allowed: int | None
+    uses_kept: int | None
+    late_rides: int
+    owed_minor: int
+
+
 def back_minor(rule: Refund, ticket: Held, now_s: float) -> int | str:
     """The refund in minor units, or the sentence that says why there is none.
 
@@ -47,3 +61,20 @@ def _rest_minor(ticket: Held, now_s: float) -> int:
         return ticket.price_minor * (ticket.uses_allowed - ticket.uses) // ticket.uses_allowed
     whole = max(1, -int(-(ticket.until_s - ticket.from_s) // DAY_S))
     return ticket.price_minor * min(whole, int((ticket.until_s - now_s) // DAY_S)) // whole
+
+
+def owed_minor(ticket: GivenBack, fare_minor: int) -> int:
+    """What another ride of before is owed that is told of once the price has gone back; never more than went back.
+
+    Of a ticket for so many rides: what was given back for that ride. Of a pass whose whole price was given back: a
+    ride's fare; what was kept of another one paid for its rides.
+    """
+    if ticket.uses_allowed is not None:
+        rest = ticket.uses_allowed - (ticket.uses_kept or 0)
+        left = max(0, rest - ticket.late_rides - 1)
+        owed = (ticket.price_minor * rest // ticket.uses_allowed) - (ticket.price_minor * left // ticket.uses_allowed)
+    elif ticket.uses_kept == 0 and ticket.back_minor == ticket.price_minor:
+        owed = ticket.owed_minor + fare_minor
+    else:
+        owed = 0
+    return max(0, min(owed, ticket.back_minor) - ticket.owed_minor)

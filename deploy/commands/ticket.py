@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `takt`."""
     ticket = typer.Typer(
         name="ticket",
-        help="Sell, show, refund and verify tickets, for a desk or a script.",
+        help="Sell, show, refund and verify tickets, take what is owed on them, for a desk or a script.",
         epilog="Example: takt ticket issue single --qr ticket.svg",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     ticket.command("refund", epilog='Example: takt ticket refund 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11 --reason "rain"')(
         refund
     )
+    ticket.command("pay", epilog="Example: takt ticket pay 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11")(pay)
     ticket.command("verify", epilog="Example: takt ticket verify - --keys jwks.json < token.txt")(verify)
     app.add_typer(ticket)
 
@@ -106,6 +107,10 @@ def show(
     typer.echo(f"product  {found['product_id']}, {_money(found)}, sold by {found['sold_by']}")
     typer.echo(f"valid    {client.in_city(found['valid_from'])} to {client.in_city(found['valid_until'])}")
     _echo_uses(client, found)
+    if found["owed_minor"]:
+        from ticketing.money import Money
+
+        typer.echo(f"owes     {Money(found['owed_minor'], found['currency'])}: it was given back, and had been used")
     if qr is not None:
         typer.echo(f"QR code  {qr}")
 
@@ -137,6 +142,28 @@ def refund(
     of = "" if back.minor == found["price_minor"] else f", of {_money(found)}"
     typer.echo(f"refund   {back}{of}")
     _echo_uses(client, found)
+
+
+def pay(
+    ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in cash what a ticket that was given back owes: rides of before that were told of after that."""
+    from urllib.parse import quote
+
+    from deploy.client import Client
+    from ticketing.money import Money
+
+    client = Client(data_dir, config)
+    path = f"/api/v1/tickets/{quote(ticket_id, safe='')}"
+    owed = client.get(path)["owed_minor"]
+    found = client.once(f"{path}/pay", {})
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(f"ticket   {found['id']}, {Money(owed, found['currency'])} taken, nothing is owed any more")
 
 
 def verify(

@@ -17,7 +17,9 @@ SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 
        extract(epoch FROM valid_until)::float8 AS valid_until, uses_allowed, uses, networks, status_list, status_index,
        price_minor, currency, device_key, sold_by, extract(epoch FROM sold_at)::float8 AS sold_at,
        extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, last_tap, reason,
-       (SELECT sum(r.amount_minor)::bigint FROM transfer r WHERE r.ticket_id = ticket.id AND r.kind = 'refund') AS refunded_minor
+       (SELECT sum(r.amount_minor)::bigint FROM transfer r WHERE r.ticket_id = ticket.id AND r.kind = 'refund') AS refunded_minor,
+       (SELECT coalesce(sum(CASE WHEN o.debit = 'ticket_debt:' || ticket.id THEN o.amount_minor ELSE -o.amount_minor END), 0)::bigint
+        FROM transfer o WHERE o.ticket_id = ticket.id AND 'ticket_debt:' || ticket.id IN (o.debit, o.credit)) AS owed_minor
 FROM ticket WHERE id = $1;
 
 -- name: lock_card
@@ -69,6 +71,37 @@ UPDATE ticket SET status = 'revoked', reason = $2,
     uses_kept = CASE WHEN uses = 0 AND uses_allowed IS NULL AND $3 THEN NULL ELSE uses END,
     status_at = CASE WHEN status = 'valid' THEN now() ELSE coalesce(status_at, now()) END
 WHERE id = $1;
+
+-- name: lock_of_tap
+-- The ticket of a tap by a code, which a validator had let happen and we refuse, held until the end of the transaction.
+SELECT q.id FROM tap t JOIN ticket q ON q.id = t.ticket_id
+WHERE t.operator = $1 AND t.device = $2 AND t.id = $3::text::uuid AND t.conflict AND t.verdict = 'revoked'
+      AND q.card_uid IS NULL FOR NO KEY UPDATE OF q;
+
+-- name: ride_given_back
+-- A tap made before its ticket's price was given back, and of which nothing was booked, with what was given back and what
+-- was booked of others; the ticket is locked.
+SELECT q.id AS ticket_id, q.price_minor, q.currency, q.uses_allowed, q.uses_kept, r.amount_minor AS back_minor,
+       count(o.id) AS late_rides, coalesce(sum(o.amount_minor), 0)::bigint AS owed_minor
+FROM tap t JOIN ticket q ON q.id = t.ticket_id
+JOIN transfer r ON r.ticket_id = q.id AND r.kind = 'refund' AND tap_at(t) < r.at
+LEFT JOIN transfer o ON o.ticket_id = q.id AND o.debit = 'ticket_debt:' || q.id
+WHERE t.operator = $1 AND t.device = $2 AND t.id = $3::text::uuid AND NOT 'owed' = ANY (coalesce(t.flags, '{}'))
+GROUP BY q.id, r.amount_minor;
+
+-- name: owe
+-- What a ride is owed, into the ledger, and its tap flagged.
+WITH flagged AS (
+    UPDATE tap SET flags = array_append(coalesce(flags, '{}'), 'owed')
+    WHERE operator = $7 AND device = $8 AND id = $9::text::uuid RETURNING id
+)
+INSERT INTO transfer (kind, debit, credit, amount_minor, currency, ticket_id, tap_id, made_by)
+SELECT $1, $2, $3, $4::bigint, $5, $6::uuid, id, $10 FROM flagged;
+
+-- name: owes
+-- What is still owed by a ticket for rides that were told of once its price had been given back.
+SELECT sum(CASE WHEN debit = 'ticket_debt:' || $1::uuid THEN amount_minor ELSE -amount_minor END)::bigint FROM transfer
+WHERE ticket_id = $1::uuid AND 'ticket_debt:' || $1::uuid IN (debit, credit);
 
 -- name: of_card
 -- The tickets that a city card holds, newest first.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 
 import pytest
 
+from sql import query
 from tests.integration.rated_city import UID, RatedCity, rated_city, shipped
 from tests.integration.test_rating import BUSES_OF_2008
 from tests.integration.test_ticketing import city  # noqa: F401  # fixture
@@ -144,18 +147,79 @@ async def test_lviv_as_it_is_shipped_loses_no_late_ride(database):
         assert await lviv.balance() == 10_000 - 1700
 
 
-async def test_a_ride_by_a_code_that_was_given_back_is_kept_flagged_and_shown_to_the_desk(city):  # noqa: F811
+async def test_a_ride_by_a_code_that_was_given_back_is_flagged_and_owed_by_its_ticket(city):  # noqa: F811
     sold = await city.sell("ten", valid_from=city.now() - 3600)
     refunded = await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
     await city.sell()
     taken_s = city.now() - 600
     offline = city.tap(sold.token, ts=taken_s, offline=Offline("accepted", 1))
-    assert (await city.judge(offline))[0].verdict == "revoked"
+    for _ in range(2):  # sent again, it is owed once
+        assert (await city.judge(offline))[0].verdict == "revoked"
     (tap,) = (await FlaggedApi(Books(city.service.store), city.now).list_flagged()).taps
     assert (tap.id, tap.conflict, tap.ticket_id, tap.product_id) == (offline.id, True, sold.id, "ten")
     assert (tap.refunded_minor, tap.before_change, tap.account) == (refunded.refunded_minor, True, None)
+    assert tap.flags == ["owed"]
     assert tap.at == pytest.approx(taken_s)
     assert (await FlaggedApi(Books(city.service.store), city.now).list_flagged(operator="other")).taps == []
+    owed = sold.price_minor // 10
+    assert (await city.api.desk.get_ticket(sold.id)).owed_minor == owed
+    books = await balances(city)
+    assert (books["fares"], books[f"ticket_debt:{sold.id}"], sum(books.values())) == (-owed, owed, 0)
+
+
+async def balances(city):  # noqa: F811
+    return Counter({row["account"]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))})
+
+
+async def test_what_a_ticket_owes_is_taken_at_a_desk_once(city):  # noqa: F811
+    sold = await city.sell("single", valid_from=city.now() - 3600)
+    with pytest.raises(Problem, match="owes nothing"):
+        await city.api.desk.take_owed(sold.id, subject="desk1")
+    await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
+    await city.judge(city.tap(sold.token, ts=city.now() - 600, offline=Offline("accepted", 1)))
+    assert (await city.api.desk.get_ticket(sold.id)).owed_minor == sold.price_minor
+    for _ in range(2):
+        done = await city.api.desk.take_owed(sold.id, subject="desk1", idempotency_key="k1")
+        assert done.owed_minor == 0
+    with pytest.raises(Problem, match="owes nothing"):
+        await city.api.desk.take_owed(sold.id, subject="desk2")
+    assert +(await balances(city)) == Counter(cash=sold.price_minor)
+    await city.judge(city.tap(sold.token, ts=city.now() - 500, offline=Offline("accepted", 1)))  # somebody's copy
+    assert (await city.api.desk.get_ticket(sold.id)).owed_minor == 0
+
+
+async def test_copies_told_at_once_owe_no_more_than_was_given_back(city):  # noqa: F811
+    sold = await city.sell("single", valid_from=city.now() - 3600)
+    await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
+    taps = [
+        city.tap(sold.token, ts=city.now() - 600 + n, offline=Offline("accepted", 1), device=f"d{n}") for n in range(6)
+    ]
+    await asyncio.gather(*(city.judge(tap) for tap in taps))
+    assert (await city.api.desk.get_ticket(sold.id)).owed_minor == sold.price_minor
+
+
+@pytest.mark.parametrize("what", ["after", "revoked", "online"])
+async def test_no_ticket_owes_a_ride_after_it_was_given_back_or_that_was_paid(city, what):  # noqa: F811
+    """Who rides by a code that was given back is not known, it may be a copy; one only revoked is paid."""
+    sold = await city.sell("single", valid_from=city.now() - 3600)
+    if what == "revoked":
+        await city.api.desk.change_ticket(sold.id, "revoke", "a mistake", subject="desk1")
+    else:
+        await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
+    at_s = city.now() + (0 if what == "after" else -600)
+    tap = city.tap(sold.token, ts=at_s, offline=None if what == "online" else Offline("accepted", 1))
+    assert (await city.judge(tap))[0].verdict == "revoked"
+    assert (await city.api.desk.get_ticket(sold.id)).owed_minor == 0
+
+
+async def test_a_ride_told_before_the_refund_keeps_its_part_of_the_price(city):  # noqa: F811
+    """Nothing is owed twice: what is known of is no part of what goes back."""
+    sold = await city.sell("single", valid_from=city.now() - 3600)
+    tap = city.tap(sold.token, ts=city.now() - 600, offline=Offline("accepted", 1))
+    assert (await city.judge(tap))[0].verdict == "accepted"
+    with pytest.raises(Problem, match="it was used once"):
+        await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
+    assert (await city.api.desk.get_ticket(sold.id)).owed_minor == 0
 
 
 @pytest.mark.parametrize(("since", "until"), [(2.0, 1.0), (-1.0, 1.0), (0.0, 1e9), (1e12, 2e12), (float("nan"), 1.0)])

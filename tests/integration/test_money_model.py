@@ -191,6 +191,23 @@ async def check_codes(town: MoneyTown) -> None:
         if ticket.id in town.refunded and row["uses_allowed"]:
             full, rest = PRICES[ticket.product_id], row["uses_allowed"] - row["uses_kept"]
             assert town.refunded[ticket.id] in (full, full * rest // row["uses_allowed"])
+            if ticket.token:
+                await check_owed(town, ticket.id, ticket.token, full, (rest, row["uses_allowed"]))
+
+
+async def check_owed(town: MoneyTown, ticket_id: str, token: str, price_minor: int, rides: tuple[int, int]) -> None:
+    """What a code owes for rides before its refund that were told of later: the price of each that was given back."""
+    back_s = await town.pool.fetchval(
+        "SELECT extract(epoch FROM at)::float8 FROM transfer WHERE ticket_id = $1::text::uuid AND kind = 'refund'",
+        ticket_id,
+    )
+    late = sum(
+        tap.token == token and tap.offline is not None and town.told[tap.id].verdict == "revoked" and tap.ts < back_s
+        for tap in town.taps.values()
+    )
+    rest, allowed = rides
+    expected = price_minor * rest // allowed - price_minor * max(0, rest - late) // allowed
+    assert (await town.api.desk.get_ticket(ticket_id)).owed_minor == expected, (ticket_id, late)
 
 
 async def check_books(town: MoneyTown) -> None:

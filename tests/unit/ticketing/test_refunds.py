@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ticketing.city_schema import Refund
 from ticketing.errors import TariffError
-from ticketing.refunds import DAY_S, Held, back_minor
+from ticketing.refunds import DAY_S, GivenBack, Held, back_minor, owed_minor
 from ticketing.tariff import parse_tariff
 
 CAREFUL = Refund()
@@ -108,3 +108,34 @@ def test_a_product_says_its_own_rule_and_the_file_the_others():
 def test_a_rule_that_makes_no_sense_is_refused_by_name(more, named):
     with pytest.raises(TariffError, match=named):
         parse_tariff(TARIFF + more, "t.toml")
+
+
+@pytest.mark.parametrize(
+    ("ticket", "owed"),
+    [
+        (GivenBack(800, 800, 1, 0, 0, 0), 800),  # the ride that a single was for
+        (GivenBack(800, 800, 1, 0, 1, 800), 0),  # a copy of it
+        (GivenBack(7700, 7700, 10, 0, 0, 0), 770),
+        (GivenBack(7700, 7700, 10, 0, 10, 7700), 0),
+        (GivenBack(100, 33, 3, 2, 0, 0), 33),  # two were ridden, and the third was given back
+        (GivenBack(100, 66, 3, 1, 0, 0), 33),
+        (GivenBack(100, 66, 3, 1, 1, 33), 33),
+        (GivenBack(800, 800, 1, 1, 0, 0), 0),  # given back by an admin though it was used, known of then
+        (GivenBack(70_000, 70_000, None, 0, 0, 0), 850),
+        (GivenBack(900, 900, None, 0, 1, 850), 50),
+        (GivenBack(70_000, 30_000, None, None, 0, 0), 0),  # the days until then were kept: they paid for it
+        (GivenBack(70_000, 30_000, None, 4, 0, 0), 0),
+    ],
+)
+def test_a_ride_of_before_that_is_told_of_late_is_owed_as_far_as_it_was_given_back(ticket, owed):
+    assert owed_minor(ticket, 850) == owed
+
+
+@given(st.integers(1, 10_000), st.integers(1, 50), st.data())
+def test_late_rides_are_owed_what_a_refund_with_them_known_had_kept(price, allowed, data):
+    kept = data.draw(st.integers(0, allowed - 1))
+    back = price * (allowed - kept) // allowed
+    owed = 0
+    for late in range(allowed + 2):
+        owed += owed_minor(GivenBack(price, back, allowed, kept, late, owed), 850)
+        assert back - owed == price * max(0, allowed - kept - late - 1) // allowed
