@@ -1,7 +1,7 @@
 """Rides by codes whose tickets were given back before anybody heard of them: the ticket owes them, and desks take it.
 
-A validator that was alone had let the rider in, and tells of it once the price has gone back. On a city card its account
-rides (ticketing.owing); a code has none, so what was given back too much is a debt of the ticket's.
+A validator that was alone had let the rider in, and tells of it once the price has gone back. A city card has an
+account that owes it (ticketing.owing); a code has none, so what was given back too much is a debt of the ticket's.
 """
 
 from __future__ import annotations
