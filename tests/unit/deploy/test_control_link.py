@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from deploy.control import ControlLink
+from deploy.links import Links
 from dispatch.controller import TAPS_WAITING_MAX, Controller
 
 
 @pytest.fixture
 def link() -> ControlLink:
-    nobody: Any = None
-    return ControlLink(nobody, Controller(lambda _decision: None, lambda: "id"), Path("control.json"))
+    unconnected: Any = None
+    return ControlLink(Links(unconnected), Controller(lambda _decision: None, lambda: "id"), Path("control.json"))
 
 
 def test_boardings_wait_for_the_next_tick(link: ControlLink) -> None:
