@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 import msgspec
 import structlog
 
-from deploy.desk import ask_dispatch
 from deploy.links import INSTRUCTIONS, LinkError, Links, Outgoing
 from deploy.private_files import write_private
+from deploy.remote_desk import ask_dispatch
 from deploy.retold import Lately, Remembered
 from dispatch.advice import Advice
 from dispatch.control import OFFERED, LineControl

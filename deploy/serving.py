@@ -22,9 +22,9 @@ from deploy.children import Child, kept_running
 from deploy.config import Settings
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
+from deploy.embedded_supervision import Supervised
 from deploy.errors import UserError
 from deploy.instance import Instance
-from deploy.kept import Kept
 from deploy.links import Links, linked
 from deploy.memory import settle
 from deploy.part_status import check_status_port, part_status
@@ -166,7 +166,7 @@ async def _stand_up(stack: AsyncExitStack, settings: Settings, instance: Instanc
             port = int(last.rsplit(":", 1)[1].split("/")[0]) if last else 0
             return embedded_postgres(instance, port, on_died=on_died, say=say)
 
-        database = Kept("PostgreSQL", postgres, stop.failed)
+        database = Supervised("PostgreSQL", postgres, stop.failed)
         dsn = await stack.enter_async_context(database)
         down.append(lambda: [database.down_reason] if database.down_reason else [])
     try:
@@ -188,7 +188,7 @@ async def _stand_up(stack: AsyncExitStack, settings: Settings, instance: Instanc
         options = BrokerSettings(mqtt.host, port, mqtt.tls_certificate, mqtt.tls_key)
         return embedded_broker(instance, options, nats_port=port_of(last), on_died=on_died)
 
-    keeper = Kept("broker", broker, stop.failed)
+    keeper = Supervised("broker", broker, stop.failed)
     running = await stack.enter_async_context(keeper)
     down.append(lambda: [keeper.down_reason] if keeper.down_reason else [])
     return Grounds(

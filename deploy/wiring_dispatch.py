@@ -15,10 +15,10 @@ import structlog
 
 from deploy import mapping, metrics
 from deploy.control import ControlLink, new_control
-from deploy.desk import serve_desk
 from deploy.feeds import load_ordered, serve_switch
 from deploy.links import BOARDINGS, EVENTS, FIXES, PUBLICATION, Links, Outgoing
 from deploy.numbers import counters_of, hear_numbers, tell_numbers
+from deploy.remote_desk import serve_desk
 from deploy.whereabouts import Teller
 from deploy.wiring import read_network
 from dispatch.board import Board, Publication

@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
+from deploy.embedded_supervision import Supervised
 from deploy.instance import Instance
-from deploy.kept import Kept
 from deploy.links import BOARDINGS, PART_BYTES_MAX, LinkError, Outgoing, linked
 
 
@@ -103,7 +103,7 @@ async def test_a_killed_broker_comes_back_at_its_ports_and_links_with_it(instanc
         port = int(last.nats_url.rsplit(":", 1)[1]) if last else 0
         return embedded_broker(instance, settings, nats_port=port, on_died=on_died)
 
-    kept = Kept("broker", enter, failed=pytest.fail)
+    kept = Supervised("broker", enter, failed=pytest.fail)
     async with kept as broker, link(broker) as links:
         lives.append(broker)
         arrived: asyncio.Queue[bytes] = asyncio.Queue()
@@ -125,5 +125,5 @@ async def test_what_cannot_start_at_all_says_so(instance, tmp_path):
     from deploy.errors import UserError
 
     with pytest.raises(UserError):
-        async with Kept("broker", enter, failed=pytest.fail):
+        async with Supervised("broker", enter, failed=pytest.fail):
             pass

@@ -1,4 +1,4 @@
-"""An engine that is started again when it dies: PostgreSQL and the broker are embedded, and nobody else would do it.
+"""An embedded server that is started again when it dies: nobody else would do it for PostgreSQL and the broker.
 
 It comes back at the same address, so everything that talks to it reconnects by itself and loses nothing but time.
 """
@@ -19,14 +19,14 @@ DEATHS_MAX = 5  # in a row, each within HEALTHY_S of its start
 HEALTHY_S = 60.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
-log = structlog.get_logger("kept")
+log = structlog.get_logger("embedded")
 
 
-class Kept(Generic[T]):
-    """Entering means that the engine runs for the first time; leaving means that it has stopped.
+class Supervised(Generic[T]):
+    """Entering means that the server runs for the first time; leaving means that it has stopped.
 
-    `enter(last, on_died)` makes the engine's context anew: `last` is what it gave before (its ports), None at first.
-    `failed` hears when it cannot be kept.
+    `enter(last, on_died)` makes the server's context anew: `last` is what it gave before (its ports), None at first.
+    `failed` hears when it does not stay up.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Kept(Generic[T]):
         """Start it.
 
         Raises:
-            Exception: what the engine's own context raised at its first start.
+            Exception: what the server's own context raised at its first start.
         """
         self._first: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
         return await asyncio.shield(self._first)
 
     async def __aexit__(
@@ -59,7 +59,7 @@ class Kept(Generic[T]):
         self._stopping.set()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         last: T | None = None
         in_a_row = 0
         while not self._stopping.is_set():
@@ -70,7 +70,7 @@ class Kept(Generic[T]):
                 if not self._first.done():
                     self._first.set_exception(error)
                     return
-                log.exception("engine_not_started", engine=self.name)
+                log.exception("server_not_started", server=self.name)
             if self._stopping.is_set():
                 return
             in_a_row = 1 if asyncio.get_running_loop().time() - began > HEALTHY_S else in_a_row + 1
@@ -80,21 +80,21 @@ class Kept(Generic[T]):
             await asyncio.sleep(BACKOFF_S[min(in_a_row, len(BACKOFF_S)) - 1])
 
     async def _live(self, last: T | None) -> T:
-        """One life of the engine, from its start to its death or to our stop."""
+        """One life of the server, from its start to its death or to our stop."""
         died = asyncio.Event()
 
         def on_died(sentence: str) -> None:
             self.deaths += 1
             self.down_reason = sentence
-            log.error("engine_died", engine=self.name, reason=sentence)
+            log.error("server_died", server=self.name, reason=sentence)
             died.set()
 
-        async with self._enter(last, on_died) as engine:
+        async with self._enter(last, on_died) as server:
             self.down_reason = None
             if not self._first.done():
-                self._first.set_result(engine)
+                self._first.set_result(server)
             waits = [asyncio.create_task(event.wait()) for event in (died, self._stopping)]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
-            return engine
+            return server
