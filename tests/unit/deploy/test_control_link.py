@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from nats.aio.client import Client
 
 from deploy.control import ControlLink
 from deploy.links import Links
@@ -15,8 +15,7 @@ from dispatch.controller import TAPS_WAITING_MAX, Controller
 
 @pytest.fixture
 def link() -> ControlLink:
-    unconnected: Any = None
-    return ControlLink(Links(unconnected), Controller(lambda _decision: None, lambda: "id"), Path("control.json"))
+    return ControlLink(Links(Client()), Controller(lambda _decision: None, lambda: "id"), Path("control.json"))
 
 
 def test_boardings_wait_for_the_next_tick(link: ControlLink) -> None:
