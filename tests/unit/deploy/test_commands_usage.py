@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from deploy import __main__ as program
 from deploy.instance import Instance
@@ -95,12 +98,21 @@ def test_what_fails_makes_nothing_and_says_why(
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", ["", "device", "user", "ticket", "card", "card key", "card auto-top-up", "key"])
-def test_every_help_page_has_an_example(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
-) -> None:
-    assert typed(monkeypatch, *words.split(), "--help") == 0
-    assert "Example: takt " in capsys.readouterr().out
+def pages(command: Any, words: str = "takt") -> Iterator[tuple[str, str]]:
+    """The help page of every command and group of commands, by what is typed for it."""
+    yield words, command.get_help(command.make_context(words, [], resilient_parsing=True))
+    for name, part in getattr(command, "commands", {}).items():
+        yield from pages(part, f"{words} {name}")
+
+
+def test_every_help_page_has_an_example() -> None:
+    without = [words for words, page in pages(typer.main.get_command(program.app)) if "Example: " not in page]
+    assert without == []
+
+
+def test_a_help_page_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(monkeypatch, "shift", "--help") == 0
+    assert "Example: takt shift open" in capsys.readouterr().out
 
 
 def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
