@@ -85,7 +85,7 @@ class Privacy:
             medium = await connection.fetchrow(query(f"privacy.{kind}"), account)
             found = RiderData(
                 account,
-                dict(medium),
+                _medium(medium),
                 _rows(await connection.fetch(query("privacy.trips"), account, TRIPS_MAX)),
                 _rows(await connection.fetch(query("privacy.tickets"), account)),
                 [
@@ -179,6 +179,14 @@ def _ledger_names(kind: str, name: str) -> tuple[str, str]:
 def _pseudonym(account: str) -> str:
     """What the audit log calls an account: it must not itself remember who asked to be forgotten."""
     return f"account of a {account.partition(':')[0]}"
+
+
+def _medium(record: Any) -> dict[str, Any]:
+    """A medium's row; what a card's holder was before is a list of its own."""
+    found = dict(record)
+    if former := found.get("former_categories"):
+        found["former_categories"] = msgspec.json.decode(former)
+    return found
 
 
 def _rows(records: list[Any]) -> list[dict[str, Any]]:

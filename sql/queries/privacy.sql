@@ -3,7 +3,10 @@
 SELECT forget_taps($1, to_timestamp($2::float8), $3);
 
 -- name: forget_ratings
--- Forget the rated days of an account (null: of all) before a date.
+-- Forget the rated days of an account (null: of all) before a date, and what its holder's category was until then.
+WITH former AS (
+    DELETE FROM card_category WHERE until_at < $2::date AND ($1::text IS NULL OR 'card:' || encode(card_uid, 'hex') = $1)
+)
 DELETE FROM day_rating WHERE service_date < $2 AND ($1::text IS NULL OR account = $1);
 
 -- name: forget_places
@@ -82,7 +85,11 @@ SELECT encode(c.uid, 'hex') AS uid, c.status, c.counter, c.balance_minor, c.debt
        denied('card', c.uid) AS blocked,
        (SELECT d.reason FROM deny_entry d WHERE d.kind = 'card' AND d.medium = c.uid ORDER BY d.seq DESC LIMIT 1) AS block_reason,
        a.state AS auto_top_up, a.threshold_minor AS auto_top_up_threshold_minor, a.amount_minor AS auto_top_up_amount_minor,
-       extract(epoch FROM a.set_at)::float8 AS auto_top_up_set_at
+       extract(epoch FROM a.set_at)::float8 AS auto_top_up_set_at,
+       (SELECT json_agg(json_build_object('until', extract(epoch FROM f.until_at)::float8, 'category', f.category)
+                        ORDER BY f.until_at) FROM card_category f WHERE f.card_uid = c.uid)::text AS former_categories,
+       (SELECT encode(r.new_uid, 'hex') FROM card_replacement r WHERE r.old_uid = c.uid) AS replaced_by,
+       (SELECT encode(r.old_uid, 'hex') FROM card_replacement r WHERE r.new_uid = c.uid) AS replaces
 FROM card c LEFT JOIN auto_top_up a ON a.card_uid = c.uid WHERE 'card:' || encode(c.uid, 'hex') = $1;
 
 -- name: bank

@@ -103,6 +103,20 @@ async def test_trips_are_kept_so_long_and_no_longer(city: City, privacy: Privacy
     assert await city.pool.fetch(query("cards.purse_differences")) == []
 
 
+async def test_what_a_holder_was_is_shown_and_kept_so_long_as_his_trips(city: City, privacy: Privacy) -> None:  # noqa: F811
+    await ride(city)
+    await city.pool.execute("INSERT INTO card_category SELECT uid, now(), 'student' FROM card")
+    (former,) = (await privacy.export(ACCOUNT, "admin")).medium["former_categories"]
+    assert former["category"] == "student"
+    until_s = await settle(city)
+    await privacy.tidy(city.now() + 119 * DAY_S, until_s)
+    assert await city.value("SELECT count(*) FROM card_category") == 2
+    await privacy.erase(ACCOUNT, "admin", until_s)
+    assert (await privacy.export(ACCOUNT, "admin")).medium["former_categories"] is None
+    await privacy.tidy(city.now() + 122 * DAY_S, until_s)
+    assert await city.value("SELECT count(*) FROM card_category") == 0
+
+
 async def test_what_is_known_of_a_validators_boot_goes_when_it_has_been_silent(
     city: City,  # noqa: F811
     privacy: Privacy,
