@@ -8,14 +8,13 @@ statements.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sql import query
 from ticketing.masking import mask_text
-from ticketing.payment import in_letters, medium_key
+from ticketing.payment import in_letters, medium_key, par_key
 from ticketing.reading import Reading
 
 
@@ -61,7 +60,6 @@ class BankCards:
 def _given(ord_: int, reading: Reading) -> tuple[object, ...]:
     """A tap as the database's type bank_tap_given."""
     tap, offline = reading.tap, reading.tap.offline
-    par = tap.bank.par if tap.bank else None
     return (
         ord_,
         tap.operator,
@@ -74,7 +72,7 @@ def _given(ord_: int, reading: Reading) -> tuple[object, ...]:
         reading.at_s,
         medium_key(tap.token),
         in_letters(tap.token),
-        hashlib.sha256(par.encode()).digest() if par else None,
+        par_key(tap.bank.par) if tap.bank else None,
         tap.bank.oda if tap.bank else "none",
         tap.vehicle and mask_text(tap.vehicle),
         reading.stop_id and mask_text(reading.stop_id),

@@ -10,6 +10,7 @@ Whoever implements `Payments` keeps these promises; docs/bank-cards.md has them 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from ticketing.masking import holds_card_number
 from ticketing.money import Money
 
 TOKEN_CHARS_MAX = 128
+_PAR = re.compile(r"[0-9A-Za-z]{29}")
 REASON_CHARS_MAX = 64
 _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 _DIGITS = str.maketrans("abcdefghijklmnop", "0123456789abcdef")
@@ -72,6 +74,17 @@ def bad_token(token: str) -> str | None:
 def medium_key(token: str) -> bytes:
     """What stands for a token wherever it need not be told: SHA-256, as validators' deny lists have it."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def par_key(par: str | None) -> bytes | None:
+    """What stands for a card's PAR: SHA-256; None where none is known, or what was given is none.
+
+    A PAR has 29 letters and digits (EMVCo). A reader that writes "0" or fills the field with zeros, for want of one,
+    would otherwise make one account of all its riders: one debt, and everybody is denied.
+    """
+    if par is None or not _PAR.fullmatch(par) or len(set(par)) == 1:
+        return None
+    return hashlib.sha256(par.encode()).digest()
 
 
 def in_letters(token: str) -> str:

@@ -278,6 +278,14 @@ async def test_a_card_that_is_not_real_is_denied_until_it_is_verified_anew(town)
     assert await town.ride("09:00", "unverified-1") == ("denied", "verification_declined")
 
 
+@pytest.mark.parametrize("par", ["", "0", "UNKNOWN", "0" * 29, PAR[:-1], PAR + "0", PAR[:-1] + "-"])
+async def test_what_is_no_par_joins_nobody(town, par):
+    """A reader writes something of its own where it knows none: two strangers at it stay two."""
+    for token in ("one", "other"):
+        assert await town.ride("08:00", token, par=par) == ("accepted", None)
+    assert (await town.account("one")).id != (await town.account("other")).id
+
+
 async def test_phone_and_card_of_one_account_are_joined_by_their_par(town):
     await town.ride("08:00", "plastic", par=PAR)
     await town.work()
