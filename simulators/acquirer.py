@@ -41,6 +41,7 @@ class Mood(msgspec.Struct, forbid_unknown_fields=True):
     twice: float = 0.0
     down: bool = False
     decline_tokens: list[str] = []
+    decline_refunds: bool = False  # cards that are closed take nothing back
     final: bool = False  # declines are for good
 
     def __post_init__(self) -> None:
@@ -150,11 +151,7 @@ class Acquirer:
     def _against(self, kind: Kind, token: str, charge_id: str, amount: int, currency: str) -> str:
         """Why it is declined; empty where it is not."""
         if kind == "refund":
-            left = self.charged.get(charge_id)
-            charge = next((o for o in self.charges() if o.id == charge_id), None)
-            if left is None or charge is None or charge.currency != currency:
-                return "no_such_charge"
-            return "more_than_charged" if amount > left else ""
+            return self._against_refund(charge_id, amount, currency)
         if token.startswith("decline-") or token in self.mood.decline_tokens:
             return "insufficient_funds"
         if kind == "charge" and token.startswith("unfunded-"):
@@ -162,6 +159,15 @@ class Acquirer:
         if kind == "verification" and token.startswith("unverified-"):
             return "card_not_active"
         return "do_not_honour" if self.rng.random() < self.mood.decline else ""
+
+    def _against_refund(self, charge_id: str, amount: int, currency: str) -> str:
+        left = self.charged.get(charge_id)
+        charge = next((o for o in self.charges() if o.id == charge_id), None)
+        if left is None or charge is None or charge.currency != currency:
+            return "no_such_charge"
+        if amount > left:
+            return "more_than_charged"
+        return "card_closed" if self.mood.decline_refunds else ""
 
     def loses(self, operation: Operation) -> bool:
         """Whether the answer to this asking never comes; a token of that kind loses its first one alone."""

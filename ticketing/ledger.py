@@ -9,6 +9,7 @@ Accounts are named, never stored with a balance: an account's balance is the sum
     cash_difference  what drawers were short of, less what was too much in them
     acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
     bank_debt:<id>  rides of a bank card whose charge was declined
+    refunds_owed  what banks would not take back for riders' cards: it is still with us, and theirs
     replaced_cards  between two purses, when a card gives way to another: always nothing
 Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
 """
@@ -28,6 +29,7 @@ FARES = "fares"
 PENALTIES = "penalties"
 CASH_DIFFERENCE = "cash_difference"
 ACQUIRER = "acquirer"
+REFUNDS_OWED = "refunds_owed"
 REPLACED_CARDS = "replaced_cards"
 
 
@@ -137,6 +139,11 @@ def bank_declined(amount: Money, account_id: str) -> Transfer:
 def bank_refund(amount: Money) -> Transfer:
     """Money given back to a bank card: a charge the other way round."""
     return Transfer(Kind.REFUND, FARES, ACQUIRER, amount)
+
+
+def refund_declined(amount: Money) -> Transfer:
+    """A refund of a ticket that was booked and that the bank would not take: its rider has yet to be paid."""
+    return Transfer(Kind.REVERSAL, ACQUIRER, REFUNDS_OWED, amount)
 
 
 def difference(amount: Money, surplus: bool) -> Transfer:

@@ -25,7 +25,7 @@ from ticketing.errors import Problem
 from ticketing.money import Money
 from ticketing.operations import IN_HAND_S, Operations
 from ticketing.payment import Approved, Declined, bad_token, in_letters, letters, medium_key, operation_key
-from ticketing.payment_rows import ONLINE, Operation, write_down
+from ticketing.payment_rows import ONLINE, Operation, book_payment, write_down
 from ticketing.routes import Route
 from ticketing.sales import Jwk, Order, Start, unix_s
 from ticketing.tariff import Product
@@ -151,7 +151,9 @@ class Purchases:
         )
 
     async def settle(self, connection: Any, operation: Operation, outcome: Approved | Declined) -> None:
-        """Issue what was paid, or let it be; what was given back needs nothing more."""
+        """Issue what was paid, or let it be; what was given back needs nothing more, but where the bank refuses it."""
+        if operation.kind == "refund" and isinstance(outcome, Declined):
+            await self._owe(connection, operation, outcome)
         if operation.kind != "charge":
             return
         row = await connection.fetchrow(query("payments.lock_purchase"), operation.purchase_id)
@@ -164,6 +166,14 @@ class Purchases:
             )
             return
         await self._issue(connection, row, outcome, now_s)
+
+    async def _owe(self, connection: Any, operation: Operation, outcome: Declined) -> None:
+        """A refund was booked when it was given, and has not happened: the books say whose the money is."""
+        assert operation.amount is not None
+        reason = (operation.purchase_id, outcome.reason)
+        ticket_id = await connection.fetchval(query("payments.note_refund_declined"), *reason)
+        owed = ledger.refund_declined(operation.amount)
+        await book_payment(connection, owed, operation.key, ticket_id=ticket_id)
 
     async def _issue(self, connection: Any, row: Any, outcome: Approved, now_s: float) -> None:
         """The ticket as it was offered when it was paid for, whatever the tariff says by now."""

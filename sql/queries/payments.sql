@@ -61,3 +61,7 @@ UPDATE purchase SET state = $2, reason = $3, ticket_id = $4, acquirer_id = $5, d
 -- The purchase of a ticket that is given back, with what it takes to give its price back.
 UPDATE purchase SET state = 'returned' WHERE ticket_id = $1 AND state = 'approved'
 RETURNING id, acquirer_id;
+
+-- name: note_refund_declined
+-- The money of a ticket that was given back is still with us: why its bank would not take it.
+UPDATE purchase SET reason = $2 WHERE id = $1 RETURNING ticket_id;

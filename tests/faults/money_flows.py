@@ -88,6 +88,21 @@ async def is_given_back(town: TillTown, name: str, bought: Any) -> None:
     assert (await town.ask("GET", f"/api/v1/purchases/{bought['purchase_id']}"))["payment"] == "returned"
 
 
+async def give_back_in_vain(town: TillTown, name: str, bought: Any) -> None:
+    town.acquirer.mood = Mood(decline_refunds=True)
+    await give_back(town, name, bought)
+
+
+async def is_still_owed(town: TillTown, name: str, bought: Any) -> None:
+    town.acquirer.mood = Mood()
+    (charge,) = town.acquirer.charges(name)
+    assert town.acquirer.charged[charge.id] == TEN
+    purchase = await town.ask("GET", f"/api/v1/purchases/{bought['purchase_id']}")
+    assert (purchase["payment"], purchase["reason"]) == ("returned", "card_closed")
+    owed = "SELECT sum(amount_minor)::bigint FROM transfer WHERE credit = 'refunds_owed' AND ticket_id = $1::uuid"
+    assert await town.value(owed, bought["id"]) == TEN
+
+
 # --- bank cards ------------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +316,7 @@ FLOWS = {
     "purchase, answer lost": Flow(nothing, buy_lost, is_bought_lost),
     "purchase, declined": Flow(nothing, buy_declined, is_declined),
     "refund of a purchase": Flow(buy, give_back, is_given_back),
+    "refund, declined": Flow(buy, give_back_in_vain, is_still_owed),
     "charge": Flow(ride_twice, work, is_charged),
     "debt": Flow(ride_unfunded, work, owes),
     "recovery": Flow(owe, recover, is_recovered),
