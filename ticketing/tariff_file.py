@@ -8,9 +8,12 @@ from typing import NamedTuple
 from ticketing.city_file import parse_city_tariff
 from ticketing.city_schema import MEDIA_TYPES
 from ticketing.city_tariff import CityTariff
+from ticketing.errors import TariffError
+from ticketing.everyone_pays import check_everyone_pays
 from ticketing.fare_rules import LegRule, Rider
 from ticketing.fares import Fares
 from ticketing.tariff import Purse, Tariff, parse_tariff
+from ticketing.tariff_lines import with_line
 
 
 class Sold(NamedTuple):
@@ -29,6 +32,10 @@ def read_tariff(text: str, file: str, feed: Fares | None = None) -> Sold:
     Raises TariffError, which names `file`, the entry, the field and the line.
     """
     city = parse_city_tariff(text, file, feed)
+    try:
+        check_everyone_pays(city, file)
+    except TariffError as error:
+        raise TariffError(with_line(str(error), text)) from None
     tariff = parse_tariff(text, file)
     prices = _prices(city, media_of(city, "card"))
     purse = Purse(min(prices, default=0), tariff.purse.passback_minutes)

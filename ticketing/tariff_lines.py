@@ -50,6 +50,17 @@ def _block(lines: list[str], kind: str, name: str | None, number: int | None) ->
         # A complaint about two kinds of one name space names several: the id alone decides.
         if (head == kind and number == count) or (name is not None and named and kind in (head, "product")):
             return first, last
+    return _inline(lines, kind, name)
+
+
+def _inline(lines: list[str], kind: str, name: str | None) -> tuple[int | None, int]:
+    """The line [n, n + 1) of an entry that stands in braces, in a list of its kind."""
+    of_kind = False
+    for place, line in enumerate(lines) if name is not None else ():
+        head = re.match(r"(\w+)\s*=\s*\[", line)
+        of_kind = head[1] == kind if head else of_kind and not line.startswith("[")
+        if of_kind and re.search(rf'\bid\s*=\s*["\']{re.escape(name or "")}["\']', line):
+            return place, place + 1
     return None, len(lines)
 
 
