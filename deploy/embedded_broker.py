@@ -31,12 +31,14 @@ from pathlib import Path
 import psutil
 
 from deploy.devices import Registry
-from deploy.embedded_process import Child, Plain, check_port, free_port, start_child
+from deploy.embedded_process import Child, start_child
 from deploy.embedded_reload import config_path, log_path, log_since, pid_path, reload_broker, running_pid
 from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.listening import trusting
+from deploy.ports import check_port, free_port
 from deploy.private_files import write_private
+from deploy.run_as import Plain
 
 USER = "takt"
 READY_S_MAX = 30.0

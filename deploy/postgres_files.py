@@ -16,11 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from deploy.embedded_process import ENVIRONMENT, Identity, Plain, SystemUser, before_exec
+from deploy.embedded_process import ENVIRONMENT
 from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.postgres_settings import ADMIN, MAJOR
 from deploy.private_files import write_private
+from deploy.run_as import Plain, RunAs, SystemUser, before_exec
 
 LEFTOVER_S_MAX = 15.0
 RESTORE = "make the instance anew from a backup with: takt restore FILE --data-dir NEW"
@@ -46,7 +47,7 @@ def postgres_bin() -> Path:
     return folder
 
 
-async def ensure_files(instance: Instance, identity: Identity, say: Say) -> None:
+async def ensure_files(instance: Instance, run_as: RunAs, say: Say) -> None:
     """Make the database files where there are none, under another name until they are whole: a kill leaves all or none.
 
     Raises:
@@ -54,7 +55,7 @@ async def ensure_files(instance: Instance, identity: Identity, say: Say) -> None
     """
     folder, new = instance.postgres_dir, instance.postgres_dir.with_name("postgres.new")
     if (folder / "PG_VERSION").exists():
-        _own(folder, identity)
+        _own(folder, run_as)
         _check_version(folder)
         return
     if folder.is_dir() and any(folder.iterdir()):
@@ -68,8 +69,8 @@ async def ensure_files(instance: Instance, identity: Identity, say: Say) -> None
         new.mkdir(mode=0o700)
         write_private(password_file, instance.secrets.postgres_admin_password.encode())
         for path in (new, password_file):
-            _own(path, identity)
-        await asyncio.to_thread(_initdb, new, password_file, identity)
+            _own(path, run_as)
+        await asyncio.to_thread(_initdb, new, password_file, run_as)
         if folder.exists():  # an empty one of a start that was cut short
             folder.rmdir()
         new.rename(folder)
@@ -79,7 +80,7 @@ async def ensure_files(instance: Instance, identity: Identity, say: Say) -> None
         password_file.unlink(missing_ok=True)
 
 
-def _initdb(folder: Path, password_file: Path, identity: Identity) -> None:
+def _initdb(folder: Path, password_file: Path, run_as: RunAs) -> None:
     command = [
         str(postgres_bin() / "initdb"),
         f"--pgdata={folder}",
@@ -95,7 +96,7 @@ def _initdb(folder: Path, password_file: Path, identity: Identity) -> None:
         command,
         env=ENVIRONMENT,
         cwd="/",
-        preexec_fn=before_exec(identity, signal.SIGKILL),
+        preexec_fn=before_exec(run_as, signal.SIGKILL),
         capture_output=True,
         text=True,
         timeout=120,
@@ -109,12 +110,12 @@ def _initdb(folder: Path, password_file: Path, identity: Identity) -> None:
         )
 
 
-def _own(folder: Path, identity: Identity) -> None:
+def _own(folder: Path, run_as: RunAs) -> None:
     """Give the server its files, where it runs as another user; and take them back where it no longer does."""
-    if isinstance(identity, Plain):
+    if isinstance(run_as, Plain):
         return
-    uid, gid = (identity.uid, identity.gid) if isinstance(identity, SystemUser) else (0, 0)
-    if isinstance(identity, SystemUser):
+    uid, gid = (run_as.uid, run_as.gid) if isinstance(run_as, SystemUser) else (0, 0)
+    if isinstance(run_as, SystemUser):
         if not _others_may_pass(folder.parent):
             folder.parent.chmod(0o711)  # it may pass through, to what is its own, and see nothing
         for needed in (postgres_bin() / "postgres", folder):

@@ -6,10 +6,10 @@ import os
 import re
 
 from deploy.config import Settings
-from deploy.embedded_process import check_port
 from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.listening import tls_context
+from deploy.ports import check_port
 
 NO_FEED = 'there is no feed: name one with --feed FEED or feed = "..." in takt.toml, or try: takt demo'
 _BACKBONE = re.compile(r"((nats|tls|wss?)://|[^/]+:\d)")

@@ -62,7 +62,7 @@ def measure(*, fixes: int = FIXES, vehicles: int = VEHICLES, rounds: int = ROUND
 def _broker(folder: Path) -> Iterator[int]:
     """A NATS server of its own, as the embedded one but without users; its MQTT port."""
     from deploy.embedded_broker import nats_program
-    from deploy.embedded_process import free_port
+    from deploy.ports import free_port
 
     port = free_port()
     config = folder / "nats.conf"

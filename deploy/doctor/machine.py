@@ -9,7 +9,7 @@ import sys
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from deploy.doctor.patient import Finding, Patient
-from deploy.embedded_process import who_listens
+from deploy.ports import who_listens
 
 DISK_FREE_WARN_BYTES = 5 << 30
 DISK_FREE_FAIL_BYTES = 500 << 20

@@ -19,8 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.devices import Credential, Registry, mosquitto_passwords, mosquitto_rights
 from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
-from deploy.embedded_process import free_port
 from deploy.instance import Instance
+from deploy.ports import free_port
 
 WAIT_S = 20
 REFUSED = 0x80

@@ -20,10 +20,10 @@ import pytest
 from deploy import embedded_postgres as postgres_module
 from deploy.embedded_broker import BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
-from deploy.embedded_process import SystemUser, unprivileged
 from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.postgres_files import postgres_bin
+from deploy.run_as import SystemUser, unprivileged
 
 # A supervisor with both servers; it tells its children's ids and waits.
 SUPERVISOR = """

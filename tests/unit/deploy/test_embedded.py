@@ -11,11 +11,13 @@ import trustme
 
 from deploy.embedded_broker import BrokerSettings, _check_tls, configuration, nats_program
 from deploy.embedded_postgres import database_url
-from deploy.embedded_process import Namespace, Plain, check_port, free_port, last_line, unprivileged, who_listens
+from deploy.embedded_process import last_line
 from deploy.errors import UserError
 from deploy.instance import Instance
+from deploy.ports import check_port, free_port, who_listens
 from deploy.postgres_files import postgres_bin
 from deploy.postgres_settings import MAJOR, SETTINGS
+from deploy.run_as import Namespace, Plain, unprivileged
 
 
 def test_a_free_port_may_be_listened_on() -> None:
@@ -70,7 +72,7 @@ def test_postgresql_is_never_root() -> None:
 
 
 def test_a_namespace_is_refused_with_an_error_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.embedded_process._LIBC", None)
+    monkeypatch.setattr("deploy.run_as._LIBC", None)
     with pytest.raises(OSError, match="no user namespace"):
         Namespace(1, 1).enter()
 
