@@ -66,43 +66,11 @@ def configure(level: str = "info", path: Path | None = None, *, service: str = "
         path: a file, which turns over at 10 MB with five kept; standard error where there is none.
         service: written into every line, so that the lines of several processes can lie in one place.
     """
-
-    def name_service(_logger: Any, _method: str, event: Event) -> Event:
-        event.setdefault("service", service)
-        return event
-
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        name_service,
-        structlog.processors.format_exc_info,
-    ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            redact,
-            structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(serializer=_encode),
-        ],
-    )
-    handler: logging.Handler
-    if path is None:
-        handler = logging.StreamHandler(sys.stderr)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8"
-        )
-        path.chmod(0o600)
-    handler.setFormatter(formatter)
+    shared = _shared(service)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(handler)
+    root.addHandler(_handler(path, shared))
     root.setLevel(level.upper())
     # Both speak of every connection and reconnection at info; their warnings are what an operator needs.
     for chatty in ("aiohttp.access", "nats", "asyncio"):
@@ -117,3 +85,44 @@ def configure(level: str = "info", path: Path | None = None, *, service: str = "
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _shared(service: str) -> list[Any]:
+    """What is done to events of ours and to records of libraries alike."""
+
+    def name_service(_logger: Any, _method: str, event: Event) -> Event:
+        event.setdefault("service", service)
+        return event
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        name_service,
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _handler(path: Path | None, shared: list[Any]) -> logging.Handler:
+    handler: logging.Handler
+    if path is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8"
+        )
+        path.chmod(0o600)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            redact,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(serializer=_encode),
+        ],
+    )
+    handler.setFormatter(formatter)
+    return handler
