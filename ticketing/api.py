@@ -19,7 +19,7 @@ from ticketing.inspection import Inspector
 from ticketing.keys_api import KeysApi
 from ticketing.lists import Lists
 from ticketing.lists_api import ListsApi
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.replacing import ReplacingApi
 from ticketing.routes import Route
 from ticketing.sales import Jwk, SoldTicket, Start, unix_s

@@ -18,7 +18,7 @@ from ticketing.device_key import device_key_from_jwk
 from ticketing.errors import Problem
 from ticketing.keys import IssuerKeys
 from ticketing.masking import mask_text
-from ticketing.refunding import Refunding, Refunds
+from ticketing.refund_booking import Refunding, Refunds
 from ticketing.sales import Sales, SoldTicket
 from ticketing.tariff import Tariff
 

@@ -36,7 +36,7 @@ from ticketing.penalties import Penalties
 from ticketing.pricing import DayPricing
 from ticketing.purchases import Method, PurchaseApi, PurchaseOrder, Purchases
 from ticketing.receipts_api import ReceiptsApi
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.sales import SoldTicket
 from ticketing.service import Ticketing
 from ticketing.settlement import Settlements

@@ -10,7 +10,7 @@ from sql import query
 from tests.integration.rated_city import UID, rated_city, shipped
 from ticketing.books import Books
 from ticketing.days import day_bounds_s, service_day
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.settlement import Settlements
 from ticketing.settlement_document import Document, faults
 

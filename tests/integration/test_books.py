@@ -23,7 +23,7 @@ from ticketing.card import CardKeys
 from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.service import Ticketing
 from ticketing.shifts_api import ShiftClosing, ShiftOpening
 from ticketing.tariff import parse_tariff

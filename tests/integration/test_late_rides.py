@@ -15,7 +15,7 @@ from tests.integration.test_ticketing import city  # noqa: F401  # fixture
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.flagged import FlaggedApi
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.verdict import Offline
 
 TEN = """

@@ -17,7 +17,7 @@ from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa:
 from ticketing.api import Sale, TopUp
 from ticketing.city_schema import Refund, TopUps
 from ticketing.errors import Problem
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.verdict import Offline
 
 NIGHTMARES = ["", "x" * 36, "00000000-0000-0000-0000-000000000000", "' OR 1=1 --", "../..", "\u202e"]

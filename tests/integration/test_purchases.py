@@ -23,7 +23,7 @@ from ticketing.errors import Problem
 from ticketing.operations import Drain, Operations
 from ticketing.payment_http import HttpPayments
 from ticketing.purchases import Method, Purchase, PurchaseApi, PurchaseOrder, Purchases
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.service import Ticketing
 from ticketing.tariff import parse_tariff
 from ticketing.verdict import Tap

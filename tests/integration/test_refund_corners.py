@@ -10,7 +10,7 @@ from tests.integration.money_town import FINE, GROUP, MONTH, TEN, money_town
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.penalties_api import PenaltiesApi, PenaltyChange
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.shifts import Shift, Shifts
 
 

@@ -14,7 +14,7 @@ from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa:
 from ticketing.api import Sale
 from ticketing.cards import Card
 from ticketing.errors import Problem
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.replacing import Replacing
 
 NEW = bytes.fromhex("04112233445566")

@@ -15,7 +15,7 @@ from tests.integration.test_ticketing import City, city  # noqa: F401  # fixture
 from ticketing.books import Books
 from ticketing.days import service_day
 from ticketing.errors import Problem
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.settlement import Settlements
 from ticketing.settlement_document import canonical, faults
 

@@ -32,7 +32,7 @@ from ticketing.errors import Problem
 from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.proof import plain_token, proof_message, with_proof
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.service import Ticketing
 from ticketing.signing import b64url
 from ticketing.store import DeadLetter, warm

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from tests.integration.test_ticketing import City, open_city
 from ticketing.errors import Problem
 from ticketing.proof import plain_token, proof_message, with_proof
-from ticketing.refunding import Refunding
+from ticketing.refund_booking import Refunding
 from ticketing.signing import b64url
 from ticketing.wallet_api import Shown, WalletApi, WalletTicket
 
