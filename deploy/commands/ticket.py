@@ -16,6 +16,7 @@ from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from deploy.client import Client
+    from deploy.config import Settings
     from ticketing.keyset import KeySet
 
 
@@ -177,15 +178,19 @@ def verify(
         bool, typer.Option("--proof", help="Demand the fresh proof of the passenger's own device, as for `mobile`.")
     ] = False,
     data_dir: DataDir = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a ticket offline: signature, device's proof and validity. Revoked or used up is the server's to know."""
+    from deploy.config import read_settings
     from ticketing.credential import read_credential
     from ticketing.errors import CredentialError
     from ticketing.proof import ProofLimits, stale
 
     text = sys.stdin.read(8192).strip("\r\n") if token == "-" else token  # noqa: S105
-    key_set = _read_keys(keys, issuer, data_dir)
+    settings = read_settings(config, data_dir=data_dir)
+    key_set = _read_keys(keys, issuer, settings)
+    limits = ProofLimits(settings.ticketing.proof_window_s, settings.ticketing.proof_clock_error_s)
     at_s = time.time() if at is None else _instant("--at", at)
     try:
         credential = read_credential(text, key_set)
@@ -193,7 +198,7 @@ def verify(
         _refuse({"verdict": error.verdict, "reason": error.reason}, as_json)
     claims = credential.claims
     verdict = "accepted"
-    if stale(credential, at_s, proof, ProofLimits()):
+    if stale(credential, at_s, proof, limits):
         verdict = "stale_proof"
     elif at_s < claims.not_before_s:
         verdict = "not_yet_valid"
@@ -255,16 +260,14 @@ def _refuse(document: dict[str, Any], as_json: bool) -> Any:
     raise UserError(f"the ticket is refused: {document['verdict']}{reason}")
 
 
-def _read_keys(file: Path | None, issuer: str, data_dir: Path | None) -> KeySet:
+def _read_keys(file: Path | None, issuer: str, settings: Settings) -> KeySet:
     from ticketing.errors import KeyFileError
     from ticketing.keys import load_issuer_keys
     from ticketing.keyset import key_set_from_cose, key_set_from_jwks
 
     if file is None:
-        from deploy.config import read_settings
         from deploy.instance import Instance
 
-        settings = read_settings(None, data_dir=data_dir)
         folder = Instance.open(settings.data_dir, create=False).issuer_keys_dir
         try:
             return load_issuer_keys(folder, settings.ticketing.issuer).key_set

@@ -96,6 +96,19 @@ def test_a_copy_of_a_code_is_told_from_the_phone_that_it_was_sold_to(keys):
     assert (proven.exit_code, "own device, 5 s old" in proven.stdout) == (0, True)
 
 
+def test_how_old_a_proof_may_be_is_a_setting(keys, tmp_path):
+    copy = issue_qr(msgspec.structs.replace(CLAIMS, device_key=DeviceKey("Ed25519", PUBLIC.public_bytes_raw())), SIGNER)
+    fresh = with_proof(copy, NOW, PRIVATE.sign(proof_message(plain_token(copy), NOW)))
+    (tmp_path / "takt.toml").write_text("[ticketing]\nproof_window_s = 20\nproof_clock_error_s = 5\n")
+    strict = ["--config", str(tmp_path / "takt.toml")]
+
+    def exit_code(age_s: int, *words: str) -> int:
+        return run(fresh, "--keys", keys, "--proof", "--at", str(NOW + age_s), *words).exit_code
+
+    assert [exit_code(age_s, *strict) for age_s in (25, 26, -5, -6)] == [0, 1, 0, 1]
+    assert [exit_code(age_s) for age_s in (40, 41, -10, -11)] == [0, 1, 0, 1]
+
+
 def test_a_ticket_on_a_card_has_no_code_to_write(tmp_path):
     words = ["ticket", "issue", "day", "--card", "04de5f1eacc040", "--qr", str(tmp_path / "code.svg")]
     result = CliRunner().invoke(APP, words)
