@@ -256,19 +256,35 @@ def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]]
         if _NUL_IN_JSON.search(raw):
             raise _wrong("body", "Expected text without NUL", 400)
         try:
+            raw.decode()  # also where nobody looks: what a decoder leaves out it does not read
             arguments["body"] = body = decode(raw)
             if _LONG_NUMBER.search(raw):
                 _check_integers(msgspec.to_builtins(body), "body")
             if clean is not None:
                 arguments["body"] = clean(body)
         except msgspec.ValidationError as error:
+            _check_json(raw)  # a field can be wrong before the end is seen to be missing
             raise field_problem("body", error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _wrong("body", f"Not JSON: {error}", 400) from None
-        except RecursionError:
-            raise _wrong("body", "Nested too deep", 400) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _no_json(error) from None
 
     return read
+
+
+def _check_json(raw: bytes) -> None:
+    """Refuse with 400 what is no JSON at all, whatever was expected of it."""
+    try:
+        msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        pass  # a number out of range: it was read
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(error) from None
+
+
+def _no_json(error: Exception) -> Problem:
+    if isinstance(error, RecursionError):
+        return _wrong("body", "Nested too deep", 400)
+    return _wrong("body", f"Not JSON: {error}", 400)
 
 
 class _Writer:

@@ -76,7 +76,7 @@ class Books:
             async with self.writing() as connection:
                 return await act(connection)
         if not 0 < len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
-            raise Problem(400, "Bad Idempotency-Key", f"it has 1 to {KEY_CHARACTERS_MAX} printable characters")
+            raise Problem(422, "Bad Idempotency-Key", f"it has 1 to {KEY_CHARACTERS_MAX} printable characters")
         if mask_text(key) != key:  # what could be a card number is kept as its hash
             key = operation_key("key", key)
         request_hash = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()

@@ -222,5 +222,5 @@ def _some(names: Collection[str]) -> str:
 def _check_text(name: str, text: str) -> str:
     """The text as it may be kept, without what could be a card's number."""
     if not 0 < len(text.strip()) <= REASONS_CHARACTERS_MAX or not text.isprintable():
-        raise Problem(400, "Bad request", f"{name}: write 1 to {REASONS_CHARACTERS_MAX} printable characters")
+        raise Problem(422, "Bad text", f"{name}: write 1 to {REASONS_CHARACTERS_MAX} printable characters")
     return mask_text(text)

@@ -169,7 +169,7 @@ def _known_form(text: str) -> str:
         return f"card:{name.lower()}"
     if kind == "bank" and _BANK_ID.fullmatch(name):
         return text
-    raise Problem(400, "No account", f"{text[:80]!r} is not an account: write card:<uid, 14 hex digits> or bank:<id>")
+    raise Problem(422, "No account", f"{text[:80]!r} is not an account: write card:<uid, 14 hex digits> or bank:<id>")
 
 
 def _ledger_names(kind: str, name: str) -> tuple[str, str]:

@@ -54,9 +54,9 @@ def read_day(text: str) -> date:
     """A date as YYYY-MM-DD.
 
     Raises:
-        Problem: 400 where it is none.
+        Problem: 422 where it is none.
     """
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a business day has no time zone
     except ValueError:
-        raise Problem(400, "No date", f"{text!r} is not a date such as 2026-01-31") from None
+        raise Problem(422, "No date", f"day: {text[:20]!r} is not a date such as 2026-01-31") from None

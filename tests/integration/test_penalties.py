@@ -76,7 +76,7 @@ async def test_what_is_no_reason_is_refused(city: City, api: PenaltiesApi, reaso
     body = PenaltyRequest("kpt", reason)
     with pytest.raises(Problem) as refused:
         await api.issue(body=body, subject="inspector1", role="inspector", idempotency_key=None)
-    assert refused.value.status == 400
+    assert refused.value.status == 422
     assert await city.value("SELECT count(*) FROM penalty") == 0
 
 

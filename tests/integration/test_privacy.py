@@ -161,7 +161,7 @@ BAD = ["", "card:", "card:04", "card:zz" + "0" * 12, "bank:", "bank:'; DROP", "x
 async def test_what_is_no_account_is_said_so(city: City, privacy: Privacy, account: str) -> None:  # noqa: F811
     with pytest.raises(Problem) as refused:
         await privacy.erase(account, "admin", 0.0)
-    assert refused.value.status == 400
+    assert refused.value.status == 422
 
 
 async def test_nobody_is_nobody(city: City, privacy: Privacy) -> None:  # noqa: F811
