@@ -146,6 +146,8 @@ class _Checker(Checks):
         for number, way in enumerate(p.distance, 1):
             self.number(f"distance {number}", "metres", way.metres, 0, 10_000_000)
             self.number(f"distance {number}", "stops", way.stops, 0, 1000)
+            if way.metres is None and way.stops is None:
+                self.fail(f"distance {number}", "metres", "say how far it is, in metres, in stops or in both")
         for number, debit in enumerate(p.debit, 1):
             self._check_debit(debit, f"debit {number}")
         self.number("purse", "passback_minutes", p.purse.passback_minutes, 0, 1440)

@@ -148,10 +148,10 @@ class ByDistance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Distance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far it is between two stops or stations, both ways, for fares by distance: metres, and stops where known."""
+    """How far it is between two stops or stations, both ways, for fares by distance or by stops: what they ask for."""
 
     ends: tuple[str, str]
-    metres: int
+    metres: int | None = None
     stops: int | None = None
 
 

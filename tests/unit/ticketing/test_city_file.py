@@ -76,6 +76,7 @@ def test_what_is_wrong_with_an_entry(kind, rows, said):
     [
         ('[[distance]]\nends = ["a"]\nmetres = 5', 'write two of them, as in ends = ["one", "other"]'),
         ('[[distance]]\nends = ["a", "b"]\nmetres = -5', "distance 1.metres: write a whole number from 0"),
+        ('[[distance]]\nends = ["a", "b"]', "distance 1.metres: say how far it is, in metres, in stops or in both"),
         ('[[zone]]\nid = "1"\nbeside = ["2"]', "zone '1'.beside: '2' is defined nowhere in this file"),
         ("[[join]]\nanywhere = true\nminutes = 5\nzones_min = 0", "join 1.zones_min: write a whole number from 1"),
         ('[[join]]\nanywhere = true\nminutes = 5\nhours = "noon"', "join 1.hours: 'noon' is defined nowhere"),

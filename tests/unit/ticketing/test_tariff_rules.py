@@ -86,6 +86,20 @@ def test_zones_are_counted_along_the_shortest_way(start, end, charged):
     assert sum(charges(tariff(ZONES), *taps)) == charged
 
 
+@pytest.mark.parametrize(("end", "charged"), [("siam", 4300), ("asok", 2800), ("bearing", 4700), ("mo-chit", 1700)])
+def test_a_fare_by_stations_needs_no_metres(end, charged):
+    """As on Bangkok's trains: the way is told in stations, and nobody says how long it is."""
+    fares = ((1, 1700), (3, 2800), (7, 4300))
+    rows = [f'{{ id = "{most}", {NAME}, price_minor = {minor}, stops_max = {most} }}' for most, minor in fares]
+    rows.append(f'{{ id = "far", {NAME}, price_minor = 4700, priority = -1 }}')
+    ways = (("siam", 7), ("asok", 3), ("bearing", 20))
+    far = [f'{{ ends = ["mo-chit", "{stop}"], stops = {stops} }}' for stop, stops in ways]
+    network = 'network = [{ id = "train", exit = { max_minutes = 120, missing_minor = 6200 } }]'
+    city = tariff(f"fare = [{', '.join(rows)}]", f"distance = [{', '.join(far)}]", network)
+    taps = (FareTap("in", at("08:00"), "train", "in", "mo-chit"), FareTap("out", at("08:30"), "train", "out", end))
+    assert charges(city, *taps) == [0, charged]
+
+
 def test_two_rides_do_not_become_one_that_has_no_price():
     join = "join = [{ anywhere = true, minutes = 60 }]\n"
     fare = f'fare = [{{ id = "near", {NAME}, price_minor = 500, below_m = 10000 }}]\n'
