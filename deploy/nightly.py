@@ -27,7 +27,7 @@ async def nightly(
     settlements: Settlements, privacy: Privacy, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[None]:
     """Look every few minutes whether a day has to be settled; after each that was, forget what may be forgotten."""
-    task = asyncio.create_task(_run(settlements, privacy, clock), name="nightly")
+    task = asyncio.create_task(_run(Nights(settlements, privacy), clock), name="nightly")
     try:
         yield
     finally:
@@ -51,13 +51,37 @@ async def settle_due(settlements: Settlements, now_s: float) -> list[date]:
     return settled
 
 
-async def _run(settlements: Settlements, privacy: Privacy, clock: Callable[[], float]) -> None:
+class Nights:
+    """What is done each night, look by look: settled what is due, and once after that forgotten what may be.
+
+    Which night has been tidied is known to the process alone: one that was killed in between leaves it to the next.
+    """
+
+    def __init__(self, settlements: Settlements, privacy: Privacy) -> None:
+        self._settlements = settlements
+        self._privacy = privacy
+        self._tidied_s: float | None = None
+
+    async def look(self, now_s: float) -> None:
+        """Do what is left to do.
+
+        Raises:
+            Problem: a day cannot be settled, or the database is away; the next look goes on.
+        """
+        await settle_due(self._settlements, now_s)
+        settled_s = await self._settlements.settled_until_s(now_s)
+        if settled_s != self._tidied_s:
+            gone = await self._privacy.tidy(now_s, settled_s)
+            self._tidied_s = settled_s
+            log.info("tidied", taps_forgotten=gone)
+
+
+async def _run(nights: Nights, clock: Callable[[], float]) -> None:
     while True:
         try:
-            if await settle_due(settlements, clock()):
-                now_s = clock()
-                gone = await privacy.tidy(now_s, await settlements.settled_until_s(now_s))
-                log.info("tidied", taps_forgotten=gone)
+            await nights.look(clock())
         except Problem as problem:
             log.warning("not_settled", reason=problem.detail)
+        except Exception:  # a fault of ours: the next look must come after it all the same
+            log.exception("night_failed")
         await asyncio.sleep(LOOK_EVERY_S)

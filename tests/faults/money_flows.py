@@ -302,7 +302,7 @@ async def erase(town: TillTown, _name: str, uid: str) -> None:
 
 
 async def is_erased(town: TillTown, _name: str, uid: str) -> None:
-    town.offset_s += 24 * 3600
+    """By the next look, a few minutes later in the same night."""
     await town.work(what="night")
     assert await town.value("SELECT count(*) FROM tap WHERE card_uid = $1", bytes.fromhex(uid)) == 0
     assert await town.value("SELECT count(*) FROM erasure WHERE done_at IS NULL OR account <> ''") == 0

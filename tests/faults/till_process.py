@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 
 from deploy.auth import BearerGate, Tokens
-from deploy.nightly import settle_due
+from deploy.nightly import Nights
 from deploy.serving import run
 from deploy.web import Access, WebServer, WebSettings
 from sql.pool import open_pool
@@ -113,11 +113,10 @@ class WorkOrder(msgspec.Struct):
 class WorkApi:
     """The workers at a request, until nothing is left to do."""
 
-    def __init__(self, clock: list[float], rounds: tuple[Any, ...], settlements: Settlements, privacy: Privacy) -> None:
+    def __init__(self, clock: list[float], rounds: tuple[Any, ...], nights: Nights) -> None:
         self._clock = clock
         self._rounds = rounds
-        self._settlements = settlements
-        self._privacy = privacy
+        self._nights = nights
         self._failures = 0
 
     def routes(self) -> list[Route]:
@@ -128,10 +127,8 @@ class WorkApi:
         """Do all that is due."""
         self._clock[0] = body.offset_s
         if body.what == "night":
-            now_s = time.time() + body.offset_s
-            days = await settle_due(self._settlements, now_s)
-            gone = await self._privacy.tidy(now_s, await self._settlements.settled_until_s(now_s))
-            return {"days": len(days), "gone": gone}
+            await self._nights.look(time.time() + body.offset_s)
+            return {"done": 1}
         done, self._failures = 0, 0
         while some := sum([await self._round(once) for once in self._rounds]):
             done += some
@@ -200,5 +197,5 @@ def _apis(service: Ticketing, editions: Any, payments: HttpPayments, ahead: list
         ReceiptsApi(service.store, editions, accounts, trips, lambda: service.readers, clock),
         SettlementApi(settlements),
         PrivacyApi(privacy, settlements, clock),
-        WorkApi(ahead, (accounts.rate_due, charging.once, topping_up.once), settlements, privacy),
+        WorkApi(ahead, (accounts.rate_due, charging.once, topping_up.once), Nights(settlements, privacy)),
     ]
