@@ -48,7 +48,7 @@ def part_pass(
     """A pass that covers a part of the ride, where the tariff sells the rest for less than the ride."""
     if not passes or not tariff.extensions:
         return None
-    fares = next((found for table in tariff.tables if (found := table.leg_fares(ride.leg, rider))), ())
+    fares = tariff.changes.leg_fares(ride.leg, rider)
     if not fares:
         return None
     for held in passes:

@@ -9,42 +9,19 @@ earlier rating is the difference to post.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
-from math import isfinite
 
 from ticketing.capping import Capped, Due, Spent, cap_rides, is_for, opening, runs_on
 from ticketing.changes import Linked
-from ticketing.city_schema import Cap, Pass, Surcharge
+from ticketing.city_schema import Cap
 from ticketing.city_tariff import CityTariff
-from ticketing.coverage import part_pass, ride_ahead, whole_pass
 from ticketing.days import day_bounds_s
-from ticketing.fare_rules import Leg, Rider
-from ticketing.fares import transfer_span_s
+from ticketing.fare_rules import Leg
+from ticketing.journey_fares import price_journeys
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
-from ticketing.rated import Account, Carried, DayRating, HeldPass, Line, Step, StepKind, after_day
-from ticketing.tariff import TRIPS
-from ticketing.transfers import Chain, carried_over
-
-
-@dataclass(slots=True)
-class _Fare:
-    """One rider's ride on its way through the rules; minor is what is left to pay before caps."""
-
-    ride: Ride
-    rider: Rider
-    minor: int = 0
-    starts: bool = False
-    covered: Pass | None = None
-    uncapped_minor: int = 0
-    steps: list[Step] = field(default_factory=list)
-
-    def add(self, step: Step, amount_minor: int = 0, *, capped: bool = True) -> None:
-        self.steps.append(step)
-        if capped:
-            self.minor += amount_minor
-        else:
-            self.uncapped_minor += amount_minor
+from ticketing.rated import Account, Carried, DayRating, Line, Step, StepKind, after_day
+from ticketing.ride_fares import RideFare, add_surcharges, begin_fares, cover, take_ride
+from ticketing.transfers import carried_over
 
 
 def rate_day(
@@ -94,16 +71,11 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
         mine = rides if holder else [ride for ride in rides if len(ride.companions) >= number]
         fares, chain = _fares_of(mine, number, before, tariff, account, used)
         if holder or tariff.group.caps:
-            closing = _cap(fares, number, day, tariff, account, spent if holder else {})
+            closing = _cap(fares, day, tariff, account, spent if holder else {})
             spent = closing if holder else spent
         linked.append(carried_over(chain, end_s - tariff.longest_transfer_s) if tariff.longest_transfer_s else ())
         for fare in fares:
-            if holder and fare.ride.parts:
-                _spread(fare, tariff, steps)
-                continue
-            for tap_id in fare.ride.leg.taps[:-1] if holder else ():
-                steps[tap_id].append(Step("entered"))
-            steps[fare.ride.leg.taps[-1]].extend(fare.steps)
+            _tell(fare, tariff, steps)
     while linked and not linked[-1]:
         linked.pop()
     lines = tuple(_line(tap, steps[tap.id], tariff) for tap in taps)
@@ -111,7 +83,18 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
     return DayRating(day.isoformat(), tariff.version, tariff.currency, lines, used, carried)
 
 
-def _spread(fare: _Fare, tariff: CityTariff, steps: Mapping[str, list[Step]]) -> None:
+def _tell(fare: RideFare, tariff: CityTariff, steps: Mapping[str, list[Step]]) -> None:
+    """Put a ride's steps to the taps that made it: the last one carries the charge."""
+    *entries, last = fare.ride.leg.taps
+    if fare.number == 0 and fare.ride.parts:
+        _spread(fare, tariff, steps)
+        return
+    for tap_id in entries if fare.number == 0 else ():
+        steps[tap_id].append(Step("entered"))
+    steps[last].extend(fare.steps)
+
+
+def _spread(fare: RideFare, tariff: CityTariff, steps: Mapping[str, list[Step]]) -> None:
     """Put the steps of a ride that is made of several to the last tap, but for what it cost after each of them.
 
     So what was told at an exit stands when the journey goes on after it: the next one adds the rest.
@@ -119,19 +102,19 @@ def _spread(fare: _Fare, tariff: CityTariff, steps: Mapping[str, list[Step]]) ->
     ends: dict[str, Leg] = {leg.taps[-1]: leg for leg in fare.ride.parts}
     total = sum(step.amount_minor for step in fare.steps)
     paid = 0
-    for tap_id in fare.ride.leg.taps[:-1]:
+    *earlier, last = fare.ride.leg.taps
+    for tap_id in earlier:
         part = ends.get(tap_id)
         if part is None:
             steps[tap_id].append(Step("entered"))
             continue
-        found = next((found for table in tariff.tables if (found := table.leg_fares(part, fare.rider))), ())
+        found = tariff.changes.leg_fares(part, fare.rider)
         minor = max(0, min(found[0].minor, total) - paid) if found else 0
         steps[tap_id].append(Step("so_far", minor, found[0].product) if minor else Step("continued"))
         paid += minor
-    last = steps[fare.ride.leg.taps[-1]]
-    last.extend(fare.steps)
+    steps[last].extend(fare.steps)
     if paid:
-        last.append(Step("paid_before", -paid))
+        steps[last].append(Step("paid_before", -paid))
 
 
 def _line(tap: FareTap, steps: Sequence[Step], tariff: CityTariff) -> Line:
@@ -147,166 +130,22 @@ def _fares_of(
     tariff: CityTariff,
     account: Account,
     used: dict[str, int],
-) -> tuple[list[_Fare], list[Linked]]:
+) -> tuple[list[RideFare], list[Linked]]:
     """One rider's rides with what each costs before caps, and the chain of rides that transfers see."""
-    fares: list[_Fare] = []
-    paying: list[_Fare] = []
-    passes: Sequence[HeldPass] = () if number else account.passes
-    rider = tariff.rider(account.category, account.media)
-    for ride in rides:
-        if number:
-            rider = tariff.rider(ride.companions[number - 1] or None, account.media)
-        elif account.former:
-            rider = tariff.rider(account.category_at(ride.leg.start_s), account.media)
-        fare = _Fare(ride, rider)
-        fares.append(fare)
-        if ride.kind != "ride":
-            _odd(fare, number, tariff, rider)
-            continue
-        if (whole := whole_pass(ride, tariff, passes)) is not None:
-            fare.covered, held = whole
-            fare.add(Step("pass", 0, fare.covered.id, number, held=held.id))
-        elif number == 0 and (part := part_pass(ride, tariff, passes, rider)) is not None:
-            fare.covered, held, extension = part
-            fare.add(Step("pass", 0, fare.covered.id, number, held=held.id))
-            fare.add(Step("extension", extension.price_minor, extension.id, number), extension.price_minor)
-            fare.starts = True
-        else:
-            paying.append(fare)
-    linked = _journeys(paying, number, before, tariff)
+    passes = () if number else account.passes
+    fares = begin_fares(rides, number, tariff, account)
+    paying = [fare for fare in fares if not cover(fare, tariff, passes)]
+    linked = price_journeys(paying, before, tariff, apart=number > 0 and not tariff.group.transfers)
     for fare in paying:
-        _take_ride(fare, tariff, passes, used)
+        take_ride(fare, tariff, passes, used)
     for fare in fares:
         if fare.ride.kind == "ride":
-            _surcharge(fare, tariff, number)
+            add_surcharges(fare, tariff)
     return fares, linked
 
 
-def _journeys(
-    fares: Sequence[_Fare],
-    number: int,
-    before: Sequence[Linked],
-    tariff: CityTariff,
-) -> list[Linked]:
-    """Price the rides that no pass covers, joined into journeys after those before; the chain with both."""
-    joins = number == 0 or tariff.group.transfers
-    chain = Chain(tariff.changes, before if joins else (), apart=not joins)
-    for fare in fares:
-        chain.add(fare.ride.leg, fare.rider)
-    linked = chain.linked
-    first = len(linked) - len(fares)
-    for fare, one in zip(fares, linked[first:], strict=True):
-        _explain(fare, one, linked, number, tariff)
-    _give_back(fares, chain.charges, number)
-    return linked
-
-
-def _odd(fare: _Fare, number: int, tariff: CityTariff, rider: Rider) -> None:
-    """A ride that lacks a tap, or that went nowhere."""
-    rule = tariff.exits.get(fare.ride.leg.network or "")
-    match fare.ride.kind:
-        case "no_exit" | "no_entry":
-            price = tariff.missing_minor(fare.ride.leg, rider)
-            step = Step(fare.ride.kind, price, rider=number, number=rule.max_minutes if rule else None)
-            fare.starts = bool(rule and rule.missing_capped)
-            fare.add(step, price, capped=fare.starts)
-        case "same_stop":
-            fare.add(Step("same_stop", rider=number))
-        case _:
-            fare.add(Step("entered", rider=number))
-
-
-def _explain(fare: _Fare, one: Linked, chain: Sequence[Linked], number: int, tariff: CityTariff) -> None:
-    if not one.product:
-        fare.add(Step("unknown_fare", rider=number))
-        return
-    fare.add(Step("fare", one.full_minor, one.product, number), one.full_minor)
-    if one.fare_minor - one.discount_minor != one.full_minor:
-        less = one.fare_minor - one.discount_minor - one.full_minor
-        percent = fare.rider.percent if fare.rider.percent != 100 else None
-        fare.add(Step("concession", less, fare.rider.category or "", number, percent=percent), less)
-    if one.discount is not None:
-        percent = tariff.discount_percent(one.discount)
-        fare.add(Step("discount", one.discount_minor, one.discount, number, percent=percent), one.discount_minor)
-    fare.starts = one.rule is None
-    if one.rule is not None:
-        since = chain[one.since].leg
-        rule = tariff.rules_by_id[one.rule]
-        since_s, end_s = transfer_span_s(rule, since, tariff.zone)
-        from_first = one.since == one.anchor and since_s == since.start_s
-        step = Step(
-            "transfer", one.adds_minor - one.fare_minor, one.transfer_product or one.rule, number,
-            tap=since.taps[0] if from_first else None, since_s=since_s, until_s=end_s if isfinite(end_s) else None,
-        )  # fmt: skip
-        fare.add(step, step.amount_minor)
-
-
-def _give_back(fares: Sequence[_Fare], adds: Sequence[int], number: int) -> None:
-    """What the rides are charged where that is not what each of them asks in the cheapest way of all.
-
-    Another way was cheaper until a later ride: it is charged as it was then, the later one the rest. A transfer that
-    makes a journey cheaper than its beginning lowers what the beginning is charged: with running totals T, ride k is
-    charged for min(T[k], T[k+1], ...), so never negative, and the sum is the last T.
-    """
-    if all(fare.minor == add >= 0 for fare, add in zip(fares, adds, strict=True)):
-        return
-    totals = []
-    running = 0
-    for add in adds:
-        running += add
-        totals.append(running)
-    for place in range(len(totals) - 2, -1, -1):
-        totals[place] = min(totals[place], totals[place + 1])
-    charged = 0
-    for fare, total in zip(fares, totals, strict=True):
-        charge = max(0, total - charged)
-        charged += charge
-        if charge != fare.minor:
-            kind: StepKind = "later_transfer" if charge < fare.minor else "regrouped"
-            fare.add(Step(kind, charge - fare.minor, rider=number), charge - fare.minor)
-
-
-def _take_ride(fare: _Fare, tariff: CityTariff, passes: Sequence[HeldPass], used: dict[str, int]) -> None:
-    """A ride that costs something is taken from what was bought ahead."""
-    found = ride_ahead(fare.ride, tariff, passes, used) if fare.minor > 0 else None
-    if found is None:
-        return
-    held, left = found
-    used[held.id] = used.get(held.id, 0) + 1
-    kind: StepKind = "trip" if held.product == TRIPS and tariff.trips else "pass"
-    fare.add(Step(kind, -fare.minor, held.product, number=left, held=held.id), -fare.minor)
-
-
-def _surcharge(fare: _Fare, tariff: CityTariff, number: int) -> None:
-    for extra in tariff.surcharges:
-        if fare.covered is not None and extra.covered_by_pass:
-            continue
-        category = fare.rider.category or tariff.default_category
-        if category in extra.exempt or (extra.categories and category not in extra.categories):
-            continue
-        if not _applies(extra, fare.ride, fare.rider) or not tariff.hours_hold(extra.hours, fare.ride.leg.start_s):
-            continue
-        step = Step("surcharge", extra.price_minor, extra.id, number)
-        fare.add(step, extra.price_minor, capped=extra.capped)
-
-
-def _applies(extra: Surcharge, ride: Ride, rider: Rider) -> bool:
-    if extra.networks and ride.leg.network not in extra.networks:
-        return False
-    if extra.media and rider.media not in extra.media:
-        return False
-    leg, places = ride.leg, (frozenset(extra.stops), frozenset(extra.zones))
-    boards = leg.from_stop in places[0] or not leg.from_areas.isdisjoint(places[1])
-    leaves = leg.to_stop in places[0] or not leg.to_areas.isdisjoint(places[1])
-    if not extra.stops and not extra.zones:
-        return True
-    if extra.on == "either":  # a ride within the place, such as between two terminals, is not a ride to or from it
-        return boards != leaves if leg.to_stop is not None or leg.to_areas else boards
-    return boards if extra.on == "boarding" else leaves
-
-
 def _cap(
-    fares: Sequence[_Fare], number: int, day: date, tariff: CityTariff, account: Account, spent: Mapping[str, Spent]
+    fares: Sequence[RideFare], day: date, tariff: CityTariff, account: Account, spent: Mapping[str, Spent]
 ) -> dict[str, Spent]:
     """Lower what the rides cost by the caps that are for this rider; the caps' periods after them.
 
@@ -324,16 +163,16 @@ def _cap(
     dues = [Due(fare.ride.leg, fare.minor, fare.starts, mine.get(fare.rider.category)) for fare in fares]
     capped, after = cap_rides(dues, caps, before, day, tariff)
     for fare, result in zip(fares, capped, strict=True):
-        _explain_cap(fare, result, number)
+        _explain_cap(fare, result)
     return dict(spent) | after
 
 
-def _explain_cap(fare: _Fare, result: Capped, number: int) -> None:
+def _explain_cap(fare: RideFare, result: Capped) -> None:
     less = result.minor - fare.minor
     if sum(effect.change_minor for effect in result.effects) != less and result.combined is not None:
         cap, extension = result.combined
         other = extension.id if extension is not None else None
-        fare.add(Step("combination", less, cap.id, number, limit_minor=cap.amount_minor, other=other), less)
+        fare.add(Step("combination", less, cap.id, fare.number, limit_minor=cap.amount_minor, other=other))
         return
     for effect in result.effects:
         cap = effect.cap
@@ -341,11 +180,11 @@ def _explain_cap(fare: _Fare, result: Capped, number: int) -> None:
         kind: StepKind = "cap" if not rides else "after_rides" if cap.first_rides is None else "first_rides"
         count = effect.rides if cap.first_rides is None else cap.first_rides - effect.rides - fare.starts
         step = Step(
-            kind, effect.change_minor, cap.id, number,
+            kind, effect.change_minor, cap.id, fare.number,
             limit_minor=cap.then_minor if rides else cap.amount_minor, spent_minor=effect.spent_minor,
             number=count if rides else None, percent=_percent(cap),
         )  # fmt: skip
-        fare.add(step, effect.change_minor)
+        fare.add(step)
 
 
 def _percent(cap: Cap) -> int | None:
