@@ -34,6 +34,7 @@ class Inspection(msgspec.Struct, frozen=True):
     uses: int | None = None
     uses_allowed: int | None = None
     balance_minor: int | None = None
+    currency: str | None = None
     last_used_at: float | None = None
     last_place: str | None = None
     used_here: bool | None = None
@@ -48,6 +49,7 @@ class _Facts(msgspec.Struct):
     uses: int | None
     uses_allowed: int | None
     balance_minor: int | None
+    currency: str | None
     last_used_at: float | None
     last_place: str | None
 
@@ -112,6 +114,7 @@ def _seen(verdict: Verdict, reading: Reading, facts: _Facts, vehicle: str | None
         uses=facts.uses,
         uses_allowed=facts.uses_allowed,
         balance_minor=facts.balance_minor,
+        currency=facts.currency,
         last_used_at=facts.last_used_at,
         last_place=place,
         used_here=here,

@@ -48,6 +48,7 @@ class WalletTicket(Struct, frozen=True):
     last_place: str | None = None
     refunded_minor: int | None = None
     refunded_at: float | None = None
+    currency: str | None = None
 
 
 class WalletTickets(Struct, frozen=True):
@@ -68,6 +69,7 @@ class _Row(Struct):
     last_place: str | None
     refunded_minor: int | None
     refunded_at: float | None
+    currency: str
 
 
 class WalletApi:
@@ -129,4 +131,5 @@ def _told(one: Credential | Verdict, rows: dict[UUID, _Row]) -> WalletTicket:
         row.last_place,
         row.refunded_minor,
         row.refunded_at,
+        row.currency,
     )

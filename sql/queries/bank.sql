@@ -29,7 +29,7 @@ SELECT account_id FROM bank_medium WHERE key = $1;
 -- What a controller sees of a bank card at his reader, by the token's hash: may it ride, and its own last accepted tap.
 SELECT CASE WHEN a.blocked IS NOT NULL OR denied('bank', m.key) THEN 'denied' ELSE 'accepted' END::verdict AS verdict,
        NULL::uuid AS ticket_id, NULL::text AS product_id, NULL::float8 AS valid_until, NULL::integer AS uses,
-       NULL::integer AS uses_allowed, NULL::bigint AS balance_minor,
+       NULL::integer AS uses_allowed, NULL::bigint AS balance_minor, NULL::text AS currency,
        extract(epoch FROM m.last_used_at)::float8 AS last_used_at, m.last_place
 FROM bank_medium m JOIN bank_account a ON a.id = m.account_id WHERE m.key = $1;
 

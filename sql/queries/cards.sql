@@ -42,7 +42,7 @@ INSERT INTO card_use (card_uid, counter, tap_id) SELECT uid, $2, $3 FROM seen ON
 SELECT least(CASE c.status WHEN 'revoked' THEN 'revoked' WHEN 'suspended' THEN 'suspended' ELSE 'accepted' END::verdict,
              CASE WHEN denied('card', c.uid) THEN 'denied' ELSE 'accepted' END::verdict) AS verdict,
        t.id AS ticket_id, t.product_id, extract(epoch FROM t.valid_until)::float8 AS valid_until, t.uses, t.uses_allowed,
-       c.balance_minor, extract(epoch FROM c.last_used_at)::float8 AS last_used_at, c.last_place
+       c.balance_minor, c.currency, extract(epoch FROM c.last_used_at)::float8 AS last_used_at, c.last_place
 FROM card c LEFT JOIN LATERAL (
     SELECT * FROM ticket h WHERE h.card_uid = c.uid AND h.valid_until > to_timestamp($2) AND h.status = 'valid'
     ORDER BY h.valid_until DESC LIMIT 1

@@ -6,6 +6,7 @@ SELECT t.id::text AS id, extract(epoch FROM tap_at(t))::float8 AS at, extract(ep
        coalesce(t.flags, '{}') AS flags, t.account, q.id::text AS ticket_id, q.product_id,
        t.conflict_with::text AS conflict_with,
        (SELECT sum(r.amount_minor)::bigint FROM transfer r WHERE r.ticket_id = q.id AND r.kind = 'refund') AS refunded_minor,
+       q.currency,
        q.status_at IS NOT NULL AND q.status <> 'valid' AND tap_at(t) < q.status_at AS before_change
 FROM tap t LEFT JOIN ticket q ON q.id = t.ticket_id
 WHERE (t.conflict OR t.flags IS NOT NULL) AND t.received_at >= to_timestamp($1::float8)

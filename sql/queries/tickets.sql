@@ -132,5 +132,5 @@ SELECT least(CASE
            ELSE 'accepted'
        END::verdict, CASE WHEN denied('ticket', uuid_send(t.id)) THEN 'denied' ELSE 'accepted' END::verdict) AS verdict,
        t.id AS ticket_id, t.product_id, extract(epoch FROM t.valid_until)::float8 AS valid_until, t.uses, t.uses_allowed,
-       NULL::bigint AS balance_minor, extract(epoch FROM t.last_used_at)::float8 AS last_used_at, t.last_place
+       NULL::bigint AS balance_minor, NULL::text AS currency, extract(epoch FROM t.last_used_at)::float8 AS last_used_at, t.last_place
 FROM ticket t WHERE t.id = $1 AND t.card_uid IS NULL;

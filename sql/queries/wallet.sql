@@ -11,7 +11,7 @@ SELECT t.id, CASE
        END AS verdict,
        extract(epoch FROM t.valid_from)::float8 AS valid_from, extract(epoch FROM t.valid_until)::float8 AS valid_until,
        t.uses, t.uses_allowed, extract(epoch FROM t.last_used_at)::float8 AS last_used_at, t.last_place,
-       r.amount_minor AS refunded_minor, extract(epoch FROM r.at)::float8 AS refunded_at
+       t.currency, r.amount_minor AS refunded_minor, extract(epoch FROM r.at)::float8 AS refunded_at
 FROM ticket t LEFT JOIN LATERAL (
     SELECT sum(x.amount_minor)::bigint AS amount_minor, max(x.at) AS at FROM transfer x
     WHERE x.ticket_id = t.id AND x.kind = 'refund'
