@@ -36,11 +36,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
-class Mind:
-    """What the validators decide by when they are alone, and when that is.
+class Fitting:
+    """How the validators are fitted out: what they decide by when they are alone, and when that is.
 
     They go alone `fallback_s` seconds after a tap that nobody answered; with None never. Each remembers `media_max`
-    media. `folder` is where their disks are; without one a kill leaves what the journal knows.
+    media. `folder` is where their disks are; without one a kill leaves what the journal knows. `limits` are those of
+    their taps, and at most `open_max` are switched on at once.
     """
 
     fallback_s: float | None = None
@@ -48,6 +49,8 @@ class Mind:
     folder: Path | None = None
     rules: Rules = field(default_factory=lambda: Rules(1, {}))
     lists: Lists = field(default_factory=Lists)
+    limits: Limits = field(default_factory=Limits)
+    open_max: int = OPEN_MAX
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class Gate:
 class Gates:
     """All validators, by the vehicle they stand in; leave it to close their disks.
 
-    `leftover` are taps of earlier starts, by validator, for those that have no disk of their own.
+    Those that have no disk of their own take up the taps of earlier starts from the journal.
     """
 
     def __init__(
@@ -74,32 +77,29 @@ class Gates:
         credentials: Mapping[str, DeviceCredential],
         devices: Devices,
         journal: Journal,
+        fitting: Fitting,
         *,
-        limits: Limits,
         rng: np.random.Generator,
         clock: Callable[[], float],
-        leftover: Mapping[str, Sequence[tuple[float, bytes]]] | None = None,
-        open_max: int = OPEN_MAX,
-        mind: Mind | None = None,
     ) -> None:
         self.statistics = TapStatistics()
         self._disks = ExitStack()
         self._devices = devices
         self._journal = journal
         self._clock = clock
-        self._open_max = open_max
-        self._mind = mind or Mind()
-        if self._mind.folder is not None:
-            self._mind.folder.mkdir(mode=0o700, exist_ok=True)
+        self._fitting = fitting
+        if self._fitting.folder is not None:
+            self._fitting.folder.mkdir(mode=0o700, exist_ok=True)
         self._gates = {
-            vehicle: self._make(vehicle, credential, self._terminal(vehicle, credential, limits, rng))
+            vehicle: self._make(vehicle, credential, self._terminal(vehicle, credential, rng))
             for vehicle, credential in credentials.items()
         }
+        leftover = journal.leftover()
         for gate in self._gates.values():
             if gate.disk is not None:
                 gate.terminal.restore(self._disks.enter_context(gate.disk).entries())
             else:
-                gate.terminal.validator.restore((leftover or {}).get(gate.credential.id, ()))
+                gate.terminal.validator.restore(leftover.get(gate.credential.id, ()))
             if gate.terminal.validator.kept:
                 self._open(gate)
 
@@ -112,15 +112,15 @@ class Gates:
     @property
     def lists(self) -> Lists:
         """The lists that all of them go by."""
-        return self._mind.lists
+        return self._fitting.lists
 
     def take_products(self, products: Mapping[str, ProductRule]) -> None:
         """The tariff's products, for all of them; what is the same as before is passed over."""
-        if products == self._mind.rules.products:
+        if products == self._fitting.rules.products:
             return
-        self._mind.rules = replace(self._mind.rules, products=products)
+        self._fitting.rules = replace(self._fitting.rules, products=products)
         for gate in self._gates.values():
-            gate.terminal.rules = self._mind.rules
+            gate.terminal.rules = self._fitting.rules
 
     def alone(self) -> int:
         """How many validators decide by themselves now."""
@@ -139,7 +139,7 @@ class Gates:
         count = sum(gate.is_open for gate in self._gates.values())
         for vehicle, gate in self._gates.items():
             wanted = vehicle in on_the_road or bool(gate.terminal.validator.kept)
-            if wanted and not gate.is_open and count < self._open_max:
+            if wanted and not gate.is_open and count < self._fitting.open_max:
                 self._open(gate)
                 count += 1
             elif not wanted and gate.is_open:
@@ -170,29 +170,27 @@ class Gates:
             self.statistics.resent += kept.tries > 1
             self._devices.publish(gate.device, gate.tap_topic, kept.payload, qos=1)
 
-    def _terminal(
-        self, vehicle: str, credential: DeviceCredential, limits: Limits, rng: np.random.Generator
-    ) -> Terminal:
+    def _terminal(self, vehicle: str, credential: DeviceCredential, rng: np.random.Generator) -> Terminal:
         return Terminal(
             rng.bytes(4).hex(),
             f"{credential.operator}/{vehicle}",
-            self._mind.rules,
+            self._fitting.rules,
             rng=rng,
-            lists=self._mind.lists,
-            limits=limits,
-            fallback_s=self._mind.fallback_s,
-            memory=Memory(self._mind.media_max),
+            lists=self._fitting.lists,
+            limits=self._fitting.limits,
+            fallback_s=self._fitting.fallback_s,
+            memory=Memory(self._fitting.media_max),
         )
 
     def _make(self, vehicle: str, credential: DeviceCredential, terminal: Terminal) -> Gate:
-        operator, name, folder = credential.operator, credential.id, self._mind.folder
+        operator, name, folder = credential.operator, credential.id, self._fitting.folder
         device = Device(
             credential.username,
             credential.password,
             subscriptions=(topics.verdict(operator, name), topics.receipt(operator, name)),
             status_topic=topics.validator_status(operator, name),
         )
-        disk = Disk(folder / f"{operator}.{name}", DISK_BYTES_MAX, self._mind.media_max) if folder else None
+        disk = Disk(folder / f"{operator}.{name}", DISK_BYTES_MAX, self._fitting.media_max) if folder else None
         gate = Gate(credential, vehicle, terminal, disk, device, topics.tap(operator, name))
         device.on_message = lambda topic, payload: self._hear(gate, topic, payload)
         return gate

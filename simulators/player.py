@@ -26,7 +26,7 @@ from dispatch.network import Network
 from dispatch.network_file import NetworkFileError, load_network
 from simulators.bank_riders import BankCard, make_bank_cards
 from simulators.duties import plan_duties
-from simulators.gates import Gates, Mind
+from simulators.gates import Fitting, Gates
 from simulators.journal import Journal
 from simulators.outing import Ensemble, Outing, Pace
 from simulators.provision import DeviceCredential, Kind, keep_provisioned, validator_name
@@ -116,11 +116,9 @@ async def play(
             {v.id: validators[name] for v in vehicles if (name := validator_name(v.id)) in validators},
             connections,
             journal,
-            limits=settings.limits,
+            _fitting(settings),
             rng=gate_rng,
             clock=clock,
-            leftover=journal.leftover(),
-            mind=_mind(settings),
         )
         stack.enter_context(gates)
         await stack.enter_async_context(connections)
@@ -141,11 +139,11 @@ async def play(
     return player.statistics()
 
 
-def _mind(settings: PlayerSettings) -> Mind:
-    """What validators decide by: readers without a safe place for card keys, which take cards on trust."""
+def _fitting(settings: PlayerSettings) -> Fitting:
+    """How validators are fitted out: readers without a safe place for card keys, which take cards on trust."""
     profile = Profile(cards_on_trust=True, bank_alone=True)
     rules = Rules(1, {}, frozenset(settings.networks), profile)
-    return Mind(settings.fallback_s, folder=settings.disks, rules=rules)
+    return Fitting(settings.fallback_s, folder=settings.disks, rules=rules, limits=settings.limits)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulators.gates import Gates
+from simulators.gates import Fitting, Gates
 from simulators.journal import Entry, Journal, read_journal
 from simulators.player import allow_sockets
 from simulators.provision import DeviceCredential
@@ -55,11 +55,9 @@ class ValidatorsAtWork:
             {f"bus-{name}": DeviceCredential("validator", OPERATOR, name, name, "") for name in self.names},
             self.devices,
             self.journal,
-            limits=self._limits,
+            Fitting(limits=self._limits, open_max=len(self.names)),
             rng=self._rng,
             clock=self._clock,
-            leftover=self.journal.leftover(),
-            open_max=len(self.names),
         )
         self._loop = asyncio.create_task(self._work(), name="validators at work")
         return self
