@@ -25,7 +25,7 @@ class FlaggedTap(msgspec.Struct, frozen=True):
     conflict: its validator let the rider in, and our verdict is another. flags: owed (the ride is paid from the card,
     or a debt on it, or on the ticket of a code), late (told after its time, without a decision of the validator's),
     elsewhere (the medium was too far away just before). account: of a card, who pays; null for a code. refunded_minor:
-    what was given back for its ticket (in its currency), and before_change: the ride was made before its ticket was taken back. clock:
+    what was given back for its ticket, and before_change: the ride was made before its ticket was taken back. clock:
     the validator's clock is wrong, and `at` is ours; clock_unknown: only a clock that nobody knows makes it valid.
     """
 
