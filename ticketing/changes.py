@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ticketing.fare_rules import Leg, LegFare, Pays, Rider, TransferRule, percent_of
-from ticketing.fares import Fares, transfer_span_s
+from ticketing.fares import Fares
+from ticketing.transfer_table import transfer_span_s
 
 LOOK_BACK_MAX = 64
 """Rides that a transfer may reach back over; more than one person makes within the longest window."""
@@ -86,7 +87,7 @@ class RiderChanges(dict[tuple[str, str], tuple[Change, ...]]):
     def __missing__(self, pair: tuple[str, str]) -> tuple[Change, ...]:
         found = []
         for table in self._tables if all(pair) else ():
-            for rule in table.transfers(*pair):
+            for rule in table.transfers.between(*pair):
                 price = table.price(rule.product, self._rider) if rule.product is not None else (0, 0)
                 if price is not None:
                     of_journey = rule.optional and rule.chained and not rule.from_group
@@ -106,7 +107,7 @@ class Changes:
     def __init__(self, tables: Sequence[Fares]) -> None:
         rules = [rule for table in tables for rule in table.transfer_rules]
         self.tables = tables
-        self.longest_s = max((table.transfer_s_max for table in tables), default=0.0)
+        self.longest_s = max((table.transfers.longest_s for table in tables), default=0.0)
         self.back_max = LOOK_BACK_MAX if any(rule.between_others for rule in rules) else 1
         self.optional = all(rule.optional for rule in rules)
         self.by_journey = self.optional and all(rule.chained for rule in rules)
@@ -133,7 +134,7 @@ class Changes:
 
     def lead_on(self, group: str) -> bool:
         """Whether a feed has changes that may go on from a leg group."""
-        return any(table.leads_on(group) for table in self.tables)
+        return any(table.transfers.leads_on(group) for table in self.tables)
 
 
 def allows(rule: TransferRule, leg: Leg, journey: Sequence[Linked], first: Linked, tables: Sequence[Fares]) -> bool:

@@ -48,12 +48,7 @@ class _Checker(Checks):
     def tariff(self) -> CityTariff:
         p = self.parsed
         zone = self._check_head()
-        for word, ids in self._all_ids():
-            for number, item in enumerate(ids):
-                if item in ids[:number]:
-                    self.fail(f"{word} {item!r}", "id", "it is there twice")
-                if _ID.fullmatch(item) is None:
-                    self.fail(f"{word} {item!r}", "id", "it has 1 to 32 letters, digits, _ or -")
+        self._check_ids()
         self.known("default_category", "", (p.default_category,) if p.default_category else (), self.categories)
         if not p.fare and self.feed is None:
             self.fail("fare", "", "there is none, and no feed with fares is given: nothing would have a price")
@@ -90,6 +85,15 @@ class _Checker(Checks):
             group=p.group,
             penalties=p.penalty,
         )
+
+    def _check_ids(self) -> None:
+        """Each name stands for one thing, and is one that a receipt and a URL can carry."""
+        for word, ids in self._all_ids():
+            for number, item in enumerate(ids):
+                if item in ids[:number]:
+                    self.fail(f"{word} {item!r}", "id", "it is there twice")
+                if _ID.fullmatch(item) is None:
+                    self.fail(f"{word} {item!r}", "id", "it has 1 to 32 letters, digits, _ or -")
 
     def _all_ids(self) -> list[tuple[str, list[str]]]:
         p = self.parsed

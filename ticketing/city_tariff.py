@@ -166,4 +166,4 @@ class CityTariff:
     @cached_property
     def longest_transfer_s(self) -> int:
         """How long before a day's end rides matter to the next day's transfers, seconds: at most half a day."""
-        return int(min(43_200, max((table.transfer_s_max for table in self.tables), default=0)))
+        return int(min(43_200, self.changes.longest_s))

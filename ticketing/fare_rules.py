@@ -198,7 +198,7 @@ class LegRule:
 
     within, below_m, below_s, stops_max, metered and zones_max are ours: all of the ride inside these areas, below so
     many metres, over in less than so many seconds, so many stops at most, a price that grows with the way, and through
-    so many zones at most (`Fares.zones_of`).
+    so many zones at most (`Zones.passed`).
     """
 
     product: str
@@ -329,6 +329,11 @@ class LegFare:
     full_minor: int
     discount: str | None = None
     discount_minor: int = 0
+
+
+def is_or_unnamed(named: Words, found: Words, named_anywhere: Words) -> bool:
+    """Equal, or empty where no rule of the column names what was found."""
+    return not named.isdisjoint(found) if named else found.isdisjoint(named_anywhere)
 
 
 def places_of(stop_id: str, parents: Mapping[str, str]) -> Iterator[str]:

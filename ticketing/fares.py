@@ -6,12 +6,10 @@ Source of the semantics: the GTFS Schedule reference, fare files, revision of 20
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property, lru_cache
-from itertools import product
+from datetime import datetime
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from ticketing.city_schema import Name
@@ -28,9 +26,12 @@ from ticketing.fare_rules import (
     Timeframe,
     TransferRule,
     Words,
+    is_or_unnamed,
     percent_of,
     places_of,
 )
+from ticketing.transfer_table import TransferTable
+from ticketing.zones import Zones
 
 _MEMO_MAX = 20_000
 
@@ -63,19 +64,6 @@ class Fares:
     # What was looked up before: the same rides come again and again. Bounded; no answer depends on it.
     _memo: dict[object, tuple[LegFare, ...]] = field(default_factory=dict, repr=False, compare=False)
     _timeframe_memo: dict[tuple[float, str], Words] = field(default_factory=dict, repr=False, compare=False)
-    _transfer_memo: dict[tuple[str, str], tuple[TransferRule, ...]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-
-    @cached_property
-    def transfer_s_max(self) -> float:
-        """The longest time that a transfer may take, seconds; infinite where one has no limit."""
-        return max(((_longest_s(rule) or math.inf) + rule.round_up_s for rule in self.transfer_rules), default=0)
-
-    def leads_on(self, group: str) -> bool:
-        """Whether a feed has changes that may go on from a leg group."""
-        _, empty, (named_from, _) = self._transfer_index
-        return group in named_from or any(not rule.from_groups for rule in empty)
 
     def areas_of(self, stop_id: str | None) -> Words:
         """The areas of a stop; a platform without any has those of its station."""
@@ -144,16 +132,8 @@ class Fares:
             known = self._memo[key] = self._find_leg_fares(leg, rider, starts, ends)
         return known
 
-    def transfers(self, from_group: str, to_group: str) -> tuple[TransferRule, ...]:
-        """The rules for changing between two leg groups: exact ones, else those whose empty fields stand for them."""
-        key = (from_group, to_group)
-        known = self._transfer_memo.get(key)
-        if known is None:
-            known = self._transfer_memo[key] = self._find_transfers(from_group, to_group)
-        return known
-
     def _find_leg_fares(self, leg: Leg, rider: Rider, starts: Words, ends: Words) -> tuple[LegFare, ...]:
-        zones = self.zones_of(leg) if self._counts_zones else None
+        zones = self.zones.passed(leg) if self._counts_zones else None
         matching = [
             rule
             for rule in self.leg_rules
@@ -202,41 +182,25 @@ class Fares:
             )
         networks, from_areas, to_areas = self._named
         return (
-            _is_or_unnamed(rule.networks, network, networks)
-            and _is_or_unnamed(rule.from_areas, leg.from_areas, from_areas)
-            and _is_or_unnamed(rule.to_areas, leg.to_areas, to_areas)
+            is_or_unnamed(rule.networks, network, networks)
+            and is_or_unnamed(rule.from_areas, leg.from_areas, from_areas)
+            and is_or_unnamed(rule.to_areas, leg.to_areas, to_areas)
         )
 
-    def zones_of(self, leg: Leg) -> int | None:
-        """Through how many zones a ride goes: those that it touched, or those on the way between the two farthest.
+    @cached_property
+    def transfers(self) -> TransferTable:
+        """Which rule is for which change."""
+        return TransferTable(self.transfer_rules, empty_is_any=self.transfer_empty_is_any)
 
-        A stop in two zones counts for the one that makes it fewer. None where a zone is not known, or not reached.
-        """
-        starts, ends, via = (areas & self._hops.keys() for areas in (leg.from_areas, leg.to_areas, leg.via_areas))
-        if not starts or (leg.to_areas and not ends):
-            return None
-        counts = [
-            count
-            for start in starts
-            for end in ends or (start,)
-            if (count := self._zones_among(via | {start, end})) is not None
-        ]
-        return min(counts, default=None)
-
-    def _zones_among(self, touched: Words) -> int | None:
-        apart = [self._hops[one].get(other) for one in touched for other in touched]
-        known = [hops for hops in apart if hops is not None]
-        return max(len(touched), 1 + max(known)) if len(known) == len(apart) else None
+    @cached_property
+    def zones(self) -> Zones:
+        """How the zones lie beside each other."""
+        return Zones(self.beside)
 
     @cached_property
     def _counts_zones(self) -> bool:
         """Whether the number of zones matters to any fare."""
         return any(rule.zones_max is not None for rule in self.leg_rules)
-
-    @cached_property
-    def _hops(self) -> Mapping[str, Mapping[str, int]]:
-        """How many borders lie between two zones on the shortest way, where there is one."""
-        return {zone: hops_from(zone, self.beside) for zone in self.beside}
 
     @cached_property
     def _only_category(self) -> Words:
@@ -265,77 +229,6 @@ class Fares:
             NONE.union(*(rule.to_areas for rule in self.leg_rules)),
         )
 
-    def _find_transfers(self, from_group: str, to_group: str) -> tuple[TransferRule, ...]:
-        if self.transfer_empty_is_any:
-            return tuple(
-                rule
-                for rule in self.transfer_rules
-                if (not rule.from_groups or from_group in rule.from_groups)
-                and (not rule.to_groups or to_group in rule.to_groups)
-            )
-        exact, empty, (named_from, named_to) = self._transfer_index
-        if (from_group, to_group) in exact:
-            return exact[from_group, to_group]
-        from_word, to_word = frozenset((from_group,)), frozenset((to_group,))
-        return tuple(
-            rule
-            for rule in empty
-            if _is_or_unnamed(rule.from_groups, from_word, named_from)
-            and _is_or_unnamed(rule.to_groups, to_word, named_to)
-        )
-
-    @cached_property
-    def _transfer_index(
-        self,
-    ) -> tuple[Mapping[tuple[str, str], tuple[TransferRule, ...]], Sequence[TransferRule], tuple[Words, Words]]:
-        """Transfer rules by both groups, those that leave one empty, and all that either column names."""
-        rules = self.transfer_rules
-        exact: dict[tuple[str, str], tuple[TransferRule, ...]] = {}
-        for rule in rules:
-            for pair in product(rule.from_groups, rule.to_groups):
-                exact[pair] = (*exact.get(pair, ()), rule)
-        empty = [rule for rule in rules if not rule.from_groups or not rule.to_groups]
-        named = NONE.union(*(rule.from_groups for rule in rules)), NONE.union(*(rule.to_groups for rule in rules))
-        return exact, empty, named
-
-
-def hops_from(zone: str, beside: Mapping[str, Words]) -> dict[str, int]:
-    """How many borders away every zone is that can be reached from one, itself included."""
-    found = {zone: 0}
-    edge = [zone]
-    while edge:
-        edge = sorted({other for one in edge for other in beside.get(one, NONE)} - found.keys())
-        found |= dict.fromkeys(edge, max(found.values()) + 1)
-    return found
-
-
-def transfer_span_s(rule: TransferRule, first: Leg, zone: ZoneInfo) -> tuple[float, float]:
-    """The half-open time of a transfer rule that begins with a leg, Unix seconds; without a limit it never ends."""
-    since_s = first.start_s if rule.from_departure else first.end_s
-    if rule.until_s is not None:
-        return since_s, _next_clock_s(since_s, rule.until_s, zone)
-    if rule.limit_s is None:
-        return since_s, math.inf
-    counted_s = since_s
-    if rule.round_up_s:
-        offset = datetime.fromtimestamp(since_s, zone).utcoffset()
-        local_s = since_s + (offset.total_seconds() if offset else 0)
-        counted_s += -local_s % rule.round_up_s
-    return since_s, counted_s + rule.limit_s
-
-
-@lru_cache(maxsize=4096)
-def _next_clock_s(since_s: float, clock_s: int, zone: ZoneInfo) -> float:
-    """When the clock shows a time next, after an instant."""
-    local = datetime.fromtimestamp(since_s, zone)
-    at = local.replace(hour=clock_s // 3600, minute=clock_s % 3600 // 60, second=0, microsecond=0, fold=0)
-    return (at if at.timestamp() > since_s else at + timedelta(days=1)).timestamp()
-
-
-def _longest_s(rule: TransferRule) -> int | None:
-    """The longest time that the rule may give, but for rounding; a day may have 25 hours."""
-    return rule.limit_s if rule.until_s is None else 90_000
-
 
 def _by_medium(rows: Sequence[Price], rider: Rider) -> list[int]:
     """What rows cost that the rider's medium can pay; where it is not known, what names none, else any."""
@@ -346,11 +239,6 @@ def _by_medium(rows: Sequence[Price], rider: Rider) -> list[int]:
 
 def _is_or_any(named: Words, found: Words) -> bool:
     return not named or not named.isdisjoint(found)
-
-
-def _is_or_unnamed(named: Words, found: Words, named_anywhere: Words) -> bool:
-    """Equal, or empty where no rule of the column names what was found."""
-    return not named.isdisjoint(found) if named else found.isdisjoint(named_anywhere)
 
 
 def same_currency(tables: Sequence[Fares]) -> str:

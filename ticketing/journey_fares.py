@@ -7,9 +7,9 @@ from math import isfinite
 
 from ticketing.changes import Linked
 from ticketing.city_tariff import CityTariff
-from ticketing.fares import transfer_span_s
 from ticketing.rated import Step, StepKind
 from ticketing.ride_fares import RideFare
+from ticketing.transfer_table import transfer_span_s
 from ticketing.transfers import Chain
 
 

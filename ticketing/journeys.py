@@ -238,7 +238,7 @@ def _joins(rule: JoinRule, one: Leg, two: Leg, tariff: CityTariff) -> bool:
 
 def _zones_of(leg: Leg, tariff: CityTariff) -> int:
     """Through how many zones a ride goes; 0 where no table knows them."""
-    return max((table.zones_of(leg) or 0 for table in tariff.tables), default=0)
+    return max((table.zones.passed(leg) or 0 for table in tariff.tables), default=0)
 
 
 def _priced(leg: Leg, tariff: CityTariff) -> bool:
