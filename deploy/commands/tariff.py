@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     tariff = typer.Typer(
         name="tariff",
         help="The tariff: check a file, look at the one in use, or take a changed one while everything runs.",
+        epilog="Example: takt tariff show",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
