@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +15,7 @@ from tests.integration.rated_city import DAY, KEYS, UID, RatedCity, rated_city
 from tests.integration.test_categories import SCHOOL, become
 from tests.integration.test_late_rides import CAPPED, give_back, late, now, sell
 from tests.integration.test_rating import BUSES_OF_2008
+from ticketing.days import service_day
 from ticketing.desk import Ticket
 from ticketing.errors import Problem
 from ticketing.replacing import Replacing
@@ -213,3 +218,54 @@ async def test_two_desks_give_a_carried_ticket_back_once_while_its_card_is_repla
         for one in left:
             await give_back(town, one.id)
         assert await town.pool.fetchval("SELECT sum(amount_minor) FROM transfer WHERE kind = 'refund'") == 5000
+
+
+# --- by chance --------------------------------------------------------------------------------------------------------
+
+
+def cost(rides_s: list[float]) -> int:
+    """What one rider's rides come to under MONTHLY: each is the least that day, week and month leave of the fare."""
+    day_sum: Counter[date] = Counter()
+    week_sum: Counter[date] = Counter()
+    month_sum: Counter[date] = Counter()
+    for at_s in sorted(rides_s):
+        day = service_day(at_s, time(4, 30), ZoneInfo("Europe/London"))
+        week, month = day - timedelta(days=day.weekday()), day.replace(day=1)
+        charge = max(0, min(90, 300 - day_sum[day], 400 - week_sum[week], 700 - month_sum[month]))
+        for sums, key in ((day_sum, day), (week_sum, week), (month_sum, month)):
+            sums[key] += charge
+    return sum(day_sum.values())
+
+
+async def live(url: str, seed: int) -> None:
+    """Rides told at once or much later, two replacements in between, and workers whenever."""
+    rng = random.Random(seed)
+    async with rated_city(url, MONTHLY, money=20_000) as town:
+        cards, rides, untold = [UID, NEW, THIRD], [], []
+        for turn, uid in enumerate(cards):
+            if turn:
+                await replace(town, cards[turn - 1], uid)
+            for _ in range(rng.randint(2, 6)):
+                at_s = now(town) - (0.0 if turn else rng.uniform(1.0, 20 * 86_400.0))
+                rides.append(at_s)
+                untold.append(town.tap(at_s, uid, late_s=town.now_s + 1 - at_s))
+            rng.shuffle(untold)
+            told, untold = untold[::2], untold[1::2]
+            await asyncio.gather(*(town.judge(tap) for tap in told), *(town.accounts.rate_due() for _ in range(2)))
+        await asyncio.gather(*(town.judge(tap) for tap in untold))
+        await town.settle()
+        paid = await town.pool.fetchval("SELECT sum(total_minor) FROM day_rating")
+        assert paid == cost(rides), (seed, sorted(rides))
+        left = [await town.balance(uid) - await town.debt(uid) for uid in cards]
+        assert sum(left) == 20_000 - paid
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_one_riders_days_cost_what_they_cost_whatever_cards_made_them(database, seed):
+    await live(database, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 140))
+async def test_many_riders_days_cost_what_they_cost_whatever_cards_made_them(database, seed):
+    await live(database, seed)
