@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 
 from ticketing.books import Books, Change
 from ticketing.cards import Card, CardDesk, EnrolledCard
-from ticketing.city_schema import EVERYWHERE, Name, Refund, Valid
+from ticketing.city_sales import Refund, Valid
+from ticketing.city_schema import EVERYWHERE, Name
 from ticketing.desk import Desk, Ticket
 from ticketing.errors import Problem
 from ticketing.inspection import Inspector

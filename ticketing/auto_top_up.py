@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from sql import query
-from ticketing.city_schema import TopUps
+from ticketing.city_sales import TopUps
 from ticketing.money import Money
 
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import msgspec
 
-from ticketing.city_schema import Cap, Extension
+from ticketing.city_prices import Cap, Extension
 from ticketing.city_tariff import CityTariff
 from ticketing.days import WEEKDAYS, month_start, week_start
 from ticketing.fare_rules import Leg

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ticketing.city_checks import Checks
-from ticketing.city_schema import Join, Transfer
+from ticketing.city_prices import Join, Transfer
 from ticketing.fare_rules import JoinRule, LimitFrom, Pays, TransferRule
 
 _PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL,

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import time
 from typing import NoReturn
 
-from ticketing.city_schema import (
-    EVERYWHERE,
-    Pass,
-    TariffFile,
-)
+from ticketing.city_document import TariffFile
+from ticketing.city_sales import Pass
+from ticketing.city_schema import EVERYWHERE
 from ticketing.errors import TariffError
 from ticketing.fare_rules import NONE, Words
 from ticketing.fares import Fares

@@ -7,14 +7,8 @@ from zoneinfo import ZoneInfo
 
 from ticketing.city_changes import join_rule, transfer_rule
 from ticketing.city_checks import Checks
-from ticketing.city_schema import (
-    MEDIA_TYPES,
-    ByDistance,
-    Discount,
-    Fare,
-    Hours,
-    Ids,
-)
+from ticketing.city_prices import ByDistance, Discount, Fare
+from ticketing.city_schema import MEDIA_TYPES, Hours, Ids
 from ticketing.days import WEEKDAYS
 from ticketing.fare_rules import Discount as DiscountRule
 from ticketing.fare_rules import LegRule, Metered, Price, Timeframe

@@ -7,20 +7,11 @@ from collections.abc import Iterable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ticketing.city_checks import Checks
+from ticketing.city_document import read_tariff_file
 from ticketing.city_fares import fare_table, missing_table
-from ticketing.city_schema import (
-    MEDIA_TYPES,
-    Cap,
-    Debit,
-    Distance,
-    Entry,
-    Extension,
-    Pass,
-    Penalty,
-    Surcharge,
-    Trips,
-    read_tariff_file,
-)
+from ticketing.city_prices import Cap, Extension, Surcharge
+from ticketing.city_sales import Debit, Pass, Penalty, Trips
+from ticketing.city_schema import MEDIA_TYPES, Distance, Entry
 from ticketing.city_tariff import CityTariff
 from ticketing.days import WEEKDAYS
 from ticketing.errors import TariffError

@@ -12,23 +12,9 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from ticketing.changes import Changes
-from ticketing.city_schema import (
-    EVERYWHERE,
-    NO_GROUP,
-    Cap,
-    Category,
-    Debit,
-    Distance,
-    Exit,
-    Extension,
-    Group,
-    Name,
-    NamedEntry,
-    Pass,
-    Penalty,
-    Surcharge,
-    Trips,
-)
+from ticketing.city_prices import Cap, Extension, Surcharge
+from ticketing.city_sales import NO_GROUP, Debit, Group, Pass, Penalty, Trips
+from ticketing.city_schema import EVERYWHERE, Category, Distance, Exit, Name, NamedEntry
 from ticketing.fare_rules import NONE, Leg, Rider, TransferRule, Words
 from ticketing.fares import Fares
 

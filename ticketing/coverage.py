@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ticketing.capping import find_extension
-from ticketing.city_schema import Extension, Name, Pass, Valid
+from ticketing.city_prices import Extension
+from ticketing.city_sales import Pass, Valid
+from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
 from ticketing.fare_rules import Rider
 from ticketing.journeys import Ride

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from ticketing.city_schema import Debit
+from ticketing.city_sales import Debit
 from ticketing.city_tariff import CityTariff
 from ticketing.days import clock_s, day_bounds_s
 from ticketing.rated import DayRating

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from sql import query
-from ticketing.city_schema import Pass, read_tariff_file
+from ticketing.city_document import read_tariff_file
+from ticketing.city_sales import Pass
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
 from ticketing.errors import TariffError

@@ -13,7 +13,7 @@ from datetime import date
 
 from ticketing.capping import Capped, Due, Spent, cap_rides, is_for, opening, runs_on
 from ticketing.changes import Linked
-from ticketing.city_schema import Cap
+from ticketing.city_prices import Cap
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
 from ticketing.fare_rules import Leg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ticketing.city_schema import Refund
+from ticketing.city_sales import Refund
 
 DAY_S = 86_400
 

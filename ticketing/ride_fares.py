@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ticketing.city_schema import Pass, Surcharge
+from ticketing.city_prices import Surcharge
+from ticketing.city_sales import Pass
 from ticketing.city_tariff import CityTariff
 from ticketing.coverage import part_pass, ride_ahead, whole_pass
 from ticketing.fare_rules import Rider

@@ -11,22 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from ticketing.city_schema import (
-    BOUNDED,
-    CAREFUL,
-    EVERYWHERE,
-    MEDIA_TYPES,
-    Name,
-    Network,
-    Pass,
-    Penalty,
-    Refund,
-    TariffFile,
-    TopUps,
-    Trips,
-    Valid,
-    read_tariff_file,
-)
+from ticketing.city_document import TariffFile, read_tariff_file
+from ticketing.city_sales import BOUNDED, CAREFUL, Pass, Penalty, Refund, TopUps, Trips, Valid
+from ticketing.city_schema import EVERYWHERE, MEDIA_TYPES, Name, Network
 from ticketing.errors import TariffError
 from ticketing.money import MINOR_MAX, check_currency
 from ticketing.tariff_lines import with_line

@@ -19,7 +19,7 @@ from ticketing.api import TicketingApi, TopUp
 from ticketing.auto_top_up import AutoTopUp
 from ticketing.auto_top_up_api import AutoTopUpApi, AutoTopUpTerms
 from ticketing.books import Books, Change
-from ticketing.city_schema import TopUps
+from ticketing.city_sales import TopUps
 from ticketing.errors import Problem
 from ticketing.privacy import Privacy
 from ticketing.topping_up import ToppingUp

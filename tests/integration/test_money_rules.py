@@ -15,7 +15,7 @@ from tests.integration.rated_city import rated_city, shipped
 from tests.integration.test_rating import receipts
 from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
 from ticketing.api import Sale, TopUp
-from ticketing.city_schema import Refund, TopUps
+from ticketing.city_sales import Refund, TopUps
 from ticketing.errors import Problem
 from ticketing.refund_booking import Refunding
 from ticketing.verdict import Offline

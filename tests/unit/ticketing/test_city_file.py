@@ -7,8 +7,8 @@ from typing import get_args, get_type_hints
 import msgspec
 import pytest
 
+from ticketing.city_document import TariffFile
 from ticketing.city_file import parse_city_tariff
-from ticketing.city_schema import TariffFile
 from ticketing.errors import TariffError
 
 NAME = 'name = { uk = "П", en = "R" }\n'

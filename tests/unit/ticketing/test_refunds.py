@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticketing.city_schema import Refund
+from ticketing.city_sales import Refund
 from ticketing.errors import TariffError
 from ticketing.refunds import DAY_S, GivenBack, Held, back_minor, owed_minor
 from ticketing.tariff import parse_tariff
