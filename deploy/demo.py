@@ -38,7 +38,8 @@ from dispatch.network_file import save_network
 from dispatch.timetable import busiest_weekday, first_day_shown, move_to
 from simulators.acquirer import Acquirer, address_of, free_socket, open_acquirer
 from simulators.city import make_city
-from simulators.player import CardConfig, DeviceConfig, PlayerConfig, PlayerSettings
+from simulators.player import PlayerSettings
+from simulators.player_process import CardConfig, DeviceConfig, PlayerConfig
 from simulators.provision import needed_devices
 from simulators.vehicles import VehicleSettings
 

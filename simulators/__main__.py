@@ -3,6 +3,6 @@
 import sys
 from pathlib import Path
 
-from simulators.player import main
+from simulators.player_process import main
 
 main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

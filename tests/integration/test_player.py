@@ -34,7 +34,8 @@ from simulators.checker import compare
 from simulators.faults import FaultSettings
 from simulators.journal import read_journal
 from simulators.outing import Pace
-from simulators.player import Cast, DeviceConfig, Doors, PlayerConfig, PlayerSettings, main, play
+from simulators.player import Cast, Doors, PlayerSettings, play
+from simulators.player_process import DeviceConfig, PlayerConfig, main
 from simulators.provision import DeviceCredential, needed_devices
 from simulators.riders import CityCard, RiderSettings
 from simulators.validator_library.pacing import Limits
