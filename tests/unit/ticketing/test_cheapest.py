@@ -65,6 +65,39 @@ def test_tickets_by_time_are_bought_the_cheapest_way_after_every_ride(minutes, s
         assert running == cheapest_tickets(minutes[:number], [short, long])
 
 
+def begun(rides: list[tuple[int, str]], span: int, changes: int) -> list[bool]:
+    """Whether each ride begins a journey: else it joins that of the latest ride which still allows the change."""
+    journeys: list[list[tuple[int, str]]] = []
+    begins = []
+    for minute, route in rides:
+        in_time = [one for one in journeys if minute < one[0][0] + span and len(one) <= changes]
+        open_ = [one for one in in_time if route not in {ridden for _, ridden in one}]
+        begins.append(not open_)
+        if open_:
+            max(open_, key=lambda one: one[-1]).append((minute, route))
+        else:
+            journeys.append([(minute, route)])
+    return begins
+
+
+@UNHURRIED
+@given(
+    st.dictionaries(st.integers(0, 240), st.sampled_from("123"), max_size=14).map(lambda day: sorted(day.items())),
+    st.integers(30, 150),
+    st.integers(1, 3),
+)
+def test_a_journey_that_is_used_up_gives_way_to_an_earlier_one(rides, span, changes):
+    tariff = city(
+        f"""
+        fare = [{{ id = "ride", name = {NAME}, price_minor = 10 }}]
+        transfer = [{{ id = "on", name = {NAME}, minutes = {span}, changes_max = {changes}, same_route = false }}]
+        """
+    )
+    taps = [FareTap(f"{minute:04d}", DAY_S + minute * 60, route_id=route) for minute, route in rides]
+    paid = [line.charge_minor > 0 for line in rate_day(taps, tariff, Account()).lines]
+    assert paid == begun(rides, span, changes)
+
+
 ZONES = city(
     f"""
     zone = [{{ id = "1" }}, {{ id = "2" }}, {{ id = "3" }}]
