@@ -20,6 +20,7 @@ import numpy as np
 import structlog
 
 from deploy import mapping
+from deploy.control_messages import decode_progress
 from deploy.links import EVENTS, FIXES, Links
 from deploy.private_files import write_private
 from deploy.retold import hear_again
@@ -31,7 +32,7 @@ from dispatch.state import State, capture, resume
 from dispatch.state_file import OutOfDateError, from_bytes, to_bytes
 
 if TYPE_CHECKING:
-    from deploy.control import ControlLink
+    from deploy.control_link import ControlLink
     from dispatch.history import History
     from dispatch.service import DispatchService
 
@@ -104,7 +105,7 @@ class StateKeeper:
                 self.engine.event(event)
                 controller.event(event, now_s)
             else:
-                controller.progress(*self._control.read_progress(data), now_s)
+                controller.progress(*decode_progress(data), now_s)
 
         heard = await hear_again(links, self.resumed_s - TOLD_AGAIN_S, take)
         log.info("told_again", messages=heard)

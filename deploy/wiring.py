@@ -17,7 +17,7 @@ import structlog
 from deploy import mapping, metrics
 from deploy.addresses import public_url
 from deploy.config import Settings
-from deploy.control import tell_progress
+from deploy.control_messages import tell_progress
 from deploy.errors import UserError
 from deploy.feed_fares import follow_fares
 from deploy.feeds import hear_switches, network_in_use

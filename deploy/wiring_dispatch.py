@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from deploy import mapping, metrics
-from deploy.control import ControlLink, new_control
+from deploy.control_link import ControlLink, new_control
 from deploy.feeds import load_ordered, serve_switch
 from deploy.links import BOARDINGS, EVENTS, FIXES, PUBLICATION, Links, Outgoing
 from deploy.numbers import counters_of, hear_numbers, tell_numbers

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from deploy import metrics
 from deploy.accuracy import hear_accuracy
-from deploy.control import RemoteControl, control_board
 from deploy.feeds import Feeds
 from deploy.letters_api import LettersApi
 from deploy.links import Links
+from deploy.remote_control import RemoteControl, control_board
 from deploy.remote_desk import RemoteDesk
 from dispatch.board import Board
 from gateway import wire

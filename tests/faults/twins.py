@@ -20,10 +20,10 @@ import msgspec
 import numpy as np
 
 from deploy import mapping
-from deploy.control import RemoteControl
 from deploy.embedded_broker import BrokerSettings, embedded_broker
 from deploy.instance import Instance
 from deploy.links import EVENTS, FIXES, PUBLICATION, Links, linked
+from deploy.remote_control import RemoteControl
 from deploy.remote_desk import RemoteDesk
 from deploy.retold import Lately
 from dispatch.board import Publication

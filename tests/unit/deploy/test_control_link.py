@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
-from deploy.control import ControlLink
+from deploy.control_link import ControlLink
 from deploy.links import Links
 from dispatch.controller import TAPS_WAITING_MAX, Controller
 

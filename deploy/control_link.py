@@ -1,36 +1,37 @@
-"""Control across processes: dispatch advises, the gateway sends, the web server shows and acts.
-
-One subject carries a dispatcher's acts to the engine's process and their answers back, one what readers see, one what
-becomes of instructions at the broker. Instructions themselves go down on the subject that they always had.
-"""
+"""Control where the engine is: the controller's ends of all seams, between ticks and after them."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 import structlog
 
-from deploy.links import INSTRUCTIONS, LinkError, Links, Outgoing
+from deploy.control_messages import (
+    CONTROL,
+    CONTROL_STATE,
+    PROGRESS,
+    Apply,
+    Decline,
+    Note,
+    SetMode,
+    SetStops,
+    Stops,
+    decode_progress,
+    decode_question,
+    decode_taps,
+    encode,
+)
+from deploy.links import INSTRUCTIONS, Links, Outgoing
 from deploy.private_files import write_private
-from deploy.remote_desk import ask_dispatch
-from deploy.retold import Lately, Remembered
-from dispatch.advice import Advice
-from dispatch.control import OFFERED, LineControl
-from dispatch.control_board import ControlBoard
 from dispatch.control_state import ControlState
-from dispatch.control_stops import StopList
 from dispatch.controller import Controller
 from dispatch.history_rows import Decision
-from dispatch.instructions import Instruction, Kind
-from dispatch.ridership import Tap
-from dispatch.schemas import Instruction as SentByHand
+from dispatch.instructions import Instruction
 from dispatch.service import DispatchService
 from dispatch.snapshot import Snapshot
 from dispatch.watched import EngineLike
@@ -40,134 +41,11 @@ if TYPE_CHECKING:
     from dispatch.engine import Engine
     from dispatch.history import History
 
-CONTROL = "takt.control"
-CONTROL_STATE = "takt.control.state"
-PROGRESS = "takt.instructions.progress"
 STATE_EVERY_S = 5.0  # also when nothing has changed: a web server may have begun anew
 TASKS_MAX = 10_000
 
 log = structlog.get_logger("control")
 T = TypeVar("T")
-
-
-class _Apply(msgspec.Struct, tag="apply", array_like=True):
-    advice_id: str
-    hold_s: float | None
-    by: str
-
-
-class _Decline(msgspec.Struct, tag="decline", array_like=True):
-    advice_id: str
-    by: str
-    reason: str | None
-
-
-class _SetMode(msgspec.Struct, tag="mode", array_like=True):
-    route_id: str
-    mode: Literal["off", "advise", "automatic"]
-    law: str | None
-    by: str
-
-
-class _Note(msgspec.Struct, tag="note", array_like=True):
-    instruction: Instruction
-
-
-class _Stops(msgspec.Struct, tag="stops", array_like=True):
-    route_id: str
-
-
-class _SetStops(msgspec.Struct, tag="set_stops", array_like=True):
-    route_id: str
-    stop_ids: list[str] | None
-    by: str
-
-
-_Question: TypeAlias = _Apply | _Decline | _SetMode | _Note | _Stops | _SetStops
-_ENCODE = msgspec.msgpack.Encoder().encode
-_QUESTION: msgspec.msgpack.Decoder[_Question] = msgspec.msgpack.Decoder(_Question)
-_ADVICE: msgspec.msgpack.Decoder[Advice | str] = msgspec.msgpack.Decoder(Advice | str)
-_LINE: msgspec.msgpack.Decoder[LineControl | str] = msgspec.msgpack.Decoder(LineControl | str)
-_STOPS: msgspec.msgpack.Decoder[StopList | str] = msgspec.msgpack.Decoder(StopList | str)
-_STATE = msgspec.msgpack.Decoder(ControlState)
-_TAPS = msgspec.msgpack.Decoder(list[Tap])
-_PROGRESS = msgspec.msgpack.Decoder(tuple[str, bool])
-
-
-# --- where the web server is -----------------------------------------------------------------------------------------
-
-
-async def control_board(links: Links) -> ControlBoard:
-    """A board that shows what the dispatch process says of control."""
-    board = ControlBoard(msgspec.json.encode(OFFERED))
-    await links.receive(CONTROL_STATE, lambda data: board.publish(_STATE.decode(data)))
-    return board
-
-
-class RemoteControl:
-    """Implements `dispatch.control_api.ControlDesk` and `dispatch.control_stops_api.StopsDesk` over a link."""
-
-    def __init__(self, links: Links) -> None:
-        self._links = links
-
-    async def apply(self, advice_id: str, hold_s: float | None, by: str) -> Advice | str:
-        """Send what is advised, or another hold."""
-        return _ADVICE.decode(await self._ask(_Apply(advice_id, hold_s, by)))
-
-    async def decline(self, advice_id: str, by: str, reason: str | None) -> Advice | str:
-        """Note that an advice is not followed."""
-        return _ADVICE.decode(await self._ask(_Decline(advice_id, by, reason)))
-
-    async def set_mode(
-        self, route_id: str, mode: Literal["off", "advise", "automatic"], law: str | None, by: str
-    ) -> LineControl | str:
-        """Switch a line."""
-        return _LINE.decode(await self._ask(_SetMode(route_id, mode, law, by)))
-
-    async def stops(self, route_id: str) -> StopList | str:
-        """Where a route's vehicles may be held."""
-        return _STOPS.decode(await self._ask(_Stops(route_id)))
-
-    async def set_stops(self, route_id: str, stop_ids: Sequence[str] | None, by: str) -> StopList | str:
-        """List a route's own control stops."""
-        listed = None if stop_ids is None else list(stop_ids)
-        return _STOPS.decode(await self._ask(_SetStops(route_id, listed, by)))
-
-    async def note(self, sent: SentByHand) -> None:
-        """Have an instruction followed that is about to be sent by hand; without dispatch it is only sent."""
-        kind: Kind = "hold" if sent.kind == "hold" else "message"
-        followed = Instruction(
-            id=sent.id,
-            operator_id=sent.operator_id,
-            vehicle_id=sent.vehicle_id,
-            route_id=None,
-            direction_id=None,
-            kind=kind,
-            text=sent.text,
-            hold_s=None,
-            stop_id=None,
-            until_ts=sent.until_ts,
-            state="sent",
-            created_at=sent.sent_at,
-            by=sent.sent_by,
-        )
-        with suppress(LinkError):
-            await self._links.ask(CONTROL, _ENCODE(_Note(followed)), timeout_s=2.0)
-
-    async def _ask(self, question: _Question) -> bytes:
-        return await ask_dispatch(self._links, CONTROL, _ENCODE(question))
-
-
-# --- where the gateway is --------------------------------------------------------------------------------------------
-
-
-def tell_progress(links: Links, lately: Lately) -> tuple[Outgoing, Callable[[str, bool], None]]:
-    """What tells dispatch what becomes of instructions: a queue to be run, and the gateway's seam that fills it."""
-    outgoing = Remembered(links, PROGRESS, TASKS_MAX, lately)
-    return outgoing, lambda instruction_id, confirmed: outgoing.put(_ENCODE((instruction_id, confirmed)))
-
-
-# --- where the engine is ---------------------------------------------------------------------------------------------
 
 
 class ControlLink:
@@ -240,7 +118,7 @@ class ControlLink:
 
     def boarded(self, data: bytes) -> None:
         """Take what ticketing has counted; it waits for the next tick, and when there is too much the oldest goes."""
-        self.controller.taps.extend(_TAPS.decode(data))
+        self.controller.taps.extend(decode_taps(data))
 
     def flush(self) -> None:
         """Send instructions down and tell readers what has changed."""
@@ -250,12 +128,12 @@ class ControlLink:
         if orders:
             self.instructed()
         while orders:
-            self._down.put(_ENCODE(down_of(orders.popleft())))
+            self._down.put(encode(down_of(orders.popleft())))
         state, told = self.controller.published, self._told
         same = (state.advice, state.instructions, state.control) == (told.advice, told.instructions, told.control)
         if not same or not 0 <= state.as_of_s - told.as_of_s < STATE_EVERY_S:
             self._told = state
-            self._state.put(_ENCODE(state))
+            self._state.put(encode(state))
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -281,33 +159,28 @@ class ControlLink:
     async def _answer(self, data: bytes) -> bytes:
         controller, now_s = self.controller, self._clock()
         reply: Any = None
-        match _QUESTION.decode(data):
-            case _Apply(advice_id, hold_s, by):
-                reply = await self._ask(lambda: _ENCODE(controller.apply(advice_id, hold_s, by, now_s)))
-            case _Decline(advice_id, by, reason):
-                reply = await self._ask(lambda: _ENCODE(controller.decline(advice_id, by, reason, now_s)))
-            case _SetMode(route_id, mode, law, by):
-                reply = await self._ask(lambda: _ENCODE(controller.set_mode(route_id, mode, law, by, now_s)))
+        match decode_question(data):
+            case Apply(advice_id, hold_s, by):
+                reply = await self._ask(lambda: encode(controller.apply(advice_id, hold_s, by, now_s)))
+            case Decline(advice_id, by, reason):
+                reply = await self._ask(lambda: encode(controller.decline(advice_id, by, reason, now_s)))
+            case SetMode(route_id, mode, law, by):
+                reply = await self._ask(lambda: encode(controller.set_mode(route_id, mode, law, by, now_s)))
                 await self.save()
-            case _Stops(route_id):
-                reply = await self._ask(lambda: _ENCODE(controller.stops(route_id)))
-            case _SetStops(route_id, stop_ids, by):
-                reply = await self._ask(lambda: _ENCODE(controller.set_stops(route_id, stop_ids, by, now_s)))
+            case Stops(route_id):
+                reply = await self._ask(lambda: encode(controller.stops(route_id)))
+            case SetStops(route_id, stop_ids, by):
+                reply = await self._ask(lambda: encode(controller.set_stops(route_id, stop_ids, by, now_s)))
                 await self.save()
-            case _Note(instruction):
+            case Note(instruction):
                 await self._ask(lambda: controller.note(instruction, now_s))
                 reply = b""
         self.flush()
         await self.decided()
         return bytes(reply)
 
-    @staticmethod
-    def read_progress(data: bytes) -> tuple[str, bool]:
-        """What `tell_progress` has sent: which instruction, and whether it was confirmed."""
-        return _PROGRESS.decode(data)
-
     def _progress(self, data: bytes) -> None:
-        instruction_id, confirmed = _PROGRESS.decode(data)
+        instruction_id, confirmed = decode_progress(data)
         self._between(lambda: self.controller.progress(instruction_id, confirmed, self._clock()))
 
     def _between(self, work: Callable[[], None]) -> None:
