@@ -11,6 +11,9 @@ from tests.faults.boundaries import Blow, When
 from tests.faults.money_flows import FLOWS
 from tests.faults.till_town import TillTown, till_town
 
+LIKE_OTHERS = {"purchase", "purchase, declined", "debt"}
+"""Ways that share nearly all of their messages with another one: they are struck in the soak."""
+
 
 async def strike_everywhere(town: TillTown, flow: str, when: When, blow: Blow) -> list[str]:
     """The flow again and again, each time struck one message later, until it comes through; the messages."""
@@ -30,7 +33,7 @@ async def strike_everywhere(town: TillTown, flow: str, when: When, blow: Blow) -
     raise AssertionError
 
 
-@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("flow", [flow for flow in FLOWS if flow not in LIKE_OTHERS])
 async def test_killed_after_everything_that_lasts(database: str, tmp_path: Path, flow: str) -> None:
     async with till_town(database, tmp_path) as town:
         assert await strike_everywhere(town, flow, "durable", "kill")
