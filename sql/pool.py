@@ -19,7 +19,6 @@ SERVER_SETTINGS = {
     "tcp_user_timeout": "8000",
 }
 
-
 QUERIES_MAX = 10_000_000
 """Of one connection: closed after so many, it is opened again while somebody waits."""
 
@@ -43,11 +42,10 @@ async def open_pool(
 ) -> Any:
     """An asyncpg pool on a database that answers now; OSError or asyncpg's errors where it does not.
 
-    init prepares each new connection.
-
-    command_timeout_s bounds every statement, even where the server silently drops packets (asyncpg's default is no
-    bound); idle connections are renewed so that a fail-over or a changed DNS entry is noticed. What is taken
-    from it must leave no state in its session: transactions, SET LOCAL and transaction locks only.
+    init prepares each new connection. command_timeout_s bounds every statement, even where the server silently drops
+    packets (asyncpg's default is no bound); idle connections are renewed so that a fail-over or a changed DNS entry is
+    noticed. What is taken from it must leave no state in its session: transactions, SET LOCAL and transaction locks
+    only.
     """
     return await asyncpg.create_pool(
         dsn,
