@@ -74,6 +74,10 @@ HELP: Final[Mapping[str, str]] = {
     "rating_oldest_due_s": "How long the oldest of them has waited.",
     "rating_accounts_set_aside": "Accounts that could not be rated when they were last tried.",
     "ticketing_card_key_file_errors": "Readings of the card keys that failed; the old ones stay in use.",
+    "ticketing_status_lists": "Status lists held ready for validators.",
+    "ticketing_status_list_age_seconds": "How long ago the books were asked about the oldest of them.",
+    "ticketing_deny_list_age_seconds": "How long ago somebody last fetched the deny list; nobody does where nothing changes.",
+    "ticketing_deny_list_sequence": "The number of the last change of the deny list that was fetched.",
     "wallet_limited": "Questions of passengers' pages refused because one address asked about too many codes.",
     # payments: by the web server (sale) and by the worker (charging)
     "payments_sale_charges": "Answers of the acquirer to payments of the online sale, by outcome.",
