@@ -24,9 +24,9 @@ from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
 from deploy.embedded_supervision import Supervised
 from deploy.errors import UserError
+from deploy.garbage_collection import settle
 from deploy.instance import Instance
 from deploy.links import Links, linked
-from deploy.memory import settle
 from deploy.part_status import check_status_port, part_status
 from deploy.private_files import write_private
 from deploy.runtime import Runtime

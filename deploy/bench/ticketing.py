@@ -28,7 +28,7 @@ from deploy.bench import rating
 from deploy.bench.doors import Done, HttpWork, MqttWork, run_child
 from deploy.bench.yardsticks import check_durable, measure_commits, measure_ed25519, measure_pgbench, time_commits
 from deploy.errors import UserError
-from deploy.memory import settle
+from deploy.garbage_collection import settle
 from sql.pool import open_pool
 from ticketing.card import CardKeys, sun_message
 from ticketing.claims import Claims

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy import mapping, metrics
 from deploy.auth import BearerGate, Tokens
-from deploy.memory import settle
+from deploy.garbage_collection import settle
 from deploy.serving import run
 from deploy.status import StatusApi
 from deploy.web import Access, WebServer, WebSettings
