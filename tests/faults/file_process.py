@@ -66,6 +66,16 @@ def states(folder: Path) -> list[State]:
     return [key.state for key in keys]
 
 
+def usable(folder: Path) -> None:
+    """As a death has left it, nothing stops the instance: it signs, and reads who may come in."""
+    here = instance(folder)
+    states(folder)
+    EndedTokens(here).read()
+    Registry(here).standing()
+    if here.card_keys_path.exists():
+        load_card_keys(here.card_keys_path)
+
+
 def made(folder: Path) -> None:
     instance(folder)
 
@@ -182,6 +192,7 @@ def strike_everywhere(name: str, folder: Path) -> int:
         shutil.copytree(first, again)
         died = _fork(lambda at=again: change.done(at), number)  # type: ignore[misc]
         if died:
+            usable(again)
             with contextlib.suppress(*change.refused):  # where it had been done
                 change.done(again)
         change.check(again)
