@@ -32,6 +32,8 @@ _TAGS = {
     "status-lists": "Keys and lists",
     "deny-list": "Keys and lists",
     "operators": "Devices",
+    "validators": "Devices",
+    "tariff": "Ticketing",
     "instance": "Operations",
     "livez": "Operations",
     "readyz": "Operations",

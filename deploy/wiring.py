@@ -32,9 +32,9 @@ from deploy.links import (
     Outgoing,
 )
 from deploy.numbers import counted, gauged
-from deploy.reported import Reported
 from deploy.retold import Lately, Remembered
 from deploy.tariff_changes import following
+from deploy.validators_seen import Reports
 from deploy.whereabouts import hear_places
 from deploy.wiring_payments import bank_judge, charging
 from deploy.wiring_rating import open_rating
@@ -254,13 +254,15 @@ async def _gateway(
     except GatewayError as error:
         raise UserError(str(error)) from None
     progress, on_instruction = tell_progress(links, lately)
-    senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in (fixes, events, progress)]
+    reports = Reports(links)
+    outgoings = (fixes, events, progress, reports.outgoing)
+    senders = [asyncio.create_task(outgoing.run(), name="link") for outgoing in outgoings]
     seams = Seams(
         on_fixes,
         on_event,
         validate,
         box.keep,
-        on_validator_event=Reported().hear,
+        on_validator_event=reports.hear,
         on_instruction=on_instruction,
         count_dead_letters=box.tally,
     )

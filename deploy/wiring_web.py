@@ -31,6 +31,7 @@ from deploy.status import InstanceInfo, StatusApi
 from deploy.tariff_changes import TariffApi
 from deploy.tokens_api import TokensApi
 from deploy.users import Users
+from deploy.validators_seen import ValidatorsSeen
 from deploy.version import takt_version
 from deploy.web import Access, WebServer, WebSettings
 from deploy.wiring import bounds_of, read_network, ticketing
@@ -105,6 +106,7 @@ async def _web(
 ) -> AsyncIterator[WebServer]:
     from sql.pool import open_pool
     from ticketing.api import TicketingApi
+    from ticketing.books import Books
 
     settings, instance = grounds.settings, grounds.instance
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
@@ -129,7 +131,9 @@ async def _web(
         local_permissions=frozenset({"metrics:read"} if settings.http.metrics == "local" else ()),
     )
     assert grounds.rating is not None, "ticketing is entered before the web server"
-    doors = [status, TokensApi(tokens, ended), TariffApi(grounds, grounds.rating, links)]
+    seen = ValidatorsSeen(Books(service.store))
+    await seen.follow(links)
+    doors = [status, seen, TokensApi(tokens, ended), TariffApi(grounds, grounds.rating, links)]
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     tickets = TicketingApi(service)
     try:

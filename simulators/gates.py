@@ -6,6 +6,7 @@ and disk. Every step is noted in the journal first, by which a checker compares 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from simulators.provision import DeviceCredential
 from simulators.riders import RiderTap
 from simulators.tap_statistics import TapStatistics
 from simulators.transport import Device, Devices
+from simulators.validator_library.device import REPORT_EVERY_S
 from simulators.validator_library.disk import Disk
 from simulators.validator_library.kept_taps import Answered
 from simulators.validator_library.lists import Lists
@@ -64,6 +66,7 @@ class Gate:
     device: Device
     tap_topic: str
     is_open: bool = False
+    reported_s: float = -math.inf
 
 
 class Gates:
@@ -169,6 +172,17 @@ class Gates:
             self.statistics.sent += 1
             self.statistics.resent += kept.tries > 1
             self._devices.publish(gate.device, gate.tap_topic, kept.payload, qos=1)
+        self._report(now_s)
+
+    def _report(self, now_s: float) -> None:
+        """Say how old the lists are, of each gate on the air every REPORT_EVERY_S."""
+        report: bytes | None = None
+        for gate in self._gates.values():
+            if gate.device.online and not 0 <= now_s - gate.reported_s < REPORT_EVERY_S:
+                gate.reported_s = now_s
+                report = report or _encode(self._mind.lists.report(now_s))
+                topic = topics.validator_event(gate.credential.operator, gate.credential.id)
+                self._devices.publish(gate.device, topic, report, qos=0)
 
     def _terminal(self, vehicle: str, credential: DeviceCredential, rng: np.random.Generator) -> Terminal:
         return Terminal(

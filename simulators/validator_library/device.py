@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from simulators.validator_library.fetching import Fetching, Source
 from simulators.validator_library.rules import ProductRule
 from simulators.validator_library.terminal import Shown, Step, Terminal
 
+REPORT_EVERY_S = 60.0
+"""How often a validator says how old its lists are: dispatchers see who has fallen behind."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,6 +74,7 @@ class ValidatorDevice:
         )
         self._fetching = self._make_fetching()
         self._tasks: list[asyncio.Task[None]] = []
+        self._reported_s = -math.inf
 
     async def __aenter__(self) -> ValidatorDevice:
         self.terminal.restore(self._disk.entries())
@@ -119,6 +123,11 @@ class ValidatorDevice:
         while True:
             now_s = self._clock()
             self._carry_out(self.terminal.step(now_s, self.device.online))
+            if self.device.online and not 0 <= now_s - self._reported_s < REPORT_EVERY_S:
+                self._reported_s = now_s
+                report = self.terminal.lists.report(now_s)
+                topic = topics.validator_event(self._access.operator, self._access.name)
+                self._devices.publish(self.device, topic, _encode(report), qos=0)
             await asyncio.sleep(self._access.step_every_s)
 
     def _carry_out(self, step: Step) -> None:

@@ -183,6 +183,11 @@ class Lists:
         checked_s = min((status.checked_s for status in self._status.values()), default=-math.inf)
         return {"keys": now_s - self.keys_s, "status": now_s - checked_s, "deny": now_s - self.denied_s}
 
+    def report(self, now_s: float) -> dict[str, object]:
+        """The event by which a validator says how old its lists are; null: it has none."""
+        ages_s = {name: age_s if math.isfinite(age_s) else None for name, age_s in self.ages_s(now_s).items()}
+        return {"ts": now_s, "event": "lists", "ages_s": ages_s}
+
     def _read_status_list(self, text: str, now_s: float) -> tuple[int, _StatusList]:
         if len(text) > TEXT_BYTES_MAX:
             raise ValueError(f"a status list of more than {TEXT_BYTES_MAX} bytes")

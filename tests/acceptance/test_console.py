@@ -278,6 +278,32 @@ def test_a_login_that_ends_elsewhere_shows_at_once(visit, city):
     expect(page.locator(".header__tools")).to_contain_text("Sign in")
 
 
+def test_validators_to_look_at_are_marked_and_listed(visit, city):
+    open_page = visit()
+    open_page.sign_in()
+    page = open_page.page
+    mark = page.locator(".validators")
+    expect(mark).to_have_attribute("data-amiss", "false")
+    city.wrong_clocks_s = [86_400.0, -600.0]
+    city.old_lists = [{"keys": 900.0, "status": 7260.0, "deny": None}]
+    page.reload()
+    expect(mark).to_have_attribute("data-amiss", "true")
+    expect(mark).to_contain_text("3")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    mark.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("412 validators say how old their lists are")
+    rows = dialog.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("24:00:00 behind")
+    expect(rows.nth(1)).to_contain_text("10:00 ahead")
+    expect(rows.nth(2)).to_contain_text("2:01:00")
+    expect(rows.nth(2)).to_contain_text("none")
+    expect(dialog).to_contain_text("62 taps put right, 2 by a clock that nobody knows")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 def test_degraded_ticketing_is_said_in_words(visit, city):
     city.degraded = True
     open_page = visit()

@@ -29,7 +29,7 @@ from dispatch.network import Network
 from dispatch.network_file import save_network
 from dispatch.timetable import move_to
 from gateway.refusal import Refusal
-from gateway.wire import decode_position, decode_tap, decode_vehicle_event
+from gateway.wire import decode_position, decode_tap, decode_validator_event, decode_vehicle_event
 from simulators.checker import compare
 from simulators.faults import FaultSettings
 from simulators.journal import read_journal
@@ -223,7 +223,7 @@ async def test_every_vehicle_says_who_and_where_it_is(tmp_path: Path, busy: Netw
     async with on_stage(tmp_path, busy) as stage, office(stage.broker, accept) as desk:
         vehicles = {device.id for device in stage.devices if device.kind == "vehicle"}
         async with playing(stage, speed=5.0) as statistics:
-            await desk.until(lambda: len(desk.senders("position")) == 12 and len(desk.senders("event")) == 12)
+            await desk.until(lambda: len(desk.senders("position")) == 12 and vehicles <= desk.senders("event"))
             await desk.until(lambda: len(desk.heard["position"]) > 20 and bool(desk.stored))
         await desk.until(lambda: sum(b"false" in payload for _, payload in desk.heard["status"]) == 12)
 
@@ -231,8 +231,11 @@ async def test_every_vehicle_says_who_and_where_it_is(tmp_path: Path, busy: Netw
     fixes = [decode_position(payload) for _, payload in desk.heard["position"]]
     assert not [fix for fix in fixes if isinstance(fix, Refusal)]
     assert {fix.route_id for fix in fixes if not isinstance(fix, Refusal)} == {"R"}
-    events = [decode_vehicle_event(payload, "", 0.0) for topic, payload in desk.heard["event"]]
+    heard = [(topic, payload) for topic, payload in desk.heard["event"] if topic.startswith("fleet/")]
+    events = [decode_vehicle_event(payload, "", 0.0) for _, payload in heard]
     assert {event.event for event in events if not isinstance(event, Refusal)} == {"sign_on"}
+    reports = [decode_validator_event(p, "", 0.0) for topic, p in desk.heard["event"] if topic.startswith("validator/")]
+    assert {report.event for report in reports if not isinstance(report, Refusal)} <= {"lists"}
     assert statistics["connects"] == 18  # twelve vehicles and six validators, once each
     assert statistics["refused"] == statistics["failed"] == statistics["online"] == 0
 

@@ -15,6 +15,7 @@ import { loadNotices, startNotices } from './data/notices'
 import { checkSession, onSignIn, restoreSession } from './data/session'
 import { subscribe } from './data/store'
 import { startStream } from './data/stream'
+import { loadValidators, startValidators } from './data/validators'
 import { startKeyboard } from './ui/keyboard'
 import { startPreferences } from './ui/preferences'
 
@@ -26,10 +27,12 @@ startStream(() => void checkSession())
 startActivity()
 startDesk()
 startNotices()
+startValidators()
 onSignIn(() => {
   void loadActivity()
   refreshDesk()
   void loadNotices()
+  void loadValidators()
 }, subscribe)
 void loadNetwork()
 void restoreSession()

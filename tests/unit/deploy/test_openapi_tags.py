@@ -17,6 +17,8 @@ from deploy.openapi import _tag
         ("/api/v1/shifts/{shift_id}/close", "Ticketing"),
         ("/api/v1/vehicles", "Dispatch"),
         ("/api/v1/operators/{operator}/letters", "Devices"),
+        ("/api/v1/validators", "Devices"),
+        ("/api/v1/tariff/reload", "Ticketing"),
     ],
 )
 def test_an_operation_is_filed_under_what_it_is_about(path: str, tag: str) -> None:

@@ -3,6 +3,7 @@ import { useEffect, useReducer, useRef } from 'preact/hooks'
 import { deriveFleet, type Fleet } from './derive'
 import type { AdviceMessage, ControlMessage, Decision, InstructionsMessage, PassengerNotice, PastMark } from './deskTypes'
 import type { Activity, Alert, AlertsMessage, HeadwaysMessage, Instance, Line, MapData, Route, Session, VehiclesMessage } from './types'
+import type { Validators } from './validators'
 
 export type Connection = 'connecting' | 'live' | 'polling' | 'offline' | 'paused'
 export type Feed = 'vehicles' | 'headways' | 'alerts' | 'line' | 'activity' | 'advice' | 'instructions' | 'control'
@@ -11,6 +12,7 @@ export type Dialog =
   | 'help'
   | 'playback'
   | 'notices'
+  | 'validators'
   | { kind: 'automatic'; routeId: string; law: string }
   | { kind: 'decisions'; routeId: string }
   | null
@@ -46,6 +48,7 @@ export interface State {
   alerts: AlertsMessage | null
   line: Line | null
   activity: Activity | null
+  validators: Validators | null
   /** Null: not signed in, not answered yet, or a server that has none; its panel is then not there. */
   advice: AdviceMessage | null
   instructions: InstructionsMessage | null
@@ -84,6 +87,7 @@ const initial: State = {
   alerts: null,
   line: null,
   activity: null,
+  validators: null,
   advice: null,
   instructions: null,
   control: null,
@@ -196,4 +200,4 @@ export function applyInstructions(message: InstructionsMessage): void {
 }
 
 /** What a dispatcher alone may see goes with the login. */
-export const SIGNED_OUT: Partial<State> = { session: null, activity: null, advice: null, instructions: null, control: null, desk: 'alerts' }
+export const SIGNED_OUT: Partial<State> = { session: null, activity: null, validators: null, advice: null, instructions: null, control: null, desk: 'alerts' }

@@ -8,6 +8,7 @@ import { closeDialog, Modal } from '../ui/modal'
 import { AutomaticDialog, DecisionsDialog } from './controlDialogs'
 import { NoticesDialog } from './notices'
 import { PlaybackDialog } from './playbackDialog'
+import { ValidatorsDialog } from './validators'
 
 const NOTICE_MS = 5_000
 
@@ -85,6 +86,7 @@ export function Dialogs() {
   if (dialog === 'help') return <Help />
   if (dialog === 'playback') return <PlaybackDialog />
   if (dialog === 'notices') return <NoticesDialog />
+  if (dialog === 'validators') return <ValidatorsDialog />
   if (dialog?.kind === 'automatic') return <AutomaticDialog routeId={dialog.routeId} law={dialog.law} />
   if (dialog?.kind === 'decisions') return <DecisionsDialog routeId={dialog.routeId} />
   return null

@@ -3,6 +3,7 @@ import { useStore } from '../data/store'
 import type { Activity } from '../data/types'
 import { useFormat, useMessages } from '../i18n'
 import { STALE_S, useAge } from '../ui/freshness'
+import { ValidatorsMark } from './validators'
 
 const WIDTH = 120
 const HEIGHT = 28
@@ -48,6 +49,7 @@ export function Taps() {
         {activity ? integer(activity.taps_per_minute) : '–'}
         {!signedIn && <span class="kpi__note">{text.kpi.tapsSignIn}</span>}
         {activity && <Chart minutes={activity.by_minute} />}
+        <ValidatorsMark />
       </dd>
     </div>
   )
