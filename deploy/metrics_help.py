@@ -76,7 +76,7 @@ HELP: Final[Mapping[str, str]] = {
     "ticketing_card_key_file_errors": "Readings of the card keys that failed; the old ones stay in use.",
     "ticketing_status_lists": "Status lists held ready for validators.",
     "ticketing_status_list_age_seconds": "How long ago the books were asked about the oldest of them.",
-    "ticketing_deny_list_age_seconds": "How long ago the deny list was last fetched; nobody does while nothing changes.",
+    "ticketing_deny_list_age_seconds": "How long ago the deny list was last fetched; nobody does unless it changes.",
     "ticketing_deny_list_sequence": "The number of the last change of the deny list that was fetched.",
     "wallet_limited": "Questions of passengers' pages refused because one address asked about too many codes.",
     # payments: by the web server (sale) and by the worker (charging)
