@@ -17,7 +17,15 @@ import msgspec
 
 from sql import query
 from ticketing.collecting import Collecting, forgive
-from ticketing.debits import DebitPlan, PlannedDebit, Trip, close_waiting, plan_debits, still_due
+from ticketing.debits import (
+    DebitPlan,
+    PlannedDebit,
+    Trip,
+    close_waiting,
+    part_of_changes,
+    plan_debits,
+    still_due,
+)
 from ticketing.editions import Editions
 from ticketing.money import Money
 from ticketing.operations import Drain, Operations
@@ -184,15 +192,20 @@ class _Look:
             forgiven = [await forgive(self._connection, self._id, debt_id, self._now_s) for debt_id in debts]
             self._later.append(self._now_s if all(forgiven) else self._now_s + BUSY_AGAIN_S)
             return
-        taps: Mapping[str, int] = changes
         # A charge may be less than its taps cost, since it was for others that had become cheaper: what is beyond it
-        # was paid with these others' charges.
+        # was paid with these others' charges, or will be. What cannot be given back yet is not noted as given back.
         others = await self._connection.fetch(query("bank.charges_left"), self._id, list(changes))
+        room = sum(max(0, charge["left_minor"]) for charge in (*charges, *others))
+        if room < minor and await self._connection.fetchval(query("bank.has_asked"), self._id):
+            self._later.append(self._now_s + BUSY_AGAIN_S)
+            return
+        left = dict(changes)
         for charge in (*charges, *others):
-            part = min(minor, charge["left_minor"])
+            part = min(-sum(left.values()), charge["left_minor"])
             if part > 0:
+                taps = part_of_changes(left, part)
                 await self._refund(charge, Money(part, currency), taps)
-                minor, taps = minor - part, {}
+                left = {tap_id: change for tap_id, was in left.items() if (change := was - taps.get(tap_id, 0))}
 
     async def _refund(self, charge: Any, amount: Money, taps: Mapping[str, int]) -> None:
         refund_id = await self._key("refund", taps, charge["id"], charge["left_minor"])

@@ -82,6 +82,8 @@ class Collecting:
         await _book(connection, ledger.bank_charge(amount, account["id"], recovered=was_debt), operation.key)
         if not account["verified"]:
             await connection.execute(query("bank.verified"), account["id"], now_s)
+        if was_debt:  # a correction may have waited for it
+            await connection.execute(query("bank.look_at_days_of_charge"), charge["id"], now_s)
         if was_debt and not await connection.fetchval(query("bank.has_debt"), account["id"]):
             await _release(connection, account["id"])
 

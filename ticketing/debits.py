@@ -86,6 +86,20 @@ def still_due(rating: DayRating, plan: DebitPlan, debited: Mapping[str, int]) ->
     return tuple(due)
 
 
+def part_of_changes(changes: Mapping[str, int], minor: int) -> dict[str, int]:
+    """Which taps so much of a correction is for: of changes (by tap, minor units, below zero in all) a part of -minor.
+
+    What became dearer is paid by the others at once, so all of that is in it.
+    """
+    part = {tap_id: change for tap_id, change in changes.items() if change > 0}
+    left = minor + sum(part.values())
+    for tap_id, change in changes.items():
+        if change < 0 and left > 0:
+            part[tap_id] = -min(left, -change)
+            left += part[tap_id]
+    return part
+
+
 def close_waiting(day: date, tariff: CityTariff, media: str | None, waiting: Sequence[Trip]) -> DebitPlan:
     """The debits of a day without trips: what waited for one is debited at the odd trip's hour."""
     rule = tariff.debit_of(media)

@@ -82,6 +82,10 @@ SELECT c.id, c.state, c.amount_minor, c.acquirer_id, c.currency, c.left_minor FR
       AND NOT EXISTS (SELECT FROM bank_charge_tap t WHERE t.charge_id = b.id AND t.tap_id = ANY ($2))
 ) c WHERE c.left_minor > 0 ORDER BY c.made_at DESC, c.id LIMIT 50;
 
+-- name: has_asked
+-- Whether the acquirer has yet to answer to a charge of an account.
+SELECT EXISTS (SELECT FROM bank_charge WHERE account_id = $1 AND state = 'asked' AND amount_minor > 0);
+
 -- name: count_charges_of_taps
 -- How many charges there have been for taps, void ones too.
 SELECT count(DISTINCT c.id) FROM bank_charge c JOIN bank_charge_tap t ON t.charge_id = c.id

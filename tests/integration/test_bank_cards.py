@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import date
 
 import pytest
 import pytest_asyncio
@@ -483,6 +484,44 @@ async def test_a_debt_for_trips_of_two_days_is_asked_for_anew_for_both_of_them(t
     await town.work()
     await set_price(town, 1 if cheaper == "2026-03-04" else 0, 300, cheaper)
     town.at("21:08", "2026-03-05")
+    await town.work()
+    assert sum(town.acquirer.charged.values()) == 800 + 800 + 300
+    account = await town.account()
+    assert (account.state, account.debt_minor, account.unpaid_minor) == ("good", 0, 0)
+
+
+@pytest.mark.parametrize("others", ["asked", "declined"])
+async def test_a_correction_waits_for_the_charges_that_it_is_in(town, others):
+    """What one charge cannot give back was paid with others that the bank has yet to answer, or has declined."""
+
+    async def write_down() -> None:
+        while await town.accounts.rate_due():
+            pass
+        account = await town.account()
+        await town.charging.charge_day(account.id, date(2026, 3, 4))
+
+    await town.ride("08:00")
+    await town.operations.ask(await town.value("SELECT key FROM payment WHERE kind = 'verify'"))
+    await town.ride("09:00")
+    await write_down()  # 16.00 for both
+    town.at("07:30")
+    await town.ride("09:30", ts=town.now_s, offline="accepted")
+    await town.ride("10:00")
+    while await town.accounts.rate_due():
+        pass
+    await set_price(town, 2, 300)
+    await write_down()  # 8.00 for the late trip, and 3.00 for that of ten, less what that of nine costs no more
+    await town.operations.ask(await town.value("SELECT key FROM payment WHERE amount_minor = 300"))
+    if others == "declined":
+        town.acquirer.mood = Mood(decline=1.0)
+        while await town.charging.once():
+            pass
+        town.acquirer.mood = Mood()
+    await set_price(town, 3, 0)
+    await write_down()
+    town.at("10:01")
+    await town.work()
+    town.at("10:01", "2026-03-05")  # a debt is asked for again after a day
     await town.work()
     assert sum(town.acquirer.charged.values()) == 800 + 800 + 300
     account = await town.account()

@@ -9,7 +9,7 @@ import pytest
 
 from ticketing.city_file import parse_city_tariff
 from ticketing.city_tariff import CityTariff
-from ticketing.debits import DebitPlan, PlannedDebit, Reason, plan_debits, still_due
+from ticketing.debits import DebitPlan, PlannedDebit, Reason, part_of_changes, plan_debits, still_due
 from ticketing.journeys import FareTap
 from ticketing.rated import Account, DayRating
 from ticketing.rating import rate_day
@@ -93,3 +93,14 @@ def test_every_kind_of_debit_has_words(reason, language):
     text = receipt(rated("08:00"), KYIV, language, (PlannedDebit(at("09:00"), 800, ("08:00",), reason),)).debits[0]
     assert "8" in text
     assert "{" not in text
+
+
+@pytest.mark.parametrize(
+    ("minor", "part"),
+    [(30, {"c": 40, "a": -70}), (50, {"c": 40, "a": -90}), (60, {"c": 40, "a": -90, "b": -10}),
+     (80, {"c": 40, "a": -90, "b": -30})],
+)  # fmt: skip
+def test_a_part_of_a_correction_is_for_some_of_its_taps_and_the_rest_for_the_others(minor, part):
+    changes = {"a": -90, "b": -30, "c": 40}
+    assert part_of_changes(changes, minor) == part
+    assert sum(part.values()) == -minor
