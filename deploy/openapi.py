@@ -62,8 +62,8 @@ def describe(operations: Sequence[Operation], version: str) -> bytes:
             "summary": "Fleet dispatch and e-ticketing for public transport.",
             "description": (
                 "Times are Unix seconds in UTC, distances metres, money an integer of minor units beside its currency; "
-                "words mean what GTFS says. Errors are problem documents (RFC 9457): 400 where a request cannot be read "
-                "(no JSON, no UTF-8, a NUL, no body, a value given twice), 422 where it was read and a field is wrong, "
+                "words mean what GTFS says. Errors are problem documents (RFC 9457): 400 where a request cannot be "
+                "read (no JSON, no UTF-8, a NUL, no body, a value given twice), 422 where it was read and a field is wrong, "
                 "which it names. Public data needs no login; "
                 "everything else needs a bearer token of a role that allows it, or the console's cookie."
             ),

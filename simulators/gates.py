@@ -180,7 +180,7 @@ class Gates:
         for gate in self._gates.values():
             if gate.device.online and not 0 <= now_s - gate.reported_s < REPORT_EVERY_S:
                 gate.reported_s = now_s
-                report = report or _encode(self._mind.lists.report(now_s))
+                report = report or _encode(self._fitting.lists.report(now_s))
                 topic = topics.validator_event(gate.credential.operator, gate.credential.id)
                 self._devices.publish(gate.device, topic, report, qos=0)
 
