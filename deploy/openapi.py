@@ -63,8 +63,8 @@ def describe(operations: Sequence[Operation], version: str) -> bytes:
             "description": (
                 "Times are Unix seconds in UTC, distances metres, money an integer of minor units beside its currency; "
                 "words mean what GTFS says. Errors are problem documents (RFC 9457): 400 where a request cannot be "
-                "read (no JSON, no UTF-8, a NUL, no body, a value given twice), 422 where it was read and a field is wrong, "
-                "which it names. Public data needs no login; "
+                "read (no JSON, no UTF-8, a NUL, no body, a value given twice), 422 where it was read and a field is "
+                "wrong, which it names. Public data needs no login; "
                 "everything else needs a bearer token of a role that allows it, or the console's cookie."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
