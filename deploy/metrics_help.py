@@ -175,6 +175,7 @@ HELP: Final[Mapping[str, str]] = {
     "stream_frames_skipped": "Pictures of the fleet that a slow reader of a stream was not sent.",
     "stream_streams_stalled": "Streams closed because their reader took nothing for too long.",
     "stream_streams_refused": "Streams refused because too many were open.",
+    "stream_streams_ended": "Streams ended because the token or login that they were opened with had ended.",
     "playback_playing": "Players of recorded days at work now.",
     "playback_frames_played": "Pictures of a recorded day sent.",
     "playback_players_refused": "Players refused because too many were at work.",
