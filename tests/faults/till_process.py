@@ -58,7 +58,7 @@ from ticketing.trips_desk import TripsDesk
 
 CARD_KEYS = CardKeys(1, bytes(range(16)), bytes(range(16, 32)))
 START_S_MAX = 60.0
-STATEMENT_S_MAX = 1.0
+STATEMENT_S_MAX = 2.0
 ACQUIRER_S_MAX = 0.5
 FAILURES_MAX = 5
 
