@@ -17,6 +17,8 @@ AHEAD_S_MIN, BEHIND_S_MIN = 60.0, 300.0
 """From here on a clock is wrong: what is behind by less may be a network that holds everything back."""
 AGREE_S, TAPS_MIN, SPAN_S = 10.0, 3, 60.0
 """So many taps that are behind by as much, over so long, were not held back."""
+SET_S = 31 * 86_400.0
+"""A clock that was off by more than this and gives a time of the last month has been set meanwhile."""
 BOOTS_MAX = 200_000
 """More than a city has validators: what is forgotten is learnt, and written down, anew."""
 
@@ -79,6 +81,13 @@ class DeviceClocks:
         """By how much a device's clock is behind ours (below 0: ahead), 0 where it is right; None: nobody knows."""
         clock = self._clocks.get(boot)
         return None if clock is None else clock.behind_s
+
+    def behind_at(self, boot: Boot, ts: float, received_s: float) -> float | None:
+        """The same for one tap that comes late: a clock without a battery is off by decades until a network sets it."""
+        behind_s = self.behind_s(boot)
+        if behind_s is not None and abs(behind_s) > SET_S and -RIGHT_S <= received_s - ts <= SET_S:
+            return 0.0
+        return behind_s
 
     def unasked(self, boots: Iterator[Boot]) -> list[Boot]:
         """Those of these boots that nothing is known of, and that were not asked for before."""

@@ -102,7 +102,8 @@ class Righting:
                 self._clocks.remember((row["operator"], row["device"], row["boot"]), row["behind_s"])
 
     def _put_right(self, reading: Reading) -> bool:
-        tap, behind_s = reading.tap, self._clocks.behind_s(boot_of(reading))
+        tap = reading.tap
+        behind_s = self._clocks.behind_at(boot_of(reading), tap.ts, tap.received_s)
         if not behind_s:
             return False
         at_s = min(tap.ts + behind_s, tap.received_s)

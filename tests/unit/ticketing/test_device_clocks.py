@@ -44,6 +44,22 @@ def test_what_is_known_of_a_clock(taps, behind_s):
     assert known(*taps) == behind_s
 
 
+@pytest.mark.parametrize(
+    ("behind_s", "late_s", "at_s"),
+    [
+        (56 * 365 * DAY, 3600.0, 0.0),  # no battery, and set by a network before the tap
+        (-13 * 365 * DAY, 3600.0, 0.0),
+        (56 * 365 * DAY, 56 * 365 * DAY + 3600.0, 56 * 365 * DAY),  # not set
+        (-13 * 365 * DAY, 3600.0 - 13 * 365 * DAY, -13 * 365 * DAY),
+        (7200.0, 3600.0, 7200.0),  # set or not: nobody can tell
+    ],
+)
+def test_a_clock_that_was_off_by_decades_is_seen_to_be_set(behind_s, late_s, at_s):
+    clocks, now_s = DeviceClocks(), 60 * 365 * DAY
+    clocks.remember(BOOT, behind_s)
+    assert clocks.behind_at(BOOT, now_s - late_s, now_s) == at_s
+
+
 def test_news_are_told_once():
     clocks = DeviceClocks()
     assert [clocks.hear(BOOT, at_s - 0.1, at_s) for at_s in range(4)] == [True, False, False, False]
