@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ticketing.books import Books, Change
+from ticketing.card import CardKeys
 from ticketing.cards import Card, CardDesk, EnrolledCard
 from ticketing.city_sales import Refund, Valid
 from ticketing.city_schema import EVERYWHERE, Name
@@ -80,6 +81,12 @@ class Enrolment(Struct, forbid_unknown_fields=True):
     product_id: str | None = None
 
 
+class Issue(Struct, forbid_unknown_fields=True):
+    """A card that was written beforehand, to be given to a rider: under the newest key version where none is named."""
+
+    key_version: int | None = None
+
+
 class EnrolledCards(Struct, frozen=True):
     """The cards with the keys to write to them, shown this once."""
 
@@ -125,6 +132,7 @@ class TicketingApi:
             Route("POST", f"{ticket}/pay", "tickets:sell", self.pay),
             Route("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
             Route("GET", card, "tickets:read", self.get_card),
+            Route("POST", f"{card}/enrol", "tickets:change", self.enrol_one, 201),
             Route("POST", f"{card}/top-up", "tickets:sell", self.top_up),
             Route("POST", f"{card}/block", "tickets:change", self.block),
             Route("POST", f"{card}/unblock", "tickets:change", self.unblock),
@@ -204,15 +212,26 @@ class TicketingApi:
 
     async def enrol(self, *, body: Enrolment, subject: str, idempotency_key: str | None) -> EnrolledCards:
         """Enrol city cards; the answer holds the keys to write to them. Admins only."""
-        versions = {keys.version: keys for keys in self._service.card_keys}
-        chosen = body.key_version if body.key_version is not None else max(versions, default=0)
-        if chosen not in versions:
-            known = ", ".join(str(version) for version in sorted(versions)) or "none"
-            raise Problem(422, "No such key version", f"key_version {chosen} has no card keys here; there are: {known}")
+        keys = self._card_keys(body.key_version)
         cards = await self.cards.enrol(
-            body.uids, versions[chosen], subject=subject, product_id=body.product_id, idempotency_key=idempotency_key
+            body.uids, keys, subject=subject, product_id=body.product_id, idempotency_key=idempotency_key
         )
         return EnrolledCards(cards)
+
+    async def enrol_one(self, uid: str, *, body: Issue, subject: str, idempotency_key: str | None) -> Card:
+        """Enrol at the desk a city card that was written beforehand; its keys are not told."""
+        keys = self._card_keys(body.key_version)
+        await self.cards.enrol([uid], keys, subject=subject, idempotency_key=idempotency_key)
+        return await self.cards.get_card(uid)
+
+    def _card_keys(self, version: int | None) -> CardKeys:
+        """The keys of a version, of the newest where none is named; Problem 422 where there are none."""
+        versions = {keys.version: keys for keys in self._service.card_keys}
+        chosen = version if version is not None else max(versions, default=0)
+        if chosen not in versions:
+            known = ", ".join(str(number) for number in sorted(versions)) or "none"
+            raise Problem(422, "No such key version", f"key_version {chosen} has no card keys here; there are: {known}")
+        return versions[chosen]
 
     async def get_card(self, uid: str) -> Card:
         """A city card as it stands in the books."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from sql import query
 from tests.integration.rated_city import KEYS, rated_city
 from tests.integration.test_late_rides import CAPPED, late, now, sell
 from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
-from ticketing.api import Sale
+from ticketing.api import Issue, Sale
 from ticketing.cards import Card
 from ticketing.errors import Problem
 from ticketing.refund_booking import Refunding
@@ -37,6 +38,21 @@ async def prepared(city: City, product: str | None = "month", minor: int = 5000)
 
 async def ledger_of(city: City) -> dict[str, int]:  # noqa: F811
     return {row["account"]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))}
+
+
+async def test_a_cashier_enrols_the_card_that_takes_a_lost_ones_place_and_sees_no_keys(city):  # noqa: F811
+    await prepared(city)
+    for _ in range(2):  # the answer was lost
+        card = await city.api.enrol_one(SPARE.hex(), body=Issue(), subject="desk1", idempotency_key="k1")
+        assert (card.uid, card.status, card.balance_minor, card.tickets) == (SPARE.hex(), "active", 0, [])
+        told = msgspec.json.encode(card).decode()
+        assert "read_key" not in told
+        assert CARD_KEYS.file_read_key(SPARE).hex() not in told
+    with pytest.raises(Problem, match="enrolled already"):
+        await city.api.enrol_one(SPARE.hex(), body=Issue(), subject="desk1", idempotency_key="k2")
+    with pytest.raises(Problem, match="key_version 77"):
+        await city.api.enrol_one("04112233445599", body=Issue(77), subject="desk1", idempotency_key=None)
+    assert (await replace(city, SPARE)).balance_minor == 5000
 
 
 async def test_purse_pass_and_concession_go_to_the_new_card_and_the_old_one_is_over(city):  # noqa: F811
