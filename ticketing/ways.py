@@ -12,10 +12,14 @@ from ticketing.fare_rules import Leg, LegFare, Pays, TransferRule
 
 
 class Journey(msgspec.Struct, frozen=True):
-    """The places of a journey's rides, and what was paid for them."""
+    """The places of a journey's rides, what was paid for them, and when the last of them ended.
+
+    That need not be the one that began last: a bus may be tapped before the train is left.
+    """
 
     places: tuple[int, ...] = ()
     paid_minor: int = 0
+    end_s: float = -math.inf
 
 
 NO_JOURNEY = Journey()
@@ -84,7 +88,8 @@ class Way:
         before = self.journeys.get(one.anchor, NO_JOURNEY)
         self.total_minor += one.adds_minor
         self.linked.append(one)
-        self.journeys[one.anchor] = Journey((*before.places, place), before.paid_minor + one.adds_minor)
+        paid_minor, end_s = before.paid_minor + one.adds_minor, max(before.end_s, one.leg.end_s)
+        self.journeys[one.anchor] = Journey((*before.places, place), paid_minor, end_s)
         if changes.back_max == 1:
             self.doors = [place]
         elif one.group:
@@ -92,9 +97,9 @@ class Way:
 
     def _other_doors(self, place: int, changes: Changes) -> list[int]:
         """The doors that one may still want once the last ride has found its place."""
-        linked, one = self.linked, self.linked[place]
+        linked, journeys, one = self.linked, self.journeys, self.linked[place]
         oldest, over_s = place - changes.back_max, one.leg.start_s - changes.longest_s
-        doors = [door for door in self.doors if linked[door].leg.end_s > over_s and door > oldest]
+        doors = [door for door in self.doors if journeys[linked[door].anchor].end_s > over_s and door > oldest]
         if not doors or not changes.by_journey:
             return doors
         anchor, group = one.anchor, one.group

@@ -187,6 +187,34 @@ def test_the_price_of_the_one_concession_is_for_those_who_have_it(who, paid):
     assert rate_day([FareTap("a", at("08:00"), "train", "in")], city, Account(None, who)).total_minor == missing
 
 
+def test_time_runs_from_the_exit_of_a_train_in_which_a_bus_was_tapped():
+    """The bus ends first, yet the journey's time is that of its first ride: ten minutes from 9:05."""
+    city = tariff(
+        f"""
+        network = [
+          {{ id = "bus" }},
+          {{ id = "train", exit = {{ max_minutes = 120, missing_minor = 900 }} }},
+        ]
+        fare = [
+          {{ id = "train", {NAME}, price_minor = 800, networks = ["train"] }},
+          {{ id = "bus", {NAME}, price_minor = 200, networks = ["bus"] }},
+        ]
+        transfer = [
+          {{ id = "to_bus", {NAME}, minutes = 60, groups = ["train"], to_groups = ["bus"] }},
+          {{ id = "on", {NAME}, minutes = 10, groups = ["bus"], counted_from = "exit" }},
+        ]
+        """
+    )
+    taps = [
+        FareTap("in", at("08:00"), "train", "in"),
+        FareTap("on_the_way", at("08:10"), "bus"),
+        FareTap("out", at("09:05"), "train", "out"),
+        FareTap("after", at("09:12"), "bus"),
+        FareTap("late", at("09:15"), "bus"),
+    ]
+    assert charges(city, *taps) == [0, 0, 800, 0, 200]
+
+
 def test_the_least_way_is_no_way():
     fare = (
         f'fare = [{{ id = "way", {NAME}, price_minor = 100, by_distance = {{ adds_minor = 10, every_m = 1000 }} }}]\n'
