@@ -12,11 +12,11 @@ import numpy as np
 from gateway import topics
 from simulators.faults import FaultSettings, Link, Receiver
 from simulators.frames import frame_of
-from simulators.gates import Gates
 from simulators.onboard import Onboard, obey
 from simulators.provision import DeviceCredential
 from simulators.riders import Riders
 from simulators.transport import Device, Devices
+from simulators.validators import Gates
 from simulators.vehicles import Fleet
 
 

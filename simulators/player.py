@@ -21,7 +21,6 @@ import numpy as np
 from dispatch.network import Network
 from simulators.bank_riders import BankCard
 from simulators.duties import plan_duties
-from simulators.gates import Fitting, Gates
 from simulators.journal import Journal
 from simulators.outing import Ensemble, Outing, Pace
 from simulators.provision import DeviceCredential, keep_provisioned, validator_name
@@ -31,6 +30,7 @@ from simulators.transport import Broker, Devices
 from simulators.validator_library.fetching import Fetching, Source
 from simulators.validator_library.pacing import Limits
 from simulators.validator_library.rules import Profile, Rules
+from simulators.validators import Fitting, Gates
 from simulators.vehicles import Fleet, VehicleSettings
 
 Report = Callable[[dict[str, Any]], None]

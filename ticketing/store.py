@@ -1,4 +1,4 @@
-"""Every call that ticketing makes to PostgreSQL, as typed functions over named queries."""
+"""What the judge of taps asks of PostgreSQL, as typed functions over named queries; every wait has an end."""
 
 from __future__ import annotations
 

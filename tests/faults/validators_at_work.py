@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from simulators.gates import Fitting, Gates
 from simulators.journal import Entry, Journal, read_journal
 from simulators.player import allow_sockets
 from simulators.provision import DeviceCredential
 from simulators.riders import RiderTap, Trick
 from simulators.transport import Broker, Devices
 from simulators.validator_library.pacing import Limits
+from simulators.validators import Fitting, Gates
 
 OPERATOR = "town"
 TURN_S = 0.02
