@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import uuid
 
 import asyncpg
 import pytest
@@ -84,6 +86,46 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty_database, tmp_
     connection = await asyncpg.connect(empty_database)
     assert await connection.fetchval("SELECT to_regclass('a') IS NOT NULL")
     assert await connection.fetchval("SELECT to_regclass('b') IS NULL")
+    await connection.close()
+
+
+OLD, NEW, OTHER = (bytes.fromhex(uid) for uid in ("04de5f1eacc040", "04112233445566", "04112233445577"))
+REPLACED = [  # as a card was replaced before 0020: name, product, card, status, rides allowed, ridden, price, kept
+    ("old pass", "month", OLD, "revoked", None, 5, 90_000, None),
+    ("old ten", "ten", OLD, "revoked", 10, 3, 6_000, 3),
+    ("old spent", "ten", OLD, "revoked", 10, 10, 6_000, 10),
+    ("new pass", "month", NEW, "valid", None, 0, 0, None),
+    ("new ten", "ten", NEW, "valid", 7, 0, 0, None),
+    ("new gift", "gift", NEW, "valid", 1, 0, 0, None),
+    ("other's", "month", OTHER, "valid", None, 0, 0, None),
+]
+
+
+async def test_cards_that_were_replaced_before_0020_keep_their_heirs(empty_database, tmp_path):
+    """What the new columns say is read from the deny list, and from what both cards held in that transaction."""
+    for file in sorted(FOLDER.glob("*.sql")):
+        if file.name < "0020":
+            shutil.copy(file, tmp_path)
+    await migrate(empty_database, tmp_path)
+    connection = await asyncpg.connect(empty_database)
+    ids = {name: uuid.uuid4() for name, *_ in REPLACED}
+    async with connection.transaction():
+        for card in (OLD, NEW, OTHER):
+            await connection.execute("INSERT INTO card (uid, key_version, currency) VALUES ($1, 1, 'UAH')", card)
+        for index, (name, *held) in enumerate(REPLACED):
+            await connection.execute(
+                "INSERT INTO ticket (id, status_index, product_id, card_uid, status, uses_allowed, uses, price_minor,"
+                " uses_kept, status_at, valid_from, valid_until, networks, passback, status_list, currency, sold_by)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE $5 WHEN 'revoked' THEN now() END,"
+                " '2020-01-01', '2099-01-01', '{*}', '0', 1, 'UAH', 'desk')",
+                *(ids[name], index, *held),
+            )
+        reason = f"replaced_by:{NEW.hex()}"
+        await connection.execute("INSERT INTO deny_entry (kind, medium, reason) VALUES ('card', $1, $2)", OLD, reason)
+    await migrate(empty_database)
+    assert await connection.fetch("SELECT old_uid, new_uid FROM card_replacement") == [(OLD, NEW)]
+    carried = await connection.fetch("SELECT id, carried_from FROM ticket WHERE carried_from IS NOT NULL")
+    assert dict(map(tuple, carried)) == {ids["new pass"]: ids["old pass"], ids["new ten"]: ids["old ten"]}
     await connection.close()
 
 
