@@ -181,7 +181,13 @@ class Session:
         return len(lives) == FLAPPING_LIVES and now - lives[0] < FLAPPING_WINDOW_S
 
     def ack(self, mid: int, generation: int) -> bool:
-        """Acknowledge a QoS 1 message; False where its connection is gone and the broker will send it again."""
+        """Acknowledge a QoS 1 message; False where its connection is gone and the broker will send it again.
+
+        What a device sent with QoS 0 has no id: nobody waits for its acknowledgement, and a broker ends the connection
+        of who sends one (MQTT 3.1.1, section 2.3.1).
+        """
+        if not mid:
+            return True
         if generation != self.generation:
             self.counters["acks_too_late"] += 1
             return False

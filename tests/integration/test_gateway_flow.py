@@ -57,6 +57,24 @@ async def test_positions_arrive_as_columns(broker: RunningBroker) -> None:
     assert gateway.stats["positions_admitted"] == 300
 
 
+async def test_what_was_sent_without_an_acknowledgement_harms_nobody(broker: RunningBroker) -> None:
+    """A device that sends taps and events with QoS 0 cannot end the session on which everybody's taps come."""
+    ear = Ear()
+    async with Gateway(GatewaySettings(broker.address), ear.seams()) as gateway:
+        with device(broker, "careless", "validator/v1/kpt/v7/verdict") as validator:
+            event = json.dumps({"ts": time.time(), "event": "lists", "ages_s": {}}).encode()
+            for payload in (event, b"{"):
+                validator.send("validator/v1/kpt/v7/event", payload, qos=0)
+            for payload in (tap(1), b"{", b"x" * 100_000, tap(2)):
+                validator.send(TAPS, payload, qos=0)
+            await until(lambda: len(validator.heard) == 2 and len(ear.letters) == 3, "answers and letters")
+            validator.send(TAPS, tap(3), qos=1)
+            await until(lambda: len(validator.heard) == 3, "the answer to one that is acknowledged")
+        assert gateway.stats.get("mqtt_disconnects", 0) == 0
+        assert gateway.healthy() == []
+    assert len(ear.validator_events) == 1
+
+
 async def test_fixes_that_break_a_rule_are_counted_by_it(broker: RunningBroker) -> None:
     ear = Ear()
     async with Gateway(GatewaySettings(broker.address), ear.seams()) as gateway:
