@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import statistics
 import sys
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.config import GatewaySettings
 from tests.faults.hostile_tokens import hostile_tokens, mutations
-from tests.integration.gateway_brokers import device
+from tests.faults.poisoning import poisoner
 from ticketing.card import CardKeys, read_card, sun_message
 from ticketing.claims import Claims
 from ticketing.credential import read_credential
@@ -125,44 +124,15 @@ async def test_hostile_tokens_at_a_validator(town):
         assert validators.gates.statistics.by_verdict["accepted"] == 1
 
 
-def poison(rng: random.Random, genuine: str) -> bytes:
-    """One of the worst things a tap topic may carry."""
-    tap = {"id": str(uuid.UUID(int=rng.getrandbits(128), version=4)), "boot": "p", "seq": 1, "ts": time.time()}
-    tap |= {"medium": "qr", "token": genuine}
-    return rng.choice(
-        [
-            b"",
-            b"{",
-            b"\xff\xfe\xfd",
-            b"null",
-            b"[]",
-            json.dumps(tap).encode()[: rng.randrange(100)],
-            json.dumps(tap | {"ts": float("nan")}).encode(),
-            json.dumps(tap | {"ts": float("inf")}).encode(),
-            json.dumps(tap | {"seq": -1}).encode(),
-            json.dumps(tap | {"id": "1"}).encode(),
-            json.dumps(tap | {"medium": "cash"}).encode(),
-            json.dumps(tap | {"lat": 1e400}).encode(),
-            b'{"seq": ' + b"9" * 400 + b"}",
-            b'{"a":' * 10_000,
-            b"x" * (1 << 20),
-            rng.randbytes(60),
-            json.dumps(tap | {"boot": "\u0000"}).encode(),
-        ]
-    )
-
-
 async def poisoned(town, seed: int, good: int, bad: int, prefix: str = "v") -> float:
     """The rate of good taps a second beside so much poison; every good one has its receipt, every bad one a letter."""
-    rng = random.Random(seed)
     tokens = await town.sell(good)
     async with town.validators(20, prefix=prefix) as validators:
         await validators.online()
         judge = await town.judge()
-        begun = time.monotonic()
-        with device(town.broker, "poisoner") as poisoner:
-            for number in range(bad):
-                poisoner.send(f"validator/v1/town/bad-{prefix}-{number % 3}/tap", poison(rng, "NOTHING"), qos=1)
+        with poisoner(town.broker.port, f"bad-{prefix}", seed, bad) as go:
+            begun = time.monotonic()
+            go.set()
             for number, token in enumerate(tokens):
                 validators.tap(number, token)
             await validators.all_receipted(90)
