@@ -20,9 +20,9 @@ from gateway.clocks import LATELY_S, Clocks
 from gateway.config import GatewaySettings
 from gateway.hfp import decode_hfp
 from gateway.letters import Letters
+from gateway.message import Message, size_of
 from gateway.protobuf import decode_any_position
 from gateway.refusal import Reason, Refusal
-from gateway.session import Message, size_of
 
 BAD_TOPIC = Refusal(Reason.BAD_TOPIC)
 TOPICS_CACHED_MAX = 400_000

@@ -23,9 +23,10 @@ from gateway.clock_words import clock_warning
 from gateway.config import Broker, GatewaySettings, Source
 from gateway.intake import EventIntake, FixIntake, HfpProfile, Listeners, Profile, TaktProfile
 from gateway.letters import Letters
+from gateway.message import Message, size_of
 from gateway.outbox import Outbox, tell_nobody
 from gateway.refusal import DeadLetter
-from gateway.session import Message, Session, SessionSettings, size_of
+from gateway.session import Session, SessionSettings
 from gateway.taps import TapIntake
 from gateway.wire import Answer, Instruction, Tap, ValidatorEvent, VehicleEvent
 

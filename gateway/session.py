@@ -17,13 +17,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
 from gateway.client import make_client
 from gateway.config import Broker
+from gateway.message import Message, cut
 
 READING_S_MAX: Final = 0.001  # then others have their turn: answers to what came before, the other connections
 SHORT_LIFE_S: Final = 30.0
@@ -32,44 +33,7 @@ FLAPPING_WINDOW_S: Final = 120.0
 GOODBYE_S: Final = 1.0
 SUBACK_FAILURE: Final = 0x80
 
-OnMessage = Callable[["Message", int], None]
-
-
-PAYLOAD_BYTES_MAX: Final = 32_768  # of a larger one only the beginning is handed on; every kind's own limit is lower
-
-
-class Message(Protocol):
-    """What is read of a message that arrived; `topic` raises UnicodeDecodeError where a broker let such a one pass."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def payload(self) -> bytes | bytearray: ...  # noqa: D102
-    @property
-    def mid(self) -> int: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Oversize:
-    """A message larger than anybody may send: the beginning of its payload, and how many bytes it had."""
-
-    topic: str
-    payload: bytes
-    mid: int
-    size: int
-
-    @classmethod
-    def cut(cls, message: Message, size: int) -> Message:
-        """What to hand on in its place; itself where its topic cannot be read, and so nobody will look further."""
-        try:
-            return cls(message.topic, bytes(message.payload[:PAYLOAD_BYTES_MAX]), message.mid, size)
-        except UnicodeDecodeError:
-            return message
-
-
-def size_of(message: Message) -> int:
-    """How many bytes the payload had when it came."""
-    return message.size if isinstance(message, Oversize) else len(message.payload)
+OnMessage = Callable[[Message, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +375,7 @@ class Session:
     def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self._packets += 1
         size = len(message.payload) + self._client.skimmed
-        self._on_message(Oversize.cut(message, size) if size > PAYLOAD_BYTES_MAX else message, self.generation)
+        self._on_message(cut(message, size), self.generation)
 
     def _published(self, _client: paho.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
         self._packets += 1

@@ -27,10 +27,10 @@ from gateway.answered import Answered, digest
 from gateway.config import GatewaySettings
 from gateway.intake import BAD_TOPIC
 from gateway.letters import Letters
+from gateway.message import Message, size_of
 from gateway.outbox import Outbox
 from gateway.receipts import Receipts
 from gateway.refusal import DeadLetter, Reason, Refusal
-from gateway.session import Message, size_of
 
 Validate = Callable[[list[wire.Tap]], Awaitable[list[wire.Answer]]]
 

@@ -14,8 +14,9 @@ import pytest
 import trustme
 
 from gateway.config import Broker, GatewaySettings
+from gateway.message import Message
 from gateway.service import Gateway
-from gateway.session import Message, Session, SessionSettings
+from gateway.session import Session, SessionSettings
 from tests.integration.gateway_brokers import Ear, mosquitto_broker, nats_broker, running, until
 
 USERS = """

@@ -8,9 +8,9 @@ from collections import Counter
 
 from gateway.config import Broker, GatewaySettings
 from gateway.letters import Letters
+from gateway.message import PAYLOAD_BYTES_MAX, Oversize
 from gateway.outbox import Outbox
 from gateway.refusal import DeadLetter
-from gateway.session import PAYLOAD_BYTES_MAX, Oversize
 from gateway.taps import TapIntake, Validate
 from gateway.wire import TAP_BYTES_MAX, Answer, Tap
 
