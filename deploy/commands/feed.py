@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from deploy.commands.options import AsJson, Config, DataDir
+from deploy.commands.times import city_time
 from deploy.errors import UsageError
 
 
@@ -102,16 +103,13 @@ def _tell(status: Any, zone: str, as_json: bool) -> None:
     if status["since"] is not None:
         kept = status["vehicles_kept"]
         typer.echo(
-            f"         since {_local(status['since'], zone)}" + (f"; {kept} vehicles kept their trip" if kept else "")
+            f"         since {city_time(status['since'], zone)}"
+            + (f"; {kept} vehicles kept their trip" if kept else "")
         )
     if chosen := status["next"]:
         typer.echo(
             f"next     {chosen['feed_version']}: {chosen['routes']} routes, {chosen['trips']} trips, "
-            f"{chosen['trips_kept']} of them as now; at {_local(chosen['at'], zone)}, by {chosen['by']}"
+            f"{chosen['trips_kept']} of them as now; at {city_time(chosen['at'], zone)}, by {chosen['by']}"
         )
     if refused := status["refused"]:
-        typer.echo(f"refused  {refused['source']} at {_local(refused['at'], zone)}: {refused['reason']}")
-
-
-def _local(at_s: float, zone: str) -> str:
-    return f"{dt.datetime.fromtimestamp(at_s, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+        typer.echo(f"refused  {refused['source']} at {city_time(refused['at'], zone)}: {refused['reason']}")

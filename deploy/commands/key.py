@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.commands.options import AsJson, DataDir
+from deploy.commands.times import machine_time
 from deploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -133,9 +134,5 @@ def _show(keys: list[KeyInfo], as_json: bool) -> None:
         typer.echo(json.dumps({"keys": documents}))
         return
     for key in keys:
-        replaced = f", replaced {_local(key.replaced_s)}" if key.replaced_s is not None else ""
-        typer.echo(f"{key.kid}  {key.state:8} published {_local(key.published_s)}{replaced}")
-
-
-def _local(at_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at_s))
+        replaced = f", replaced {machine_time(key.replaced_s)}" if key.replaced_s is not None else ""
+        typer.echo(f"{key.kid}  {key.state:8} published {machine_time(key.published_s)}{replaced}")

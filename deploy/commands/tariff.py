@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
 from deploy.commands.options import AsJson, Config, DataDir
+from deploy.commands.times import city_time
 from deploy.errors import UserError
 
 
@@ -81,11 +80,7 @@ def _tell(status: Any, zone: str, as_json: bool) -> None:
         return
     typer.echo(
         f"in use   {status['file']}, version {status['version']}, edition {status['edition']}, since "
-        f"{_local(status['since'], zone)}: {status['products']} products, {status['currency']}"
+        f"{city_time(status['since'], zone)}: {status['products']} products, {status['currency']}"
     )
     if refused := status["refused"]:
-        typer.echo(f"refused  at {_local(refused['at'], zone)}: {refused['reason']}")
-
-
-def _local(at_s: float, zone: str) -> str:
-    return f"{dt.datetime.fromtimestamp(at_s, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+        typer.echo(f"refused  at {city_time(refused['at'], zone)}: {refused['reason']}")

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.commands.options import AsJson, Config, DataDir, card_uid, print_json
+from deploy.commands.times import machine_time
 from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from deploy.client import Client
     from deploy.config import Settings
+    from ticketing.claims import Credential
     from ticketing.keyset import KeySet
 
 
@@ -196,15 +198,26 @@ def verify(
         credential = read_credential(text, key_set)
     except CredentialError as error:
         _refuse({"verdict": error.verdict, "reason": error.reason}, as_json)
+    document = _judged(credential, at_s, stale(credential, at_s, proof, limits))
+    if document["verdict"] != "accepted":
+        _refuse(document, as_json)
+    if as_json:
+        print_json(document)
+    else:
+        _show_genuine(credential, at_s)
+
+
+def _judged(credential: Credential, at_s: float, is_stale: bool) -> dict[str, Any]:
+    """What a genuine ticket says, and its verdict at an instant in Unix seconds."""
     claims = credential.claims
     verdict = "accepted"
-    if stale(credential, at_s, proof, limits):
+    if is_stale:
         verdict = "stale_proof"
     elif at_s < claims.not_before_s:
         verdict = "not_yet_valid"
     elif at_s >= claims.expires_s:
         verdict = "expired"
-    document = {
+    return {
         "verdict": verdict,
         "id": str(claims.ticket_id),
         "issuer": claims.issuer,
@@ -217,15 +230,14 @@ def verify(
         "device_key": claims.device_key.jwk() if claims.device_key else None,
         "proof_at": credential.proof_s,
     }
-    if verdict != "accepted":
-        _refuse(document, as_json)
-    if as_json:
-        print_json(document)
-        return
-    typer.echo(f"genuine and valid now, signed by key {document['kid']} of {claims.issuer}")
+
+
+def _show_genuine(credential: Credential, at_s: float) -> None:
+    claims = credential.claims
+    typer.echo(f"genuine and valid now, signed by key {credential.kid.hex()} of {claims.issuer}")
     typer.echo(f"ticket   {claims.ticket_id}")
     typer.echo(f"product  {claims.product}")
-    typer.echo(f"valid    {_local(claims.not_before_s)} to {_local(claims.expires_s)}")
+    typer.echo(f"valid    {machine_time(claims.not_before_s)} to {machine_time(claims.expires_s)}")
     if credential.proof_s is not None:
         typer.echo(f"proof    of the passenger's own device, {max(0.0, at_s - credential.proof_s):.0f} s old")
     elif claims.device_key is not None:
@@ -320,7 +332,3 @@ def _money(fields: dict[str, Any]) -> str:
     from ticketing.money import Money
 
     return str(Money(fields["price_minor"], fields["currency"]))
-
-
-def _local(at_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at_s))
