@@ -102,8 +102,8 @@ class Gates:
             if gate.disk is not None:
                 gate.terminal.restore(self._disks.enter_context(gate.disk).entries())
             else:
-                gate.terminal.validator.restore(leftover.get(gate.credential.id, ()))
-            if gate.terminal.validator.kept:
+                gate.terminal.taps.restore(leftover.get(gate.credential.id, ()))
+            if gate.terminal.taps.kept:
                 self._open(gate)
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class Gates:
 
     def waiting(self) -> int:
         """Taps without a receipt, of all validators."""
-        return sum(len(gate.terminal.validator.kept) for gate in self._gates.values())
+        return sum(len(gate.terminal.taps.kept) for gate in self._gates.values())
 
     def follow(self, vehicles: Iterable[str]) -> set[str]:
         """Switch on the validators of the vehicles on the road, and off those of others that keep no tap.
@@ -141,7 +141,7 @@ class Gates:
         on_the_road = set(vehicles)
         count = sum(gate.is_open for gate in self._gates.values())
         for vehicle, gate in self._gates.items():
-            wanted = vehicle in on_the_road or bool(gate.terminal.validator.kept)
+            wanted = vehicle in on_the_road or bool(gate.terminal.taps.kept)
             if wanted and not gate.is_open and count < self._fitting.open_max:
                 self._open(gate)
                 count += 1

@@ -74,7 +74,7 @@ class Terminal:
         self.rules = rules
         self.lists = lists or Lists()
         self.memory = memory or Memory()
-        self.validator = KeptTaps(boot, rng, limits)
+        self.taps = KeptTaps(boot, rng, limits)
         self.alone_since_s: float | None = None
         self._place = place
         self._fallback_s = fallback_s
@@ -107,12 +107,12 @@ class Terminal:
                 self._alone.add(tap_id)
                 if tap_id in after and offline.verdict == Verdict.ACCEPTED:
                     untold.add(tap_id)
-        return self.validator.restore(taps.values(), untold)
+        return self.taps.restore(taps.values(), untold)
 
     def tap(self, now_s: float, medium: str, token: str, bank: Bank | None = None) -> Kept | None:
         """Take a rider's tap; None when no more can be kept, so that nobody is let in whose ride would be forgotten."""
         vehicle = self._place.rpartition("/")[2]
-        kept = self.validator.tap(now_s=now_s, medium=medium, token=token, vehicle=vehicle, bank=bank)
+        kept = self.taps.tap(now_s=now_s, medium=medium, token=token, vehicle=vehicle, bank=bank)
         if kept is None:
             return None
         self._scans[kept.tap_id] = Scan(medium, token, self._place, now_s, bank.oda if bank else "none")
@@ -132,7 +132,7 @@ class Terminal:
                 self._go_alone(now_s)
                 self._decide(tap_id, TapDecided)
         if online:
-            send, aside = self.validator.pacing.due(now_s)
+            send, aside = self.taps.pacing.due(now_s)
             self._step.send += send
             self._step.aside += aside
         step, self._step = self._step, Step()
@@ -143,11 +143,11 @@ class Terminal:
         if self._step.write or self._step.show:
             return -math.inf
         deadline_s = self._deadlines[0][0] if self._deadlines else math.inf
-        return min(deadline_s, self.validator.pacing.next_s())
+        return min(deadline_s, self.taps.pacing.next_s())
 
     def on_verdict(self, payload: bytes, now_s: float) -> Answered:
         """A verdict of the server: its tap's receipt, unless it is `unavailable` or does not know our own decision."""
-        answered = self.validator.on_verdict(payload, now_s)
+        answered = self.taps.on_verdict(payload, now_s)
         if answered.tap_id is None or answered.verdict is None or answered.duplicate:
             return answered
         tap_id = answered.tap_id
@@ -169,12 +169,17 @@ class Terminal:
 
     def on_receipt(self, payload: bytes) -> Answered:
         """A cumulative receipt of the server; where its verdict was lost, a rider who still waits gets our decision."""
-        for kept in self.validator.covered(payload):
+        for kept in self.taps.covered(payload):
             if kept.tap_id in self._scans:
                 self._decide(kept.tap_id, TapDecided)
-        answered = self.validator.on_receipt(payload)
+        answered = self.taps.on_receipt(payload)
         self._forget(answered.tap_ids)
         return answered
+
+    @property
+    def validator(self) -> KeptTaps:
+        """`taps`, by its earlier name."""
+        return self.taps
 
     @property
     def unjudged(self) -> int:
@@ -189,7 +194,7 @@ class Terminal:
         """Decide a tap alone and write it down, as `TapMade` where the disk does not have it yet."""
         scan = self._scans.pop(tap_id)
         decision = decide(scan, self.rules, self.lists, self.memory)
-        kept = self.validator.decide_alone(tap_id, Offline(decision.verdict.value, self.rules.version))
+        kept = self.taps.decide_alone(tap_id, Offline(decision.verdict.value, self.rules.version))
         if kept is None:
             return
         self._alone.add(tap_id)

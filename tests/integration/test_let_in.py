@@ -71,7 +71,7 @@ async def test_a_rider_refused_after_the_gate_has_opened_owes_the_ride(database,
             ):
                 await until(lambda: door.device.online, "the validator connected")
                 tap_id = door.tap("card", sun_message(KEYS, UID, 1, b"12345678"))
-                await until(lambda: not terminal.validator.kept, "the answer to the validator's own word")
+                await until(lambda: not terminal.taps.kept, "the answer to the validator's own word")
         assert [(one.tap_id, one.verdict, one.alone) for one in shown] == [(tap_id, "accepted", True)]
         assert [msgspec.to_builtins(tap.offline) for tap in judge.asked] == [
             None,

@@ -267,7 +267,7 @@ def test_unanswered_it_decides_alone_and_comes_back_by_itself() -> None:
     one.on_verdict(answer(first.tap_id), NOW_S + 5.1)
     assert one.alone_since_s is None
     one.on_receipt(json.dumps({"boot": "b1", "seq_through": 2}).encode())
-    assert (one.unjudged, one.validator.kept) == (0, {})
+    assert (one.unjudged, one.taps.kept) == (0, {})
 
 
 def test_told_that_nobody_can_judge_it_decides_at_once() -> None:
@@ -277,7 +277,7 @@ def test_told_that_nobody_can_judge_it_decides_at_once() -> None:
     one.step(NOW_S, online=True)
     one.on_verdict(answer(kept.tap_id, "unavailable"), NOW_S + 0.1)
     assert [shown.verdict for shown in one.step(NOW_S + 0.1, online=True).show] == ["accepted"]
-    assert kept.tap_id in one.validator.kept
+    assert kept.tap_id in one.taps.kept
 
 
 def test_what_the_server_accepted_counts_when_it_is_away() -> None:
@@ -324,7 +324,7 @@ def test_a_refusal_after_the_gate_has_opened_is_answered_with_the_decision(tmp_p
         assert [sent.payload for sent in two.step(NOW_S + 60, online=True).send] == [kept.payload]
         two.on_verdict(answer(kept.tap_id, "used_up"), NOW_S + 61)
         disk.append(two.step(NOW_S + 61, online=True).write)
-        assert (two.unjudged, two.validator.kept) == (0, {})
+        assert (two.unjudged, two.taps.kept) == (0, {})
         assert [type(entry) for entry in disk.entries()] == [MediumSeen]
 
 
@@ -351,7 +351,7 @@ def test_garbage_from_above_changes_nothing() -> None:
     for payload in (b"", b"{", b"[]", b"\xff", b'{"id": 1}', answer(str(uuid.uuid4()))):
         one.on_verdict(payload, NOW_S)
         one.on_receipt(payload)
-    assert list(one.validator.kept) == [kept.tap_id]
+    assert list(one.taps.kept) == [kept.tap_id]
 
 
 def test_a_verdict_that_only_later_servers_know_is_a_receipt_all_the_same() -> None:
@@ -361,7 +361,7 @@ def test_a_verdict_that_only_later_servers_know_is_a_receipt_all_the_same() -> N
     one.step(NOW_S, online=True)
     one.on_verdict(answer(kept.tap_id, "of_tomorrow"), NOW_S)
     assert [shown.verdict for shown in one.step(NOW_S, online=True).show] == ["of_tomorrow"]
-    assert one.validator.kept == {}
+    assert one.taps.kept == {}
 
 
 def test_the_disk_gives_back_taps_and_memory_after_a_power_cut(tmp_path) -> None:
@@ -377,7 +377,7 @@ def test_the_disk_gives_back_taps_and_memory_after_a_power_cut(tmp_path) -> None
     two = terminal()
     with Disk(path) as disk:
         assert two.restore(disk.entries()) == 2
-        assert (two.unjudged, {kept.boot for kept in two.validator.kept.values()}) == (2, {"b1"})
+        assert (two.unjudged, {kept.boot for kept in two.taps.kept.values()}) == (2, {"b1"})
         assert disk.path.stat().st_mode & 0o077 == 0
     two.tap(NOW_S, "qr", token)
     assert [shown.verdict for shown in two.step(NOW_S + 60, online=False).show] == ["used_up"]
