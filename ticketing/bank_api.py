@@ -135,12 +135,19 @@ class BankApi:
             [BankCharge(**{**charge, "day": charge["day"].isoformat()}) for charge in charges],
         )
 
-    async def recover(self, account_id: AccountId) -> Standing:
+    async def recover(self, account_id: AccountId, *, subject: str, idempotency_key: str | None) -> Standing:
         """Ask the bank for a card's debts again now; the card rides again once they are paid. For riders, too."""
         operations, collecting = self._open()
-        async with self._books.writing() as connection:
-            keys = await collecting.recover(connection, account_id)
-        for key in keys:
+        asked: list[str] = []
+
+        async def ask(connection: Any) -> Done:
+            asked.extend(await collecting.recover(connection, account_id))
+            return Done()
+
+        # Riders have no names here, and their keys are their own: two may well choose the same one.
+        who = subject or f"rider:{account_id}"
+        await self._books.once(who, idempotency_key, ("bank_recover", account_id), Done, ask)
+        for key in asked:
             await operations.ask_now(key)
         account = await self.get(account_id)
         return Standing(account.id, account.state, account.debt_minor, account.currency, account.next_try_at)

@@ -17,7 +17,7 @@ from sql.pool import open_pool
 from tests.integration.test_ticketing import issuer_keys
 from ticketing.accounts import Accounts
 from ticketing.bank import BankCards, RiskLimits
-from ticketing.bank_api import BankAccount, BankApi, CardSearch
+from ticketing.bank_api import BankAccount, BankApi, CardSearch, Standing
 from ticketing.books import Books
 from ticketing.charging import Charging
 from ticketing.collecting import Collecting
@@ -106,6 +106,9 @@ class BankTown:
 
     async def account(self, token: str = "card-1") -> BankAccount:
         return await self.api.search(body=CardSearch(token))
+
+    async def recover(self, account_id: str, key: str | None = None, subject: str = "") -> Standing:
+        return await self.api.recover(account_id, subject=subject, idempotency_key=key)
 
     async def debits(self, token: str = "card-1") -> list[int]:
         """What the acquirer has taken from a card, charge by charge."""

@@ -319,7 +319,7 @@ class MoneyTown:
             asked = [self.bank_api.refund(account.id, body=body, subject="d", idempotency_key=None) for _ in range(2)]
             await self.done("bank_refund", *asked)
         else:
-            await self.done("recover", self.bank_api.recover(account.id))
+            await self.done("recover", self.bank_api.recover(account.id, subject="", idempotency_key=None))
 
     async def work(self) -> None:
         """Rounds of workers of several processes at once."""

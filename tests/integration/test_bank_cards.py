@@ -162,18 +162,41 @@ async def test_a_decline_denies_the_card_until_its_debt_is_recovered(town):
     assert await town.ride("09:05") == ("denied", "debt")
     assert await town.value("SELECT count(*) FROM deny_entry WHERE kind = 'bank' AND NOT removed") == 1
     # The rider asks while the account is still empty, and once more when there is money on it.
-    assert (await town.api.recover(account.id)).state == "blocked"
+    assert (await town.recover(account.id)).state == "blocked"
     with pytest.raises(Problem, match="a minute"):
-        await town.api.recover(account.id)
+        await town.recover(account.id)
     town.now_s += 120
     town.acquirer.mood = Mood()
-    standing = await town.api.recover(account.id)
+    standing = await town.recover(account.id)
     assert (standing.state, standing.debt_minor) == ("good", 0)
     assert await town.ride() == ("accepted", None)
     assert await town.debits() == [1600]
     assert await town.value("SELECT removed FROM deny_entry WHERE kind = 'bank' ORDER BY seq DESC LIMIT 1")
     with pytest.raises(Problem, match="owes nothing"):
-        await town.api.recover(account.id)
+        await town.recover(account.id)
+
+
+async def test_a_recovery_repeated_under_its_key_asks_the_bank_once_and_has_its_answer(town):
+    for clock in ("08:00", "09:00"):
+        for token in ("card-1", "card-2"):
+            await town.ride(clock, token)
+        await town.work()
+        town.acquirer.mood = Mood(decline_tokens=["card-1", "card-2"])
+    one, other = [await town.account(token) for token in ("card-1", "card-2")]
+    asked = "SELECT count(*) FROM payment WHERE kind = 'charge'"
+    before = await town.value(asked)
+    first = await town.recover(one.id, "again")
+    assert (first.state, await town.value(asked)) == ("blocked", before + 1)
+    assert await town.recover(one.id, "again") == first  # and not 429
+    town.now_s += 120
+    town.acquirer.mood = Mood()
+    assert (await town.recover(one.id, "again")).debt_minor == 1600
+    assert await town.value(asked) == before + 1
+    # Another rider's key is another's, and a cashier's is his own.
+    assert (await town.recover(other.id, "again")).state == "good"
+    assert (await town.recover(one.id, "again", "cashier")).state == "good"
+    with pytest.raises(Problem, match="another request"):
+        await town.recover(other.id, "again", "cashier")
 
 
 async def test_a_debt_is_asked_for_again_on_schedule_and_by_the_next_tap(town):
@@ -250,7 +273,7 @@ async def test_an_answer_that_never_comes_is_unclear_in_the_end_and_asked_again_
     town.acquirer.mood = Mood()
     await town.work()
     assert await town.debits() == []
-    await town.api.recover((await town.account()).id)
+    await town.recover((await town.account()).id)
     await town.work()
     assert await town.debits() == [1600]
 
@@ -363,7 +386,7 @@ async def test_what_was_ridden_offline_is_owed_whatever_we_would_have_said(town)
     assert (await town.judge(town.tap(offline="denied")))[0].verdict == "denied"
     town.acquirer.mood = Mood()
     town.at("21:30")
-    await town.api.recover((await town.account()).id)
+    await town.recover((await town.account()).id)
     await town.work()
     assert sum(await town.debits()) == 2400
 
