@@ -64,12 +64,18 @@ class Pending:
     counted: bool = False  # as a dead letter, stored or not
 
 
-LATE_MAX = 16
+LATE_MAX = 8
 """A batch of what was decided offline is no larger: a rider who comes next shares the machine with no more."""
 ANSWERS_A_TURN = 16
 """So many are sent, in about a millisecond, before others have a turn of the loop."""
-RIDERS_S = 1.0
-"""So long after a rider's tap a backlog rests as long as it works."""
+LATE_ANSWERS_A_TURN = 4
+"""So many of late taps; then the process sleeps, so that the broker need not wait for the end of its slice."""
+RIDERS_S = 10.0
+"""So long after a rider's tap a backlog gives way."""
+LATE_PAUSE_S = 0.0005
+"""That is, it sleeps so long between its pieces,"""
+LATE_RESTS = 2.0
+"""and after each batch so many times as long as that batch took."""
 
 
 class Lane:
@@ -224,10 +230,13 @@ class TapIntake:
                     self._at_work -= 1
                     if not self._at_work:
                         self._idle.set()
-                if lane is self._late and begun_s - self._rider_s < RIDERS_S:
-                    wait_s = max(wait_s, loop.time() - begun_s)
+                if lane is self._late and self._riders_about():
+                    wait_s = max(wait_s, min(LATE_RESTS * (loop.time() - begun_s), self._settings.retry_s_max))
                 if wait_s:
                     await asyncio.sleep(wait_s)
+
+    def _riders_about(self) -> bool:
+        return asyncio.get_running_loop().time() - self._rider_s < RIDERS_S
 
     def _lane_of(self, pending: Pending) -> Lane:
         if isinstance(pending.tap, Refusal):
@@ -268,10 +277,13 @@ class TapIntake:
         self.failing_since_s = None
         self._window = min(2 * self._window, self._settings.taps_batch_max)
         self._counts["tap_batches"] += 1
+        late = self._lane_of(batch[0]) is self._late
+        turn = LATE_ANSWERS_A_TURN if late else ANSWERS_A_TURN
+        pause_s = LATE_PAUSE_S if late and self._riders_about() else 0.0
         for number, (pending, tap, answer) in enumerate(zip(batch, taps, answers, strict=True), start=1):
             self._answer(pending, tap, answer)
-            if number % ANSWERS_A_TURN == 0:
-                await asyncio.sleep(0)
+            if number % turn == 0:
+                await asyncio.sleep(pause_s)
         return 0.0
 
     def _answer(self, pending: Pending, tap: wire.Tap, answer: wire.Answer) -> None:

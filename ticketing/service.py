@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,6 +34,10 @@ READING_S_MAX = 0.0005
 """After so long a reading of tokens lets the loop serve others: a rider's tap has some eight turns of the loop to wait
 for, each behind such a piece of a backlog. A thread would not help: whoever verifies a signature holds the interpreter,
 and the loop would wait longer for its turn."""
+LATE_PAUSE_S = 0.0005
+RIDERS_S = 10.0
+"""So long after a rider's tap, pieces of a backlog have such pauses between them: on a busy machine, what works without
+one keeps a processor to the end of its slice, and broker and database wait for it."""
 _QR_S, _CARD_S = 0.00014, 0.000008
 EAGER_WORKERS = 2
 LATE_BATCH_MAX = 128
@@ -116,6 +121,7 @@ class Ticketing:
         self._filled = [asyncio.Event() for _ in range(self.settings.workers)]
         self._tally = Tally()
         self._retry_at = 0.0
+        self._rider_at = -math.inf
         self._last_success = 0.0
         self._tidy_at = 0.0
         self._ready_at = 0.0
@@ -175,6 +181,7 @@ class Ticketing:
         for index, tap in enumerate(taps):
             if tap.offline is None and tap.received_s - tap.ts <= LATE_S_MIN:
                 self._live.add(_Waiting(tap, group, index))
+                self._rider_at = time.monotonic()
             elif len(self._late) < late_max:
                 self._late.add(_Waiting(tap, group, index))
             else:
@@ -247,7 +254,7 @@ class Ticketing:
         if not batch:
             return
         try:
-            await self._judge(batch)
+            await self._judge(batch, LATE_PAUSE_S if lane is self._late and self._riders_about() else 0.0)
         except asyncio.CancelledError:
             self._refuse(batch, "stopping")
             raise
@@ -260,8 +267,11 @@ class Ticketing:
             if self._ready() or self._stopping:
                 self._wake()
 
-    async def _judge(self, batch: list[_Waiting]) -> None:
-        readings = await self._read([waiting.tap for waiting in batch])
+    def _riders_about(self) -> bool:
+        return time.monotonic() - self._rider_at < RIDERS_S
+
+    async def _judge(self, batch: list[_Waiting], pause_s: float) -> None:
+        readings = await self._read([waiting.tap for waiting in batch], pause_s)
         outcome = await self._judge_of_taps.judge(readings)
         if outcome.failure is not None:
             self._note_failure(_sentence(outcome.failure))
@@ -269,8 +279,8 @@ class Ticketing:
             self._note_success()
         self._give(batch, outcome)
 
-    async def _read(self, taps: list[Tap]) -> list[Reading]:
-        """The readings of a batch; the loop serves others every READING_S_MAX."""
+    async def _read(self, taps: list[Tap], pause_s: float) -> list[Reading]:
+        """The readings of a batch; the loop serves others every READING_S_MAX, for so long at least."""
         readers = self._readers
         readings: list[Reading] = []
         first, spent_s = 0, 0.0
@@ -279,7 +289,7 @@ class Ticketing:
             if spent_s > READING_S_MAX:
                 readings += read_taps(taps[first:at], readers)
                 first, spent_s = at, 0.0
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause_s)
         return readings + read_taps(taps[first:], readers)
 
     def _give(self, batch: list[_Waiting], outcome: Outcome) -> None:
