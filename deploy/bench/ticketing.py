@@ -252,7 +252,8 @@ def _json(bench: Bench, boot: str, number: int) -> bytes:
 async def measure_mqtt(bench: Bench, broker: Any, seconds: float) -> dict[str, float]:
     """From publish to verdict at MQTT_TAPS_PER_S, through broker, gateway and judge; validators in another process.
 
-    Beside it what a commit of one row takes in the same seconds: no verdict can be earlier, nor calmer than the disk.
+    ROUNDS turns of so many seconds each, and the worst turn's percentile beside the median of them. Beside both what a
+    commit of one row takes in the same seconds: no verdict can be earlier, nor calmer than the disk.
     """
     from deploy.wiring import judge
     from gateway.admission import Limits
@@ -275,17 +276,23 @@ async def measure_mqtt(bench: Bench, broker: Any, seconds: float) -> dict[str, f
                 broker.mqtt_port, broker.user, broker.password, 500, _mqtt_taps(bench, MQTT_WARM_UP_TAPS)
             )
             await run_child(warm_up, bench.folder)
-            taps = _mqtt_taps(bench, round(MQTT_TAPS_PER_S * seconds))
-            work = MqttWork(broker.mqtt_port, broker.user, broker.password, MQTT_TAPS_PER_S, taps)
-            over = asyncio.Event()
-            commits = asyncio.create_task(time_commits(bench.pool, over))
-            cpu = time.process_time()
-            try:
-                done = await run_child(work, bench.folder)
-            finally:
-                over.set()
-            cores = (time.process_time() - cpu) / done.seconds
-            commits_s = await commits
+            turns = [await _mqtt_turn(bench, broker, seconds) for _ in range(ROUNDS)]
+    figures = {name: round(statistics.median(turn[name] for turn in turns), 2) for name in turns[0]}
+    return figures | {"tap_p99_worst_ms": max(turn["tap_p99_ms"] for turn in turns)}
+
+
+async def _mqtt_turn(bench: Bench, broker: Any, seconds: float) -> dict[str, float]:
+    taps = _mqtt_taps(bench, round(MQTT_TAPS_PER_S * seconds))
+    work = MqttWork(broker.mqtt_port, broker.user, broker.password, MQTT_TAPS_PER_S, taps)
+    over = asyncio.Event()
+    commits = asyncio.create_task(time_commits(bench.pool, over))
+    cpu = time.process_time()
+    try:
+        done = await run_child(work, bench.folder)
+    finally:
+        over.set()
+    cores = (time.process_time() - cpu) / done.seconds
+    commits_s = await commits
     _check(done, "MQTT")
     return {
         "tap_p50_ms": round(1000 * percentile(done.latencies_s, 0.50), 1),
