@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
+from gateway.payload import Id, Lat, Lon, Number, decode_json
+from gateway.position import POSITION_BYTES_MAX, Position, finite_place
 from gateway.refusal import Reason, Refusal
 from gateway.topics import HfpAddress
-from gateway.wire import POSITION_BYTES_MAX, Id, Lat, Lon, Number, Position, decode_json, finite_place
 
 _HALF_DAY_S: Final = 43_200
 _DIRECTIONS: Final = {"1": 0, "2": 1}

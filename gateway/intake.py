@@ -21,6 +21,7 @@ from gateway.config import GatewaySettings
 from gateway.hfp import decode_hfp
 from gateway.letters import Letters
 from gateway.message import Message, size_of
+from gateway.position import Position
 from gateway.protobuf import decode_any_position
 from gateway.refusal import Reason, Refusal
 
@@ -32,7 +33,7 @@ class Decoded(NamedTuple):
     """One message as a profile decodes it: from whom (None: nobody we know), and a value or why there is none."""
 
     key: str | None
-    value: wire.Position | wire.Status | Refusal | None
+    value: Position | wire.Status | Refusal | None
     fleet: topics.Fleet = "fleet"
 
 
@@ -149,14 +150,14 @@ class FixIntake:
         """Decode, judge and hand on one batch of what is queued."""
         now_s = self._clock()
         keys: list[str] = []
-        fixes: list[wire.Position] = []
+        fixes: list[Position] = []
         number = min(len(self._queue), self._settings.flush_fixes_max)
         pop = self._queue.popleft
         for _ in range(number):
             profile, topic, payload, size = pop()
             decoded = profile(topic, payload)
             key, value, _ = decoded
-            if type(value) is wire.Position and key is not None:
+            if type(value) is Position and key is not None:
                 keys.append(key)
                 fixes.append(value)
             else:

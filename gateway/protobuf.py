@@ -11,14 +11,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
+from gateway.payload import EMPTY
+from gateway.position import POSITION_BYTES_MAX, Position, decode_position, finite_place
 from gateway.refusal import Reason, Refusal
-from gateway.wire import (
-    EMPTY,
-    POSITION_BYTES_MAX,
-    Position,
-    decode_position,
-    finite_place,
-)
 
 _OPENS_JSON: Final = b"{"
 _UNIX_TIME_MAX_S: Final = 10**11

@@ -1,74 +1,24 @@
-"""What devices write and read: JSON payloads of the contract as types, with decoders that never raise.
+"""What devices write and read beside positions: JSON payloads of the contract as types, with decoders that never raise.
 
-Each payload is decoded by itself: joined into one array, one message could forge another. A decoder answers with the
-value or with a Refusal; the size is checked first. Of a repeated key the last counts; unknown keys are ignored.
-Binary GTFS-Realtime and HFP v2 have their own modules and end in the same `Position`.
+How a payload is decoded, and what its fields may be, is in `payload`; a vehicle's position has `position`.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from gateway.refusal import Reason, Refusal, mask_text, refuse
+from gateway.payload import Boot, Id, Lat, Lon, Seq, Text, UnixTime, decode_json
+from gateway.refusal import Refusal, mask_text
 
-POSITION_BYTES_MAX: Final = 8 * 1024
 EVENT_BYTES_MAX: Final = 16 * 1024
 STATUS_BYTES_MAX: Final = 1024
 TAP_BYTES_MAX: Final = 16 * 1024  # a JWT with its proof is about 2 kB; a QR code holds 4,296 characters at most
 
-Id = Annotated[str, Meta(min_length=1, max_length=128)]
-Text = Annotated[str, Meta(max_length=2000)]
-Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
-UnixTime = Annotated[float, Meta(ge=-1e11, le=1e11)]  # -1,200 to 5,000 years: admission judges, this keeps sums finite
-Lat = Annotated[float, Meta(ge=-90, le=90)]
-Lon = Annotated[float, Meta(ge=-180, le=180)]
-Seq = Annotated[int, Meta(ge=0, le=2**53)]
-Boot = Annotated[str, Meta(min_length=1, max_length=64)]
 Uuid = Annotated[str, Meta(pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", max_length=36)]
 Medium = Literal["qr", "card", "bank"]
-
-EMPTY: Final = Refusal(Reason.EMPTY)
-NULL_ISLAND: Final = Refusal(Reason.NO_PLACE, "0/0")
-
-OCCUPANCIES: Final = frozenset(
-    {
-        "EMPTY",
-        "MANY_SEATS_AVAILABLE",
-        "FEW_SEATS_AVAILABLE",
-        "STANDING_ROOM_ONLY",
-        "CRUSHED_STANDING_ROOM_ONLY",
-        "FULL",
-        "NOT_ACCEPTING_PASSENGERS",
-        "NO_DATA_AVAILABLE",
-        "NOT_BOARDABLE",
-    }
-)
-
-
-class Position(msgspec.Struct, gc=False):
-    """One fix as a vehicle tells it: time, place, motion, and what it claims to serve. None where it does not say."""
-
-    ts: UnixTime
-    lat: Lat
-    lon: Lon
-    speed_mps: Number | None = None
-    bearing_deg: Number | None = None
-    accuracy_m: Number | None = None
-    odometer_m: Annotated[float, Meta(ge=-1e12, le=1e12)] | None = None
-    trip_id: Id | None = None
-    route_id: Id | None = None
-    direction_id: Annotated[int, Meta(ge=-1, le=2**15)] | None = None
-    start_date: Id | None = None  # YYYYMMDD
-    start_time: Id | None = None  # HH:MM:SS, may pass 24 h
-    block_id: Id | None = None
-    occupancy: Id | None = None  # the name of a GTFS-Realtime OccupancyStatus; any other word is dropped
-    delay_s: Number | None = None  # by the vehicle's own estimate; late is positive
-
-
 VehicleEventKind = Literal["sign_on", "sign_off", "alarm", "instruction_read", "instruction_done"]
 
 
@@ -239,27 +189,12 @@ class _Receipt(msgspec.Struct):
     seq_through: int
 
 
-_position = msgspec.json.Decoder(Position)
 _event = msgspec.json.Decoder(EventBody)
 _validator_event = msgspec.json.Decoder(_ValidatorEventBody)
 _status = msgspec.json.Decoder(Status)
 _tap = msgspec.json.Decoder(TapBody)
 _tap_head = msgspec.json.Decoder(TapHead)
 _encoder = msgspec.json.Encoder()
-
-T = TypeVar("T")
-
-
-def decode_position(payload: bytes) -> Position | Refusal:
-    """A vehicle's position in JSON."""
-    fix = decode_json(_position, payload, POSITION_BYTES_MAX)
-    if type(fix) is not Position:
-        return fix
-    if fix.lat == 0 and fix.lon == 0:
-        return NULL_ISLAND
-    if fix.occupancy is not None and fix.occupancy not in OCCUPANCIES:
-        fix.occupancy = None  # an unknown word is no reason to lose the position
-    return fix
 
 
 def decode_vehicle_event(payload: bytes, vehicle_key: str, received_s: float) -> VehicleEvent | Refusal:
@@ -328,21 +263,6 @@ def malformed(tap_id: str, refusal: Refusal) -> Answer:
     return Answer(tap_id, "malformed", say=say, reason=refusal.reason.value)
 
 
-def decode_json(decoder: msgspec.json.Decoder[T], payload: bytes, bytes_max: int) -> T | Refusal:
-    """The value of one JSON payload, or why there is none; never raises, whatever the bytes."""
-    if not payload:
-        return EMPTY
-    if len(payload) > bytes_max:
-        return Refusal(Reason.TOO_LARGE, f"at most {bytes_max} bytes")
-    # PostgreSQL's text holds no NUL, and JSON can write one only in this way.
-    if b"\\u0000" in payload:
-        return Refusal(Reason.CONTROL_CHARACTER, "\\u0000")
-    try:
-        return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return refuse(error)
-
-
 def encode_verdict(answer: Answer) -> bytes:
     """The JSON of the verdict topic; `reason` only where there is one."""
     fields = (
@@ -367,21 +287,6 @@ def encode_instruction(instruction: Instruction) -> bytes:
     return _encoder.encode(instruction)
 
 
-def encode_position(position: Position) -> bytes:
-    """The JSON of the position topic, for those who play a vehicle; fields that say nothing are left out."""
-    fields = msgspec.structs.asdict(position)
-    return _encoder.encode({name: value for name, value in fields.items() if value is not None})
-
-
 def encode_tap(body: TapBody) -> bytes:
     """The JSON of the tap topic, for those who play a validator."""
     return _encoder.encode(body)
-
-
-def finite_place(lat_deg: float, lon_deg: float) -> Refusal | None:
-    """Why a place cannot be one: not a number, off the globe, or the 0/0 of a receiver that has no fix."""
-    if not (math.isfinite(lat_deg) and math.isfinite(lon_deg)):
-        return Refusal(Reason.NO_PLACE, "not a number")
-    if not (-90 <= lat_deg <= 90 and -180 <= lon_deg <= 180):
-        return Refusal(Reason.OUT_OF_RANGE, "off the globe")
-    return NULL_ISLAND if lat_deg == 0 and lon_deg == 0 else None

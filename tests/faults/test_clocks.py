@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -27,8 +28,9 @@ from dispatch.snapshot import Snapshot
 from gateway import topics
 from gateway.batch import FixBatch
 from gateway.config import GatewaySettings
+from gateway.position import Position
 from gateway.service import Gateway, Seams
-from gateway.wire import Answer, Position, Tap, VehicleEvent, encode_position
+from gateway.wire import Answer, Tap, VehicleEvent
 from simulators.city import make_city
 from tests.faults.driving import MONDAY, drive
 from tests.integration.gateway_brokers import WAIT_S, Device, RunningBroker, device, nats_broker, running
@@ -70,7 +72,7 @@ class Drive:
         date = dt.datetime.fromtimestamp(ts_s, zone).strftime("%Y%m%d")
         fix = Position(ts_s, float(self.fixes.lat_deg[row]), float(self.fixes.lon_deg[row]), start_date=date)
         fix.trip_id = claim[0] if claim else None
-        return topics.position(*key.split("/")), encode_position(fix)
+        return topics.position(*key.split("/")), msgspec.json.encode(fix)
 
 
 def make_drive(network: Network, seed: int) -> tuple[Drive, Drive]:

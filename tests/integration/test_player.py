@@ -28,8 +28,9 @@ from deploy.instance import Instance
 from dispatch.network import Network
 from dispatch.network_file import save_network
 from dispatch.timetable import move_to
+from gateway.position import decode_position
 from gateway.refusal import Refusal
-from gateway.wire import decode_position, decode_tap, decode_validator_event, decode_vehicle_event
+from gateway.wire import decode_tap, decode_validator_event, decode_vehicle_event
 from simulators.checker import compare
 from simulators.faults import FaultSettings
 from simulators.journal import read_journal

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gateway.batch import build, describe
-from gateway.wire import Position
+from gateway.position import Position
 
 
 def test_columns_hold_what_was_said() -> None:

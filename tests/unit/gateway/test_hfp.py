@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway import topics
 from gateway.hfp import decode_hfp, start_time
+from gateway.position import Position
 from gateway.refusal import Reason, Refusal
-from gateway.wire import Position
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
 ADDRESS = topics.HfpAddress("vp", "0018", "00423", "2159", "2")

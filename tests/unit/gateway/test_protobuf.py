@@ -7,9 +7,9 @@ from google.transit import gtfs_realtime_pb2 as gtfs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.position import Position
 from gateway.protobuf import decode_any_position, decode_vehicle_position
 from gateway.refusal import Reason, Refusal
-from gateway.wire import Position
 
 
 def vehicle(lat: float = 50.25, lon: float = 30.5, ts: int = 1771257482) -> gtfs.VehiclePosition:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gateway.position import decode_position
 from gateway.refusal import Refusal
-from gateway.wire import decode_position
 from simulators.faults import METRES_PER_DEGREE, FaultSettings, Link, Receiver, spoil
 
 GOOD = b'{"ts":1.0,"lat":50.1,"lon":30.1}'

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from dispatch.network import Network
+from gateway.position import decode_position
 from gateway.refusal import Refusal
-from gateway.wire import decode_position, decode_vehicle_event
+from gateway.wire import decode_vehicle_event
 from simulators.drivers import Note
 from simulators.duties import plan_duties
 from simulators.frames import frame_of
