@@ -235,6 +235,16 @@ def _check_integers(value: Any, field: str) -> None:
 def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]], Awaitable[None]]:
     decode = msgspec.json.Decoder(operation.body).decode
     clean = cleaner(operation.body)
+    by_item = _read_by_item(operation.body)
+
+    def check(body: Any, raw: bytes) -> Any:
+        """The body without what no handler should have to expect; what it reads itself is left to it."""
+        if by_item and isinstance(body, list):
+            return body
+        _check_nul(raw)
+        if _LONG_NUMBER.search(raw):
+            _check_integers(msgspec.to_builtins(body), "body")
+        return body if clean is None else clean(body)
 
     async def read(request: web.Request, arguments: dict[str, Any]) -> None:
         if not request.body_exists:
@@ -253,22 +263,36 @@ def _body_reader(operation: Operation) -> Callable[[web.Request, dict[str, Any]]
             raise Problem(408, "The body did not come in time.", headers={"Connection": "close"}) from None
         if not raw and not operation.body_required:
             return
-        if _NUL_IN_JSON.search(raw):
-            raise _wrong("body", "Expected text without NUL", 400)
+        if not by_item:
+            _check_nul(raw)
         try:
             raw.decode()  # also where nobody looks: what a decoder leaves out it does not read
-            arguments["body"] = body = decode(raw)
-            if _LONG_NUMBER.search(raw):
-                _check_integers(msgspec.to_builtins(body), "body")
-            if clean is not None:
-                arguments["body"] = clean(body)
+            arguments["body"] = check(decode(raw), raw)
         except msgspec.ValidationError as error:
             _check_json(raw)  # a field can be wrong before the end is seen to be missing
+            _check_nul(raw)
             raise field_problem("body", error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _no_json(error) from None
 
     return read
+
+
+def _check_nul(raw: bytes) -> None:
+    if _NUL_IN_JSON.search(raw):
+        raise _wrong("body", "Expected text without NUL", 400)
+
+
+def _read_by_item(kind: Any) -> bool:
+    """Whether a handler takes a list whose items it reads itself, so that one of them spoils none of the others."""
+    info = msgspec.inspect.type_info(kind)
+    for one in info.types if isinstance(info, msgspec.inspect.UnionType) else (info,):
+        item = one.item_type if isinstance(one, msgspec.inspect.ListType) else None
+        while isinstance(item, msgspec.inspect.Metadata):
+            item = item.type
+        if isinstance(item, msgspec.inspect.RawType):
+            return True
+    return False
 
 
 def _check_json(raw: bytes) -> None:

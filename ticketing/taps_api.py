@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ticketing.activity import Activity
 from ticketing.errors import Problem
 from ticketing.inspection import Inspection, Inspector
+from ticketing.masking import mask_text
 from ticketing.routes import Route
 from ticketing.service import Ticketing
-from ticketing.verdict import Answer, Bank, Offline, Say, Tap, Verdict
+from ticketing.verdict import SAY, Answer, Bank, Offline, Say, Tap, Verdict
 
 TAPS_AT_ONCE_MAX = 1000
 _UUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
@@ -36,8 +38,15 @@ class TapBody(Struct):
     offline: Offline | None = None
 
 
+# Read one by one, so that one which is no tap costs the others nothing.
+Taps = list[Annotated[Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/TapBody"})]]
+
+
 class AnswerBody(Struct, frozen=True):
-    """What a tap is told, the same as over MQTT; reason only where there is one."""
+    """What a tap is told, the same as over MQTT; reason only where there is one.
+
+    What is no tap, in a list, is `malformed`, its reason says which field is wrong, and id is empty where it has none.
+    """
 
     id: str
     verdict: Verdict
@@ -47,6 +56,16 @@ class AnswerBody(Struct, frozen=True):
     currency: str | None
     say: Say
     reason: str | UnsetType = UNSET
+
+
+class _Head(Struct):
+    """As much of what is no tap as it takes to answer it."""
+
+    id: Annotated[str, Meta(pattern=_UUID)]
+
+
+_decode_tap = msgspec.json.Decoder(TapBody).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class InspectionBody(Struct):
@@ -72,19 +91,27 @@ class TapsApi:
             Route("GET", "/api/v1/ticketing/activity", "activity:read", self.activity),
         ]
 
-    async def validate(self, *, body: TapBody | list[TapBody], subject: str) -> AnswerBody | list[AnswerBody]:
+    async def validate(self, *, body: TapBody | Taps, subject: str) -> AnswerBody | list[AnswerBody]:
         """Judge one tap, or a list of them: one answer each, in order. A refused tap is a verdict, not an error."""
-        bodies = body if isinstance(body, list) else [body]
-        if len(bodies) > TAPS_AT_ONCE_MAX:
+        if isinstance(body, list):
+            return await self._validate_list(body, subject)
+        answer = (await self._judge([body], subject))[0]
+        if answer.reason == "id_reused":
+            raise Problem(409, "Tap id reused", f"this device sent another tap under the id {body.id}: make a new id")
+        return answer
+
+    async def _validate_list(self, items: Taps, subject: str) -> list[AnswerBody]:
+        if len(items) > TAPS_AT_ONCE_MAX:
             raise Problem(422, "Too many taps", f"a request holds at most {TAPS_AT_ONCE_MAX} taps")
+        read = [_read(item, nth) for nth, item in enumerate(items)]
+        judged = iter(await self._judge([tap for tap in read if isinstance(tap, TapBody)], subject))
+        return [next(judged) if isinstance(tap, TapBody) else tap for tap in read]
+
+    async def _judge(self, bodies: list[TapBody], subject: str) -> list[AnswerBody]:
         operator, _, device = subject.rpartition(":")
         now_s = self._service.clock()
         answers = await self._service.validate([_tap(tap, operator, device, now_s) for tap in bodies])
-        if isinstance(body, list):
-            return [_answer(answer) for answer in answers]
-        if answers[0].reason == "id_reused":
-            raise Problem(409, "Tap id reused", f"this device sent another tap under the id {body.id}: make a new id")
-        return _answer(answers[0])
+        return [_answer(answer) for answer in answers]
 
     async def inspect(self, *, body: InspectionBody) -> Inspection:
         """What a controller sees of a ticket or card: is it good, and where was it last used."""
@@ -93,6 +120,26 @@ class TapsApi:
     async def activity(self) -> Activity:
         """How many taps a minute, and since when judging has been impossible, if it is."""
         return self._service.activity()
+
+
+def _read(item: Raw, nth: int) -> TapBody | AnswerBody:
+    """A tap of a list, or the answer to what is none; trying again cannot help."""
+    if b"\\u0000" in bytes(item):  # the database's text holds no NUL, and JSON can write one only in this way
+        return _ill_formed(item, f"body[{nth}]: Expected text without NUL")
+    try:
+        return _decode_tap(item)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message, _, place = str(error).partition(" - at `$")
+        return _ill_formed(item, f"body[{nth}]{place.rstrip('`')}: {message}")
+
+
+def _ill_formed(item: Raw, why: str) -> AnswerBody:
+    try:
+        tap_id = _decode_head(item).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        tap_id = ""
+    verdict = Verdict.MALFORMED
+    return AnswerBody(tap_id, verdict, False, None, None, None, SAY[verdict], mask_text(why))
 
 
 def _tap(body: TapBody, operator: str, device: str, received_s: float) -> Tap:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 
 class Verdict(StrEnum):
@@ -95,8 +97,8 @@ class Bank(msgspec.Struct, frozen=True):
 class Offline(msgspec.Struct, frozen=True):
     """What the validator decided by itself, and under which version of its rules."""
 
-    verdict: str
-    rules_version: int | None = None
+    verdict: Annotated[str, Meta(min_length=1, max_length=32)]
+    rules_version: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
 
 
 class Tap(msgspec.Struct, frozen=True, gc=False):
