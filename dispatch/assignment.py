@@ -96,7 +96,7 @@ class Inference:
     def __init__(self) -> None:
         self.favourite: dict[int, tuple[int, float, int]] = {}
         self.trails = Trails()
-        self._route: dict[int, int] = {}  # that each vehicle was last held to
+        self.route: dict[int, int] = {}  # that each vehicle was last held to
         self._grid: tuple[Network, PathGrid] | None = None
         self._turn = 0
 
@@ -134,12 +134,12 @@ class Inference:
 
     def change(self, network: Network, vehicle: Rows, trip: Ints) -> Floats:
         """What speaks against each trip because its vehicle has driven another route before."""
-        before = np.array([self._route.get(row, -1) for row in vehicle.tolist()], dtype=np.int32)
+        before = np.array([self.route.get(row, -1) for row in vehicle.tolist()], dtype=np.int32)
         return np.where((before >= 0) & (before != network.pattern_route[network.trip_pattern[trip]]), OTHER_ROUTE, 0.0)
 
     def keep_route(self, network: Network, row: int, trip: int) -> None:
         """Note which route a vehicle is held to: it will hardly leave it at a trip's end."""
-        self._route[row] = int(network.pattern_route[network.trip_pattern[trip]])
+        self.route[row] = int(network.pattern_route[network.trip_pattern[trip]])
 
     def grid(self, network: Network) -> PathGrid:
         """The paths of a network by place; made when they are first asked for."""

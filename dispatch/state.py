@@ -56,6 +56,7 @@ class Facts(msgspec.Struct):
     scored_hour: int
     control: ControlMemory | None
     decisions: list[Decision]  # on their way to history
+    routes: list[tuple[int, int]] = []  # that vehicles were last held to by guess
 
 
 class State(msgspec.Struct):
@@ -103,6 +104,7 @@ def capture(
         scored_hour=engine.eta.score.hour,
         control=control,
         decisions=decisions or [],
+        routes=list(guesses.route.items()),
     )
     return State(now_s, facts, arrays)
 
@@ -124,8 +126,10 @@ def resume(engine: Engine, state: State) -> None:
     for trip, zero_s, date in facts.starts:
         engine.timetable.note_run(trip, zero_s, dt.datetime.strptime(date, "%Y%m%d").date())  # noqa: DTZ007
     engine.folding.claiming.signed_on.update(facts.signed_on)
-    engine.folding.inference.favourite.update(facts.favourites)
-    engine.folding.inference.trails.resume(arrays["trails.held"], arrays["trails.nth"])
+    guesses = engine.folding.inference
+    guesses.favourite.update(facts.favourites)
+    guesses.route.update(facts.routes)
+    guesses.trails.resume(arrays["trails.held"], arrays["trails.nth"])
     contest = engine.folding.contest
     contest.wins, contest.looked_s = dict(facts.contested), facts.contested_s
     better = engine.folding.reassignment

@@ -154,6 +154,29 @@ def test_who_signed_on_is_still_signed_on(line):
     assert again(engine, line.zero_s + 3620).folding.claiming.signed_on == engine.folding.claiming.signed_on != {}
 
 
+def test_who_names_no_trip_stays_on_the_route_it_drove(road, pattern):
+    """At the terminal another route's run is nearer in time, and only the route driven so far tells them apart."""
+    line = road(
+        pattern(STRAIGHT, STOPS, {"t0": 3600}),
+        pattern(STRAIGHT[::-1], STOPS, {"u0": 4700}, direction=1),
+        pattern(STRAIGHT[::-1], STOPS, {"s0": 4800}, route="S", direction=1),
+    )
+    way = [(now_s, min((now_s - 3600) * 10, 6000)) for now_s in range(3600, 4500, 5)]
+    back = [(now_s, 6000 - (now_s - 4800) * 10) for now_s in range(4805, 5000, 5)]
+    twin = Engine(line.network)
+
+    def drive(engine, times):
+        for now_s, x_m in times:
+            engine.ingest(line.fixes(("0", None, now_s, x_m, 0)))
+            engine.tick(line.zero_s + now_s)
+        return engine.network.trip_id[engine.fleet.trip[0]]
+
+    assert drive(twin, way[:100]) == "t0"
+    drive(twin, way[100:])
+    restarted = again(twin, line.zero_s + 4500)
+    assert [drive(engine, back) for engine in (twin, restarted)] == ["u0", "u0"]
+
+
 def test_instructions_and_what_was_decided_go_on(line):
     engine, decided = Engine(line.network), []
     ids = iter("abcdef")
