@@ -59,7 +59,6 @@ VALIDATE_S_MAX = 8.0
 log = structlog.get_logger("wiring")
 _ENCODE = msgspec.msgpack.Encoder().encode
 _PUBLICATION = msgspec.msgpack.Decoder(Publication)
-_BOARDINGS = msgspec.msgpack.Decoder(list[tuple[str, float, int]])
 _INSTRUCTION = msgspec.msgpack.Decoder(tuple[str, wire.Instruction])
 
 
@@ -224,7 +223,7 @@ async def gateway_alone(grounds: Grounds, links: Links) -> AsyncIterator[Gateway
         store = Store(pool)
         box = LetterBox(dead_letter_box(store, 1000), letters_tally(store))
         async with _gateway(grounds, links, remote_judge(links), box, network) as running:
-            await hear_switches(links, lambda changed: running.use_bounds(bounds_of(changed)))
+            await hear_switches(links, lambda changed: running.use_bounds(changed.bounds_deg()))
             yield running
     finally:
         async with asyncio.timeout(3):
@@ -306,17 +305,11 @@ def gateway_settings(grounds: Grounds, network: Network | None) -> GatewaySettin
         future_s=chosen.future_s_max,
         speed_mps_max=chosen.speed_mps_max,
         fixes_per_batch_max=64,
-        bounds=bounds_of(network) if network else None,
+        bounds=network.bounds_deg() if network else None,
         margin_m=chosen.map_margin_m,
     )
     client_id = f"takt-{grounds.instance.id}-{secrets.mqtt_client_suffix}"
     return GatewaySettings(main, client_id=client_id, sources=sources, limits=limits)
-
-
-def bounds_of(network: Network) -> tuple[float, float, float, float]:
-    """South, west, north, east of the feed's stops."""
-    lat, lon = network.stop_lat_deg, network.stop_lon_deg
-    return float(lat.min()), float(lon.min()), float(lat.max()), float(lon.max())
 
 
 def _send_down(running: Gateway, data: bytes) -> None:

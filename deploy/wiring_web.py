@@ -34,7 +34,7 @@ from deploy.users import Users
 from deploy.validators_seen import ValidatorsSeen
 from deploy.version import takt_version
 from deploy.web import Access, WebServer, WebSettings
-from deploy.wiring import bounds_of, read_network, ticketing
+from deploy.wiring import read_network, ticketing
 from deploy.wiring_books import city_books
 from deploy.wiring_dispatch import board_from
 from deploy.wiring_fleet import fleet_apis
@@ -65,7 +65,7 @@ async def web(
 ) -> AsyncIterator[WebServer]:
     """The web server beside everything else."""
     feeds = Feeds(grounds.settings, grounds.instance, links, network)
-    feeds.followers.append(lambda changed: gateway.use_bounds(bounds_of(changed)))
+    feeds.followers.append(lambda changed: gateway.use_bounds(changed.bounds_deg()))
     tell = Announcer(Registry(grounds.instance), gateway.publish_lists)
     async with _web(grounds, links, board, feeds, service, gateway.send_instruction, tell) as server:
         yield server

@@ -111,6 +111,11 @@ class Network:
         lon_deg = self.origin_lon_deg + np.degrees(x_m / (EARTH_RADIUS_M * np.cos(np.radians(self.origin_lat_deg))))
         return lat_deg, lon_deg
 
+    def bounds_deg(self) -> tuple[float, float, float, float]:
+        """South, west, north, east of the stops, degrees; ValueError where there are none."""
+        lat, lon = self.stop_lat_deg, self.stop_lon_deg
+        return float(lat.min()), float(lon.min()), float(lat.max()), float(lon.max())
+
     def day_start_s(self, date: dt.date) -> float:
         """Unix seconds at which times of `date`'s service count zero: noon less twelve hours (GTFS), plus the shift."""
         noon = dt.datetime.combine(date, dt.time(12), ZoneInfo(self.timezone))

@@ -84,18 +84,18 @@ def context_of(vehicles: Iterable[Vehicle], header_ts: int, place: Place) -> Con
 def place_of(network: Network) -> Place:
     """What the feeds need of a network."""
     inexact = network.frequency_trip[~network.frequency_exact]
-    lat, lon = network.stop_lat_deg, network.stop_lon_deg
-    if not len(lat):
+    if not len(network.stop_lat_deg):
         return Place(network.feed_version)
+    south, west, north, east = network.bounds_deg()
     margin_deg = math.degrees(OUTSIDE_M_MAX / EARTH_RADIUS_M)
-    wide_deg = margin_deg / max(math.cos(math.radians(float(lat.mean()))), 0.01)
+    wide_deg = margin_deg / max(math.cos(math.radians(float(network.stop_lat_deg.mean()))), 0.01)
     return Place(
         network.feed_version,
         frozenset(network.trip_id[trip] for trip in inexact.tolist()),
-        float(lon.min()) - wide_deg,
-        float(lat.min()) - margin_deg,
-        float(lon.max()) + wide_deg,
-        float(lat.max()) + margin_deg,
+        west - wide_deg,
+        south - margin_deg,
+        east + wide_deg,
+        north + margin_deg,
     )
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from dispatch.engine import Engine
     from dispatch.folding import Folded
-    from dispatch.network import Network
     from dispatch.observations import Descriptor, Observations
 
     Floats = NDArray[np.float64]
@@ -84,7 +83,7 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
     fixes = recording.fixes
     if not len(fixes):
         raise UserError(f"{positions}: there is not one position in it")
-    admission = admit(fixes, Memory(), fixes.ts_s, Limits(bounds=_bounds(network)))
+    admission = admit(fixes, Memory(), fixes.ts_s, Limits(bounds=network.bounds_deg()))
     rejected = {reason: count for reason, count in admission.counts().items() if reason not in ("admitted", "late")}
     if recording.broken:
         rejected["malformed"] = recording.broken
@@ -102,11 +101,6 @@ def run(gtfs: str, positions: Path, *, ignore_trips: bool = False, block_pattern
         **_describe(engine, folded, admitted if ignore_trips else None),
         "elapsed_s": round(time.perf_counter() - began, 3),
     }
-
-
-def _bounds(network: Network) -> tuple[float, float, float, float]:
-    lat_deg, lon_deg = network.stop_lat_deg, network.stop_lon_deg
-    return float(lat_deg.min()), float(lon_deg.min()), float(lat_deg.max()), float(lon_deg.max())
 
 
 def _play(engine: Engine, fixes: Observations) -> list[Folded]:

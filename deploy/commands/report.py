@@ -185,9 +185,8 @@ def _from_positions(gtfs: str, positions: Path, block_pattern: str | None) -> _S
         raise UserError(str(error)) from None
     if not len(fixes):
         raise UserError(f"{positions}: there is not one position in it")
-    lat_deg, lon_deg = network.stop_lat_deg, network.stop_lon_deg
-    bounds = (float(lat_deg.min()), float(lon_deg.min()), float(lat_deg.max()), float(lon_deg.max()))
-    admitted = fixes.take(admit(fixes, Memory(), fixes.ts_s, Limits(bounds=bounds)).mask.nonzero()[0])
+    limits = Limits(bounds=network.bounds_deg())
+    admitted = fixes.take(admit(fixes, Memory(), fixes.ts_s, limits).mask.nonzero()[0])
     if not len(admitted):
         raise UserError(f"{positions}: not one position is fit to use; is {gtfs} the feed that was driven?")
     engine = Engine(network)
