@@ -18,6 +18,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from deploy.ports import free_port
 from gateway.batch import FixBatch
 from gateway.config import Broker
 from gateway.refusal import DeadLetter
@@ -25,12 +26,6 @@ from gateway.service import Seams
 from gateway.wire import Answer, Tap, ValidatorEvent, VehicleEvent
 
 WAIT_S = 20.0  # for anything that must happen; nothing is judged by how long it takes
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

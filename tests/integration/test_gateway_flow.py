@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.ports import free_port
 from gateway.config import Broker, GatewaySettings, Source
 from gateway.service import Gateway
 from gateway.wire import Instruction
@@ -20,7 +21,6 @@ from tests.integration.gateway_brokers import (
     Ear,
     RunningBroker,
     device,
-    free_port,
     mosquitto_broker,
     nats_broker,
     running,
@@ -122,6 +122,7 @@ def impatient_nats(folder: Path) -> RunningBroker:
 # A gateway whose ticketing never commits; it says which tap it holds.
 DOOMED = """
 import asyncio, sys
+from deploy.ports import free_port
 from gateway.config import Broker, GatewaySettings
 from gateway.service import Gateway, Seams
 
