@@ -67,7 +67,7 @@ def _write(
             with tarfile.open(fileobj=sealing, mode="w|", format=tarfile.PAX_FORMAT) as tar:
                 _add(tar, "backup.json", msgspec.json.encode(manifest))
                 count = _add_files(tar, files)
-                size = _add_database(tar, database_url, lambda: progress(target.tell()))
+                _add_database(tar, database_url, lambda: progress(target.tell()))
                 _add(tar, "end", b"")
             sealing.close()
             target.flush()
@@ -77,7 +77,7 @@ def _write(
         raise UserError(f"{out}: cannot be written ({error.strerror})") from None
     finally:
         unfinished.unlink(missing_ok=True)
-    return Result(manifest, count, size)
+    return Result(manifest, count)
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -111,14 +111,11 @@ def _add_files(tar: tarfile.TarFile, files: Mapping[str, Path]) -> int:
     return len(files)
 
 
-def _add_database(tar: tarfile.TarFile, database_url: str, progress: Callable[[], None]) -> int:
-    size = 0
+def _add_database(tar: tarfile.TarFile, database_url: str, progress: Callable[[], None]) -> None:
     with PostgresProgram("pg_dump", "--format=custom", "--no-owner", "--no-privileges", url=database_url) as pg_dump:
         parts = iter(lambda: pg_dump.output.read(PART_BYTES), b"")
         for number, part in enumerate(parts, 1):
             _add(tar, f"database/{number:08d}", part)
-            size += len(part)
             progress()
         if pg_dump.status() != 0:
             raise UserError(f"the database cannot be read: {pg_dump.complaint()}")
-    return size

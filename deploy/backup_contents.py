@@ -51,8 +51,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Result:
-    """What was written or restored; the database's size in bytes is that of pg_dump's compressed form."""
+    """What was written or restored."""
 
     manifest: Manifest
     files: int
-    database_bytes: int

@@ -46,12 +46,12 @@ async def restore(
         instance = Instance.adopt(new)
         async with database_of(instance, database_url) as url:
             await asyncio.to_thread(_restore_database, dump, url)
-        size = _finish(new, dump, data_dir)
+        _finish(new, dump, data_dir)
     except OSError as error:
         raise UserError(f"{error.filename or data_dir}: {error.strerror}; the backup is not restored") from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    return Result(manifest, files, size)
+    return Result(manifest, files)
 
 
 def _make_beside(new: Path, data_dir: Path) -> None:
@@ -61,11 +61,9 @@ def _make_beside(new: Path, data_dir: Path) -> None:
     new.mkdir(mode=0o700, parents=True)
 
 
-def _finish(new: Path, dump: Path, data_dir: Path) -> int:
-    size = dump.stat().st_size
+def _finish(new: Path, dump: Path, data_dir: Path) -> None:
     dump.unlink()
     new.rename(data_dir)
-    return size
 
 
 def _read(file: Path, new: Path, passphrase: str, progress: Progress) -> tuple[Manifest, int, Path]:
