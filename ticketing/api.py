@@ -29,7 +29,7 @@ from ticketing.service import Ticketing
 from ticketing.shifts import Shifts
 from ticketing.shifts_api import ShiftsApi
 from ticketing.taps_api import TapsApi
-from ticketing.tariff import Tariff
+from ticketing.tariff import Product, Tariff
 
 Uid = Annotated[str, Meta(min_length=14, max_length=20)]
 
@@ -59,9 +59,10 @@ class ProductOffer(Struct, frozen=True):
 
 
 class Products(Struct, frozen=True):
-    """The tariff's products."""
+    """The tariff's products; former: those of tariffs before, sold no more, of which tickets may still be valid."""
 
     products: list[ProductOffer]
+    former: list[ProductOffer]
 
 
 class Sale(Struct, forbid_unknown_fields=True):
@@ -145,27 +146,10 @@ class TicketingApi:
 
     def _offers(self) -> Products:
         tariff = self._service.tariff
-        return Products(
-            [
-                ProductOffer(
-                    product.id,
-                    product.name,
-                    product.price_minor,
-                    tariff.currency,
-                    product.rides,
-                    list(product.networks),
-                    [_network_name(tariff, network) for network in product.networks],
-                    product.passback_minutes,
-                    product.proof,
-                    product.riders,
-                    product.valid,
-                    product.refund,
-                    list(product.categories),
-                    tariff.may_hold(product, None),
-                )
-                for product in tariff.products.values()
-            ]
+        sold, former = (
+            [_offer(tariff, product) for product in products.values()] for products in (tariff.products, tariff.former)
         )
+        return Products(sold, former)
 
     async def sell(self, *, body: Sale, subject: str, role: str, idempotency_key: str | None) -> SoldTicket:
         """Sell a ticket: its credentials, and the QR code to show."""
@@ -253,8 +237,28 @@ class TicketingApi:
         return await self.desk.change_ticket(ticket_id, action, body.reason, subject=subject, idempotency_key=key)
 
 
+def _offer(tariff: Tariff, product: Product) -> ProductOffer:
+    return ProductOffer(
+        product.id,
+        product.name,
+        product.price_minor,
+        tariff.currency,
+        product.rides,
+        list(product.networks),
+        [_network_name(tariff, network) for network in product.networks],
+        product.passback_minutes,
+        product.proof,
+        product.riders,
+        product.valid,
+        product.refund,
+        list(product.categories),
+        product.id in tariff.products and tariff.may_hold(product, None),
+    )
+
+
 def _network_name(tariff: Tariff, network: str) -> Name:
     """What riders call a network; "*" is all of them."""
     if network == EVERYWHERE:
         return Name("Уся мережа", "The whole network")
-    return tariff.networks[network].name or Name(network, network)
+    known = tariff.networks.get(network)  # a product that is sold no more may be of one that is gone, too
+    return (known and known.name) or Name(network, network)

@@ -21,6 +21,7 @@ from ticketing.errors import TariffError
 from ticketing.fare_tables import has_fares, read_fares
 from ticketing.feed_beside import check_beside
 from ticketing.rerating import Edition
+from ticketing.tariff import Tariff
 from ticketing.tariff_file import Sold, read_tariff
 
 _FEED = tuple[dict[str, bytes], str | None]
@@ -116,14 +117,14 @@ async def open_editions(connection: Any, source: TariffSource) -> Editions:
         query("rating.keep_edition"), sold.city.version, source.digest, source.file, source.text, feed
     )
     kept = [Edition(row["id"], sold.city, row["used_from_s"])]
-    for row, tariff in zip(rows, old, strict=True):
-        if tariff is not None:
-            kept.append(Edition(row["id"], tariff, row["used_from_s"]))
+    for row, before in zip(rows, old, strict=True):
+        if before is not None:
+            kept.append(Edition(row["id"], before.city, row["used_from_s"]))
     products: dict[str, Pass] = {}
     for edition in sorted(kept, key=lambda edition: edition.used_from_s):
         products |= edition.tariff.passes or {}
     kept = [edition._replace(tariff=_with(edition.tariff, products)) for edition in kept]
-    return Editions(kept, kept[0], sold)
+    return Editions(kept, kept[0], sold._replace(tariff=_remembering(sold.tariff, [one.tariff for one in old if one])))
 
 
 async def find_source(connection: Any, edition_id: int) -> TariffSource | None:
@@ -138,11 +139,17 @@ def _source_of(file: str, text: str, packed: bytes | None) -> TariffSource:
     return TariffSource(file, text, *msgspec.msgpack.decode(zlib.decompress(packed), type=_FEED))
 
 
-def _read_old(file: str, text: str, packed: bytes | None) -> CityTariff | None:
+def _read_old(file: str, text: str, packed: bytes | None) -> Sold | None:
     try:
-        return _source_of(file, text, packed).read().city
+        return _source_of(file, text, packed).read()
     except TariffError:
         return None
+
+
+def _remembering(tariff: Tariff, before: Sequence[Tariff]) -> Tariff:
+    """The tariff with what those before it, newest first, sold and it does not: a code names its product alone."""
+    former = {id_: product for one in reversed(before) for id_, product in one.products.items()}
+    return replace(tariff, former={id_: former[id_] for id_ in former if id_ not in tariff.products})
 
 
 def _with(tariff: CityTariff, products: Mapping[str, Pass]) -> CityTariff:

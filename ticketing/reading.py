@@ -168,7 +168,7 @@ def _read_qr(reading: Reading, readers: Readers) -> None:
     claims = credential.claims
     # Named even when the proof is stale: the tap is stored under the ticket, never under what was scanned.
     reading.ticket_id = claims.ticket_id
-    product = readers.tariff.products.get(claims.product)
+    product = readers.tariff.find_product(claims.product)
     if stale(credential, reading.at_s, product is not None and product.proof, readers.proof):
         reading.preset = Verdict.STALE_PROOF
         reading.reason = "proof_missing" if credential.proof_s is None else "proof_too_old"

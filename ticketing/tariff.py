@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -53,7 +53,10 @@ class Purse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Tariff:
-    """One version of the tariff, checked; products and networks by id."""
+    """One version of the tariff, checked; products and networks by id.
+
+    former: what versions before sold and this one does not, by id. Tickets of it are good until they end.
+    """
 
     version: int
     currency: str
@@ -67,6 +70,11 @@ class Tariff:
     refund: Refund = CAREFUL
     top_ups: TopUps = BOUNDED
     default_category: str | None = None
+    former: Mapping[str, Product] = field(default_factory=dict)
+
+    def find_product(self, product_id: str) -> Product | None:
+        """What a ticket of it is, whether it is still sold or not."""
+        return self.products.get(product_id) or self.former.get(product_id)
 
     def may_hold(self, product: Product, category: str | None) -> bool:
         """Whether a product is for a rider of a category; None is the one of all who are in no other."""

@@ -59,12 +59,19 @@ class _Offer(msgspec.Struct):
 
 class _Offers(msgspec.Struct):
     products: list[_Offer]
+    former: list[_Offer] = []
 
 
 def products_from_json(data: bytes) -> dict[str, ProductRule]:
-    """The products of GET /api/v1/products; ValueError says what is wrong with the document."""
+    """The products of GET /api/v1/products, also those sold no more: their tickets are good until they end.
+
+    ValueError says what is wrong with the document.
+    """
     try:
-        offers = msgspec.json.decode(data, type=_Offers).products
+        offers = msgspec.json.decode(data, type=_Offers)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"no list of products: {error}") from None
-    return {offer.id: ProductRule(offer.rides, 60.0 * offer.passback_minutes, offer.proof) for offer in offers}
+    return {
+        offer.id: ProductRule(offer.rides, 60.0 * offer.passback_minutes, offer.proof)
+        for offer in (*offers.former, *offers.products)
+    }

@@ -99,6 +99,19 @@ async def test_all_processes_take_a_changed_file(town: Town) -> None:
     assert msgspec.json.decode(audited["told"]) == {"version": 2, "edition": status.edition, "before": 1}
 
 
+async def test_what_is_sold_no_more_stays_known_until_it_is_sold_again(town: Town) -> None:
+    first = town.mine.tariff.products["day"]
+    await town.change(text(2, 1000, product="week"))
+    await until(lambda: town.other.tariff.version == 2)
+    restarted = (await open_rating(town.grounds, town.pool)).tariff
+    for tariff in (town.mine.tariff, town.other.tariff, restarted):
+        assert (list(tariff.products), tariff.former) == (["week"], {"day": first})
+        assert (tariff.find_product("day"), tariff.find_product("year")) == (first, None)
+    await town.change(text(3, 900, product="day"))
+    assert (list(town.mine.tariff.products), list(town.mine.tariff.former)) == (["day"], ["week"])
+    assert town.mine.tariff.find_product("day").price_minor == 2700  # as it is sold now
+
+
 async def test_the_same_file_changes_nothing(town: Town) -> None:
     first = await town.api.show()
     assert await town.api.reload(subject="admin") == first

@@ -1,6 +1,7 @@
 """What a tap's token says before the database is asked."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -61,6 +62,14 @@ def test_a_screenshot_is_stale():
     assert (old.preset, old.reason, old.ticket_id) == ("stale_proof", "proof_too_old", UUID(int=5))
     bare = read_tap(tap(token), READERS)
     assert (bare.preset, bare.reason) == ("stale_proof", "proof_missing")
+
+
+def test_a_screenshot_is_stale_also_where_its_product_is_sold_no_more():
+    sold = {product.id: product for product in TARIFF.products.values() if product.id != "mobile"}
+    later = replace(READERS, tariff=replace(TARIFF, products=sold, former={"mobile": TARIFF.products["mobile"]}))
+    token = ticket("mobile", device=True)
+    assert read_tap(tap(token), later).reason == "proof_missing"
+    assert read_tap(tap(shown(token, NOW - 5)), later).preset is None
 
 
 def test_a_proof_is_judged_by_our_clock_unless_the_tap_was_offline():

@@ -213,6 +213,11 @@ def test_the_memory_is_bounded_and_keeps_the_newest() -> None:
 def test_products_come_from_the_public_list() -> None:
     document = {"products": [{"id": "ten", "rides": 10, "passback_minutes": 5, "proof": False, "price_minor": 1}]}
     assert products_from_json(json.dumps(document).encode()) == {"ten": ProductRule(10, 300.0, proof=False)}
+    gone = {"id": "phone", "rides": 1, "passback_minutes": 0, "proof": True}
+    assert products_from_json(json.dumps(document | {"former": [gone]}).encode()) == {
+        "ten": ProductRule(10, 300.0, proof=False),
+        "phone": ProductRule(1, 0.0, proof=True),  # its tickets are good until they end
+    }
     for bad in (b"", b"{}", b'{"products": [{"id": 1}]}', b"\xff"):
         with pytest.raises(ValueError, match="no list of products"):
             products_from_json(bad)
