@@ -11,7 +11,7 @@ import msgspec
 from ticketing.city_prices import Cap, Extension
 from ticketing.city_tariff import CityTariff
 from ticketing.days import WEEKDAYS, month_start, week_start
-from ticketing.fare_rules import Leg
+from ticketing.legs import Leg
 
 _SCOPES_MAX = 20_000
 

@@ -7,8 +7,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ticketing.fare_rules import Leg, LegFare, Pays, Rider, TransferRule, percent_of
+from ticketing.fare_rules import LegFare
 from ticketing.fares import Fares
+from ticketing.legs import Leg, Rider
+from ticketing.money import percent_of
+from ticketing.transfer_rules import Pays, TransferRule
 from ticketing.transfer_table import transfer_span_s
 
 LOOK_BACK_MAX = 64

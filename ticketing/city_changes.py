@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ticketing.city_checks import Checks
 from ticketing.city_prices import Join, Transfer
-from ticketing.fare_rules import JoinRule, LimitFrom, Pays, TransferRule
+from ticketing.transfer_rules import JoinRule, LimitFrom, Pays, TransferRule
 
 _PAYS = {"extra": Pays.A_AB, "difference": Pays.DIFFERENCE, "discount": Pays.A_AB_B, "total": Pays.TOTAL,
          "percent": Pays.PERCENT}  # fmt: skip

@@ -11,8 +11,8 @@ from ticketing.city_document import TariffFile
 from ticketing.city_sales import Pass
 from ticketing.city_schema import EVERYWHERE
 from ticketing.errors import TariffError
-from ticketing.fare_rules import NONE, Words
 from ticketing.fares import Fares
+from ticketing.legs import NONE, Words
 from ticketing.money import MINOR_MAX
 
 _CLOCK = re.compile(r"(\d\d):([0-5]\d)")

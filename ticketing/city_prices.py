@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from ticketing.city_schema import Ids, NamedEntry, Rounding
+from ticketing.city_schema import Ids, NamedEntry
+from ticketing.money import Rounding
 
 
 class ByDistance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
 
 import msgspec
 
 from ticketing.days import WEEKDAYS
+from ticketing.money import Rounding
 
 Ids = tuple[str, ...]
-Rounding = Literal["half_up", "down", "up"]
 EVERYWHERE = "*"
 MEDIA_TYPES = {"none": 0, "paper": 1, "card": 2, "bank": 3, "app": 4}
 """The names of GTFS fare_media_type."""

@@ -15,8 +15,9 @@ from ticketing.changes import Changes
 from ticketing.city_prices import Cap, Extension, Surcharge
 from ticketing.city_sales import NO_GROUP, Debit, Group, Pass, Penalty, Trips
 from ticketing.city_schema import EVERYWHERE, Category, Distance, Exit, Name, NamedEntry
-from ticketing.fare_rules import NONE, Leg, Rider, TransferRule, Words
 from ticketing.fares import Fares
+from ticketing.legs import NONE, Leg, Rider, Words
+from ticketing.transfer_rules import TransferRule
 
 
 @dataclass(frozen=True)

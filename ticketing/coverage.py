@@ -9,8 +9,8 @@ from ticketing.city_prices import Extension
 from ticketing.city_sales import Pass, Valid
 from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
-from ticketing.fare_rules import Rider
 from ticketing.journeys import Ride
+from ticketing.legs import Rider
 from ticketing.rated import HeldPass
 from ticketing.tariff import TRIPS
 

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from ticketing.city_tariff import CityTariff
 from ticketing.errors import TariffError
-from ticketing.fare_rules import LegRule, Rider
+from ticketing.fare_rules import LegRule
+from ticketing.legs import Rider
 
 
 def check_everyone_pays(tariff: CityTariff, file: str) -> None:

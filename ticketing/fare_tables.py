@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from ticketing.city_schema import Name
 from ticketing.errors import TariffError
-from ticketing.fare_rules import Price, Words
+from ticketing.fare_rules import Price
 from ticketing.fares import Fares
 from ticketing.feed_places import areas_by_stop, network_by_route, station_by_stop, zone_by_stop
 from ticketing.feed_rows import FareFiles, Row, read_table
 from ticketing.feed_rules import change_names, join_rules, leg_rules, transfer_rules
 from ticketing.feed_times import agency_zone, timeframes
+from ticketing.legs import Words
 from ticketing.money import MINOR_MAX, currency_digits
 
 FARE_FILES = (

@@ -13,23 +13,10 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from ticketing.city_schema import Name
-from ticketing.fare_rules import (
-    NONE,
-    Discount,
-    JoinRule,
-    Leg,
-    LegFare,
-    LegRule,
-    Metered,
-    Price,
-    Rider,
-    Timeframe,
-    TransferRule,
-    Words,
-    is_or_unnamed,
-    percent_of,
-    places_of,
-)
+from ticketing.fare_rules import Discount, LegFare, LegRule, Metered, Price, Timeframe
+from ticketing.legs import NONE, Leg, Rider, Words, is_or_unnamed, places_of
+from ticketing.money import percent_of
+from ticketing.transfer_rules import JoinRule, TransferRule
 from ticketing.transfer_table import TransferTable
 from ticketing.zones import Zones
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ticketing.city_schema import EVERYWHERE, MEDIA_TYPES
 from ticketing.city_tariff import CityTariff
 from ticketing.errors import TariffError
-from ticketing.fare_rules import Rider
+from ticketing.legs import Rider
 from ticketing.tariff_file import media_of
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from ticketing.fare_rules import Words, places_of
 from ticketing.feed_rows import FareFiles, Row
 from ticketing.feed_times import named_zone
+from ticketing.legs import Words, places_of
 
 
 def areas_by_stop(feed: FareFiles) -> dict[str, Words]:

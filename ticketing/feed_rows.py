@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ticketing.errors import TariffError
-from ticketing.fare_rules import Words
+from ticketing.legs import Words
 
 
 @dataclass(frozen=True, slots=True)

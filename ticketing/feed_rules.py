@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from ticketing.city_schema import Name
-from ticketing.fare_rules import NONE, JoinRule, LegRule, LimitFrom, Pays, TransferRule, Words
+from ticketing.fare_rules import LegRule
 from ticketing.feed_places import known_areas, known_networks
 from ticketing.feed_rows import FareFiles, Row, Table
+from ticketing.legs import NONE, Words
+from ticketing.transfer_rules import JoinRule, LimitFrom, Pays, TransferRule
 
 JOIN_S_MAX = 3600
 """The longest change between legs that are one, seconds (half-open): nothing in taps says where a journey ends."""

@@ -12,7 +12,8 @@ import msgspec
 from ticketing.city_schema import Exit
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s, service_day
-from ticketing.fare_rules import NONE, JoinRule, Leg, Rider
+from ticketing.legs import NONE, Leg, Rider
+from ticketing.transfer_rules import JoinRule
 
 TapKind = Literal["board", "in", "out"]
 RideKind = Literal["ride", "no_exit", "no_entry", "same_stop", "open"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Rounding = Literal["half_up", "down", "up"]
 
 # ISO 4217 list one: the currencies whose minor unit is not a hundredth. Everything else has two digits.
 _DIGITS = {
@@ -68,3 +71,18 @@ class Money:
         if other.currency != self.currency:
             raise CurrencyMismatchError(f"{self} and {other} are of two currencies and make no sum")
         return other.minor
+
+
+def percent_of(minor: int, percent: int, round_minor: int = 1, rounding: Rounding = "half_up") -> int:
+    """A part of an amount as a whole multiple of round_minor."""
+    if percent == 100:
+        return minor
+    unit = 100 * round_minor
+    match rounding:
+        case "down":
+            steps = minor * percent // unit
+        case "up":
+            steps = -(-minor * percent // unit)
+        case _:
+            steps = (minor * percent * 2 + unit) // (2 * unit)
+    return steps * round_minor

@@ -16,9 +16,9 @@ from ticketing.changes import Linked
 from ticketing.city_prices import Cap
 from ticketing.city_tariff import CityTariff
 from ticketing.days import day_bounds_s
-from ticketing.fare_rules import Leg
 from ticketing.journey_fares import price_journeys
 from ticketing.journeys import FareTap, Ride, by_service_day, list_rides
+from ticketing.legs import Leg
 from ticketing.rated import Account, Carried, DayRating, Line, Step, StepKind, after_day
 from ticketing.ride_fares import RideFare, add_surcharges, begin_fares, cover, take_ride
 from ticketing.transfers import carried_over

@@ -9,8 +9,8 @@ from ticketing.city_prices import Surcharge
 from ticketing.city_sales import Pass
 from ticketing.city_tariff import CityTariff
 from ticketing.coverage import part_pass, ride_ahead, whole_pass
-from ticketing.fare_rules import Rider
 from ticketing.journeys import Ride
+from ticketing.legs import Rider
 from ticketing.rated import Account, HeldPass, Step, StepKind
 from ticketing.tariff import TRIPS
 

@@ -10,8 +10,9 @@ from ticketing.city_schema import MEDIA_TYPES
 from ticketing.city_tariff import CityTariff
 from ticketing.errors import TariffError
 from ticketing.everyone_pays import check_everyone_pays
-from ticketing.fare_rules import LegRule, Rider
+from ticketing.fare_rules import LegRule
 from ticketing.fares import Fares
+from ticketing.legs import Rider
 from ticketing.tariff import Purse, Tariff, parse_tariff
 from ticketing.tariff_lines import with_line
 

@@ -9,7 +9,8 @@ from functools import lru_cache
 from itertools import product
 from zoneinfo import ZoneInfo
 
-from ticketing.fare_rules import NONE, Leg, TransferRule, is_or_unnamed
+from ticketing.legs import NONE, Leg, is_or_unnamed
+from ticketing.transfer_rules import TransferRule
 
 
 class TransferTable:

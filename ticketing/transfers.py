@@ -16,7 +16,8 @@ from operator import attrgetter
 import msgspec
 
 from ticketing.changes import LOOK_BACK_MAX, Changes, Linked
-from ticketing.fare_rules import Leg, LegFare, Rider
+from ticketing.fare_rules import LegFare
+from ticketing.legs import Leg, Rider
 from ticketing.ways import Offer, Ride, Way, find_offers
 
 WAYS_MAX = 8

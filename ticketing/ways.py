@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from ticketing.changes import Change, Changes, Linked, RiderChanges, allows
-from ticketing.fare_rules import Leg, LegFare, Pays, TransferRule
+from ticketing.fare_rules import LegFare
+from ticketing.legs import Leg
+from ticketing.transfer_rules import Pays, TransferRule
 
 
 class Journey(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ticketing.fare_rules import NONE, Leg, Words
+from ticketing.legs import NONE, Leg, Words
 
 
 class Zones:

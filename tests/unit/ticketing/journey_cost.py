@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ticketing.changes import Changes
-from ticketing.fare_rules import Leg, Rider
 from ticketing.fares import Fares
+from ticketing.legs import Leg, Rider
 from ticketing.transfers import Chain
 
 

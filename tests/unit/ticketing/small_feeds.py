@@ -6,9 +6,9 @@ from datetime import datetime
 from textwrap import dedent
 
 from tests.unit.ticketing.journey_cost import journey_minor
-from ticketing.fare_rules import NONE, Leg, Rider
 from ticketing.fare_tables import read_fares
 from ticketing.fares import Fares
+from ticketing.legs import NONE, Leg, Rider
 
 WEDNESDAY = "2026-03-04"
 EVERY_DAY = "service_id,monday,tuesday,wednesday,thursday,friday,saturday,sunday,start_date,end_date\n"

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.unit.ticketing.journey_cost import journey_minor
 from ticketing.city_file import parse_city_tariff
 from ticketing.errors import TariffError
-from ticketing.fare_rules import Leg, Rider
 from ticketing.fare_tables import has_fares, read_fares
 from ticketing.fares import Fares
 from ticketing.journeys import FareTap
+from ticketing.legs import Leg, Rider
 from ticketing.rated import Account
 from ticketing.rating import rate_day
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.unit.ticketing.small_feeds import cost, ride, small
-from ticketing.fare_rules import Leg
+from ticketing.legs import Leg
 
 NETWORKS, AREAS = ("n1", "n2", "n3"), ("z1", "z2", "z3")
 PRODUCTS = {"p1": 100, "p2": 230, "p3": 310, "free": 0, "less": -40}

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from tests.unit.ticketing.journey_cost import journey_minor
 from ticketing.city_file import parse_city_tariff
 from ticketing.days import day_bounds_s, service_day
-from ticketing.fare_rules import Leg, LegRule, LimitFrom, Pays, Price, Rider, TransferRule
+from ticketing.fare_rules import LegRule, Price
 from ticketing.fares import Fares
 from ticketing.journeys import FareTap
+from ticketing.legs import Leg, Rider
 from ticketing.rated import Account, DayRating, HeldPass, difference
 from ticketing.rating import rate_day, rate_days
+from ticketing.transfer_rules import LimitFrom, Pays, TransferRule
 
 NAME = 'name = { uk = "Н", en = "N" }\n'
 CITY = f"""

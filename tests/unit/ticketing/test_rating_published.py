@@ -11,9 +11,9 @@ from tests.unit.ticketing.journey_cost import journey_minor
 from ticketing.city_file import parse_city_tariff
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import close_waiting, plan_debits
-from ticketing.fare_rules import Leg, Rider
 from ticketing.fare_tables import read_fares
 from ticketing.journeys import FareTap
+from ticketing.legs import Leg, Rider
 from ticketing.rated import Account, DayRating, HeldPass
 from ticketing.rating import rate_day, rate_days
 from ticketing.receipt import receipt
