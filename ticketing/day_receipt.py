@@ -8,7 +8,7 @@ from ticketing.city_schema import Name
 from ticketing.city_tariff import CityTariff
 from ticketing.debits import PlannedDebit
 from ticketing.rated import DayRating, Line, Step
-from ticketing.receipt import ReceiptLine, explain_debit, explain_step, receipt
+from ticketing.receipt import Paid, ReceiptLine, explain_debit, explain_step, receipt
 
 
 class Reason(Struct, frozen=True):
@@ -55,6 +55,8 @@ class DayReceipt(Struct, frozen=True):
     """An account's service day, text all of it in words.
 
     receipt_id opens it without a login; null where nothing was rated since every ride had the tariff's one price.
+    charged_minor was charged, to_charge_minor is still to be, and owed_minor could not be (the bank declined, the purse
+    was empty); to_give_back_minor was charged too much, since the day has become cheaper.
     """
 
     account: str
@@ -65,6 +67,11 @@ class DayReceipt(Struct, frozen=True):
     currency: str
     total_minor: int
     total: Name
+    charged_minor: int
+    to_charge_minor: int
+    owed_minor: int
+    to_give_back_minor: int
+    paid: list[Name]
     taps: list[ReceiptTap]
     debits: list[Debit]
     text: Name
@@ -74,13 +81,14 @@ def day_receipt(
     account: str,
     rating: DayRating,
     tariff: CityTariff,
+    paid: Paid,
     *,
     receipt_id: str | None = None,
     version: int = 0,
     debits: tuple[PlannedDebit, ...] = (),
 ) -> DayReceipt:
     """The receipt of a rated day; tariff is the version that rated it, version how often it was rated."""
-    uk, en = receipt(rating, tariff, "uk", debits), receipt(rating, tariff, "en", debits)
+    uk, en = receipt(rating, tariff, "uk", debits, paid), receipt(rating, tariff, "en", debits, paid)
     return DayReceipt(
         account=account,
         date=rating.day,
@@ -90,6 +98,11 @@ def day_receipt(
         currency=rating.currency,
         total_minor=rating.total_minor,
         total=Name(uk.total, en.total),
+        charged_minor=paid.charged_minor,
+        to_charge_minor=paid.to_charge_minor,
+        owed_minor=paid.owed_minor,
+        to_give_back_minor=paid.to_give_back_minor,
+        paid=[Name(*words) for words in zip(uk.paid, en.paid, strict=True)],
         taps=[_tap(*lines, tariff, rating) for lines in zip(rating.lines, uk.lines, en.lines, strict=True)],
         debits=[_debit(debit, tariff) for debit in debits],
         text=Name(uk.text(), en.text()),

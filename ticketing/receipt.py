@@ -57,6 +57,10 @@ _TEXT: dict[Language, dict[str, str]] = {
         "companion": "Супутник {rider}: {text}",
         "holder": "{text}",
         "total": "Разом",
+        "charged": "Списано: {amount}",
+        "to_charge": "Ще буде списано: {amount}",
+        "owed": "Заборгованість: {amount}",
+        "to_give_back": "Буде повернуто: {amount}",
         "no_rides": "Поїздок цього дня немає",
         "free": "безкоштовно",
         "pair": "{amount} списано після другої поїздки о {since}",
@@ -99,6 +103,10 @@ _TEXT: dict[Language, dict[str, str]] = {
         "companion": "Companion {rider}: {text}",
         "holder": "{text}",
         "total": "Total",
+        "charged": "Charged: {amount}",
+        "to_charge": "Still to be charged: {amount}",
+        "owed": "Owed: {amount}",
+        "to_give_back": "To be given back: {amount}",
         "no_rides": "No rides on this day",
         "free": "free",
         "pair": "{amount} debited after the second trip at {since}",
@@ -108,6 +116,25 @@ _TEXT: dict[Language, dict[str, str]] = {
         "correction": "{amount}: corrected after the day was calculated anew",
     },
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """How a day of total_minor stands: what of it was charged, and what is owed since it could not be (minor units)."""
+
+    total_minor: int
+    charged_minor: int
+    owed_minor: int = 0
+
+    @property
+    def to_charge_minor(self) -> int:
+        """What nobody has been asked for yet, or has not answered."""
+        return max(0, self.total_minor - self.charged_minor - self.owed_minor)
+
+    @property
+    def to_give_back_minor(self) -> int:
+        """What was charged and is more than the day costs by now."""
+        return max(0, self.charged_minor + self.owed_minor - self.total_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +157,17 @@ class ReceiptLine:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A day's receipt in one language; no_rides: what stands in the place of lines where there are none."""
+    """A day's receipt in one language; no_rides: what stands in the place of lines where there are none.
+
+    paid: what of the total was charged, is still to be charged, is owed, as far as there is any.
+    """
 
     title: str
     lines: tuple[ReceiptLine, ...]
     total: str
     debits: tuple[str, ...] = ()
     no_rides: str = ""
+    paid: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The receipt as plain lines, for a page, a letter or a terminal."""
@@ -148,11 +179,20 @@ class Receipt:
             rows.extend(
                 f"       {reason.text}{f': {reason.amount}' if reason.amount else ''}" for reason in line.reasons
             )
-        return "\n".join([*rows, "", self.total, *self.debits])
+        return "\n".join([*rows, "", self.total, *self.paid, *self.debits])
 
 
-def receipt(rating: DayRating, tariff: CityTariff, language: Language, debits: Sequence[PlannedDebit] = ()) -> Receipt:
-    """The receipt of a rated day; tariff is the version that rated it, debits what is taken from a bank card for it."""
+def receipt(
+    rating: DayRating,
+    tariff: CityTariff,
+    language: Language,
+    debits: Sequence[PlannedDebit] = (),
+    paid: Paid | None = None,
+) -> Receipt:
+    """The receipt of a rated day; tariff is the version that rated it, debits what is taken from a bank card for it.
+
+    paid None: nobody pays for these rides, they are tried out.
+    """
     day = date.fromisoformat(rating.day) if rating.day else None
     when = format_date(day, "full", locale=_LOCALE[language]) if day else ""
     title = ", ".join(part for part in (_in(language, tariff.city.uk, tariff.city.en), when) if part)
@@ -163,7 +203,20 @@ def receipt(rating: DayRating, tariff: CityTariff, language: Language, debits: S
         total,
         tuple(_debit(debit, tariff, rating.currency, language) for debit in debits),
         _TEXT[language]["no_rides"],
+        explain_paid(paid, rating.currency, language) if paid is not None else (),
     )
+
+
+def explain_paid(paid: Paid, currency: str, language: Language) -> tuple[str, ...]:
+    """How a day stands in words: nothing of a day that cost nothing, and no word of what there is none of."""
+    amounts = {
+        "charged": paid.charged_minor,
+        "to_charge": paid.to_charge_minor,
+        "owed": paid.owed_minor,
+        "to_give_back": paid.to_give_back_minor,
+    }
+    told = {word: minor for word, minor in amounts.items() if minor or (word == "charged" and paid.total_minor)}
+    return tuple(_TEXT[language][word].format(amount=money(minor, currency, language)) for word, minor in told.items())
 
 
 def explain_step(step: Step, tariff: CityTariff, language: Language, names: Mapping[str, Name] | None = None) -> str:

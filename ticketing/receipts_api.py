@@ -27,6 +27,7 @@ from ticketing.debits import PlannedDebit, plan_debits
 from ticketing.editions import Editions
 from ticketing.errors import Problem
 from ticketing.inspection import spend_message
+from ticketing.paid import read_paid
 from ticketing.rated import Account, DayRating, Step, named, with_lines
 from ticketing.rating import rate_day
 from ticketing.reading import Readers, read_shown
@@ -201,14 +202,17 @@ class ReceiptsApi:
             row = await connection.fetchrow(query("rating.day"), account, day)
             if row is None:
                 rating = await self._as_charged(connection, account, day, category)
-                return day_receipt(account, rating, self._editions.current.tariff)
+                paid = await read_paid(connection, account, day, rating)
+                return day_receipt(account, rating, self._editions.current.tariff, paid)
             rating = rating_of(row["rating"])
             if uid is not None and flat_minor(self._editions.of_day(day, row["tariff_id"]).tariff) is not None:
                 rating = with_lines(rating, await self._as_charged(connection, account, day, category))
             debits = () if uid is not None else await self._debits(connection, account, day, rating)
+            paid = await read_paid(connection, account, day, rating)
         tariff = self._editions.of_day(day, row["tariff_id"]).tariff
         receipt_id = str(row["receipt_id"])
-        return day_receipt(account, rating, tariff, receipt_id=receipt_id, version=row["version"], debits=debits)
+        told = {"receipt_id": receipt_id, "version": row["version"], "debits": debits}
+        return day_receipt(account, rating, tariff, paid, **told)
 
     async def _rate(self, account: str) -> None:
         """What is due of the account is rated first; where another process is at it, what stands is shown."""

@@ -62,6 +62,13 @@ SELECT t.tap_id, sum(t.minor)::bigint AS minor
 FROM bank_charge_tap t JOIN bank_charge c ON c.id = t.charge_id
 WHERE c.account_id = $1 AND t.tap_id = ANY ($2) AND c.state <> 'void' GROUP BY t.tap_id;
 
+-- name: paid_for_taps
+-- What was charged for taps of an account, less what was given back, and what of their charges was declined.
+SELECT coalesce(sum(t.minor) FILTER (WHERE c.state = 'paid'), 0)::bigint AS charged_minor,
+       coalesce(sum(t.minor) FILTER (WHERE c.state = 'debt'), 0)::bigint AS owed_minor
+FROM bank_charge_tap t JOIN bank_charge c ON c.id = t.charge_id
+WHERE c.account_id = $1 AND t.tap_id = ANY ($2);
+
 -- name: charges_of_taps
 -- The charges that took something for taps, newest first, with what is left to give back of each.
 SELECT c.id, c.state, c.amount_minor, c.acquirer_id, c.currency,

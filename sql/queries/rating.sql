@@ -211,6 +211,18 @@ WITH before AS (
 UPDATE card c SET balance_minor = c.balance_minor - b.amount_minor, debt_minor = c.debt_minor - b.amount_minor
 FROM before b WHERE c.uid = b.uid RETURNING b.amount_minor, b.currency;
 
+-- name: owed_for_day
+-- What a card ($1 its account, $3 its debt's, $4 its uid) still owes for a day ($2, as text): what was paid of its debts
+-- paid the oldest days first. Found by the names of what ratings posted, account/day/version/number.
+SELECT greatest(0, least(p.day_minor, c.debt_minor - p.later_minor))::bigint
+FROM card c, LATERAL (
+    SELECT coalesce(sum(m.minor) FILTER (WHERE m.of_day), 0) AS day_minor,
+           coalesce(sum(m.minor) FILTER (WHERE NOT m.of_day), 0) AS later_minor
+    FROM (SELECT rated < $1 || '/' || $2 || '0' AS of_day, CASE WHEN debit = $3 THEN amount_minor ELSE -amount_minor END AS minor
+          FROM transfer
+          WHERE rated >= $1 || '/' || $2 AND rated < $1 || '0' AND tap_id IS NOT NULL AND $3 IN (debit, credit)) m
+) p WHERE c.uid = $4 AND c.debt_minor > 0;
+
 -- name: debt_differences
 -- Cards whose debt is not the sum of its transfers: none, or the books are wrong.
 SELECT c.uid, c.debt_minor, coalesce(s.sum, 0) AS booked_minor

@@ -14,13 +14,16 @@ from simulators.acquirer import Mood
 from sql import query
 from tests.integration.bank_town import KYIV, LONDON, BankTown, bank_town
 from tests.integration.test_ticketing import issuer_keys
+from ticketing.api import TicketingApi
 from ticketing.bank import BankCards, RiskLimits
 from ticketing.bank_api import MoneyBack
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.inspection import Inspector
 from ticketing.payment import medium_key
+from ticketing.receipts_api import ReceiptsApi
 from ticketing.service import Ticketing
+from ticketing.trips_desk import TripsDesk
 
 PAR = "V0010013021298327000000000001"
 
@@ -416,7 +419,7 @@ async def test_a_batch_is_answered_in_order_with_its_receipt(town):
 
 async def test_a_hundred_first_taps_at_once_are_one_account_and_one_ride(town):
     sold, bank = town.service.tariff, BankCards(800, 0)
-    async with Ticketing(town.pool, issuer_keys(), sold, bank=bank, clock=lambda: town.now_s) as other:
+    async with Ticketing(town.pool, issuer_keys(), sold, seams=Seams(bank=bank), clock=lambda: town.now_s) as other:
         judges = (town.service, other)
         taps = [town.tap("new", device=f"door-{number}", par=PAR if number % 3 else None) for number in range(100)]
         answers = await asyncio.gather(*(judges[n % 2].validate([tap]) for n, tap in enumerate(taps)))
@@ -455,6 +458,39 @@ async def test_a_day_that_becomes_cheaper_is_given_back(town):
     await town.work()
     assert list(town.acquirer.charged.values()) == [1100]
     assert [charge.amount_minor for charge in (await town.account()).charges] == [-500, 1600]
+
+
+async def test_a_days_receipt_says_what_is_charged_still_to_be_charged_and_owed(town):
+    books, tariff = Books(town.service.store), town.charging._editions
+    trips = TripsDesk(books, TicketingApi(town.service).desk.sales, tariff.sold.tariff, town.service.clock)
+    readers = lambda: town.service.readers  # noqa: E731
+    api = ReceiptsApi(town.service.store, tariff, town.accounts, trips, readers, town.service.clock)
+    account = None
+
+    async def stands(clock: str | None = None) -> tuple[int, int, int, int]:
+        nonlocal account
+        if clock is not None:
+            await town.ride(clock)
+            await town.work()
+        account = account or f"bank:{(await town.account()).id}"
+        day = await api.day(account, "2026-03-04")
+        assert all(words.en in day.text.en.splitlines() for words in day.paid)
+        return day.charged_minor, day.to_charge_minor, day.owed_minor, day.to_give_back_minor
+
+    assert await stands("08:00") == (0, 800, 0, 0)
+    assert await stands("09:00") == (1600, 0, 0, 0)
+    town.acquirer.mood = Mood(decline_tokens=["card-1"])
+    assert await stands("10:00") == (1600, 800, 0, 0)
+    assert await stands("11:00") == (1600, 0, 1600, 0)
+    town.acquirer.mood = Mood()
+    town.now_s += 120
+    await town.recover((await town.account()).id)
+    assert await stands() == (3200, 0, 0, 0)
+    town.acquirer.mood = Mood(down=True)
+    await town.ride("12:00")
+    assert await stands("13:00") == (3200, 1600, 0, 0)  # asked, and not answered
+    text = (await api.day(account, "2026-03-04")).text
+    assert "Списано: 32,00\u00a0₴\nЩе буде списано: 16,00\u00a0₴" in text.uk
 
 
 async def test_a_debt_that_becomes_cheaper_is_asked_for_at_its_new_amount(town):

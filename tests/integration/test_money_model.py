@@ -150,14 +150,18 @@ async def check_receipts(town: MoneyTown) -> None:
             "SELECT coalesce(sum(CASE WHEN credit = 'fares' THEN amount_minor ELSE -amount_minor END), 0)"
             " FROM transfer WHERE card_uid = $1 AND 'fares' IN (debit, credit)", uid,
         )  # fmt: skip
-        total = 0
+        total = owed = 0
         for back in range(4):
             day = await town.receipts.day(uid.hex(), str(service_day(town.now()) - timedelta(days=back)))
             assert day.total_minor == sum(tap.charge_minor for tap in day.taps)
             for tap in day.taps:
                 assert tap.charge_minor == sum(reason.amount_minor for reason in tap.reasons), tap
+            assert (day.to_charge_minor, day.to_give_back_minor) == (0, 0)
+            assert day.charged_minor + day.owed_minor == day.total_minor
             total += day.total_minor
+            owed += day.owed_minor
         assert total == paid
+        assert owed == await town.pool.fetchval("SELECT debt_minor FROM card WHERE uid = $1", uid)
 
 
 async def check_bank_cards(town: MoneyTown, tokens: list[str]) -> None:

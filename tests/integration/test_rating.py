@@ -349,6 +349,27 @@ async def test_a_receipt_says_which_rule_which_fact_and_how_much(database):
                 await api.day(text, day)
 
 
+async def test_a_receipt_says_what_its_day_still_owes_and_what_is_paid_pays_the_oldest_day(database):
+    async with rated_city(database, shipped("lviv"), money=1000) as lviv:
+        days = ("2026-03-03", DAY, "2026-03-05")
+        for day in days:  # let in offline: 17.00 each, and 10.00 in the purse
+            await lviv.judge(lviv.tap(lviv.at("08:00", day), late_s=1))
+            await lviv.settle()
+        api = receipts(lviv)
+
+        async def owed() -> list[tuple[int, int]]:
+            shown = [await api.day(UID.hex(), day) for day in days]
+            assert {day.to_charge_minor for day in shown} == {0}
+            return [(day.charged_minor, day.owed_minor) for day in shown]
+
+        assert await owed() == [(1000, 700), (0, 1700), (0, 1700)]
+        assert "Owed: UAH\u00a07.00" in (await api.day(UID.hex(), days[0])).text.en
+        await lviv.api.cards.top_up(UID.hex(), 2000, subject="desk1")
+        assert await owed() == [(1700, 0), (1300, 400), (0, 1700)]
+        await lviv.api.cards.top_up(UID.hex(), 2500, subject="desk1")
+        assert await owed() == [(1700, 0), (1700, 0), (1700, 0)]
+
+
 async def test_a_rider_reads_the_day_by_holding_the_card_to_a_phone(database):
     async with rated_city(database, shipped("lviv"), money=10_000) as lviv:
         await lviv.ride("08:00")

@@ -13,7 +13,7 @@ from ticketing.debits import PlannedDebit
 from ticketing.journeys import FareTap
 from ticketing.rated import Account, HeldPass, Step, StepKind
 from ticketing.rating import rate_day
-from ticketing.receipt import explain_step, money, receipt
+from ticketing.receipt import Paid, explain_paid, explain_step, money, receipt
 
 TARIFFS = Path(__file__).parents[3] / "ticketing" / "tariffs"
 
@@ -84,6 +84,29 @@ def test_a_london_day_reads_like_this():
     in_ukrainian = receipt(rating, london, "uk").text()
     assert "Лондон, середа, 4 березня 2026" in in_ukrainian
     assert "Пересадка «Година пересадок»: перша поїздка о 08:00, діє до 09:00" in in_ukrainian
+
+
+@pytest.mark.parametrize(
+    ("paid", "en", "uk"),
+    [
+        (Paid(350, 350), ["Charged: £3.50"], ["Списано: 3,50\u00a0GBP"]),
+        (
+            Paid(350, 100, 150),
+            ["Charged: £1.00", "Still to be charged: £1.00", "Owed: £1.50"],
+            ["Списано: 1,00\u00a0GBP", "Ще буде списано: 1,00\u00a0GBP", "Заборгованість: 1,50\u00a0GBP"],
+        ),
+        (Paid(350, 0), ["Charged: £0.00", "Still to be charged: £3.50"], None),
+        (Paid(0, 150), ["Charged: £1.50", "To be given back: £1.50"], None),
+        (Paid(0, 0), [], []),
+    ],
+)
+def test_a_receipt_says_what_of_the_day_is_charged_and_owed(paid, en, uk):
+    london = city("london")
+    rating = rate_day([FareTap("a", at("08:00"), "bus", route_id="25")], london, Account("contactless"))
+    assert explain_paid(paid, "GBP", "en") == tuple(en)
+    assert uk is None or explain_paid(paid, "GBP", "uk") == tuple(uk)
+    text = receipt(rating, london, "en", paid=paid).text().splitlines()
+    assert text[text.index("Total: £1.75") + 1 :] == en
 
 
 def test_a_trip_bought_ahead_says_how_many_are_left():
