@@ -101,6 +101,7 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
     from ticketing.errors import TicketingError
     from ticketing.keys import ensure_card_keys, load_card_keys, load_issuer_keys
     from ticketing.proof import ProofLimits
+    from ticketing.seams import Seams
     from ticketing.service import Ticketing
     from ticketing.store import warm
 
@@ -128,10 +129,12 @@ async def ticketing(grounds: Grounds, links: Links) -> AsyncIterator[Ticketing]:
         options,
         card_keys=card_keys,
         read_card_keys=lambda: load_card_keys(instance.card_keys_path),
-        on_boardings=lambda counts: boardings.put(_ENCODE(counts)),
-        pricing=rating.pricing,
-        bank=bank_judge(settings, rating),
-        whereabouts=await hear_places(links),
+        seams=Seams(
+            rating.pricing,
+            bank_judge(settings, rating),
+            await hear_places(links),
+            lambda counts: boardings.put(_ENCODE(counts)),
+        ),
     )
     fares = await follow_fares(grounds, rating, links)
     metrics.expose(grounds.registry, "ticketing", lambda: service.counters, service.gauges)

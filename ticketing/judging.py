@@ -18,7 +18,7 @@ from ticketing.late_codes import owe_by_codes
 from ticketing.owing import note_let_in, owe
 from ticketing.reading import Quote, Reading
 from ticketing.righting import Righting
-from ticketing.seams import BankJudge, Pricing, Row, Whereabouts
+from ticketing.seams import ALONE, Pricing, Row, Seams
 from ticketing.store import AWAY, RETRIED, Store
 from ticketing.tariff import Tariff
 from ticketing.verdict import Verdict
@@ -50,22 +50,11 @@ class Outcome:
 class Judge:
     """Judges batches of readings; expected outcomes are rows, and a database that is away is an outcome as well."""
 
-    def __init__(
-        self,
-        store: Store,
-        tariff: Tariff,
-        counters: Counter[str],
-        *,
-        pricing: Pricing | None = None,
-        bank: BankJudge | None = None,
-        whereabouts: Whereabouts | None = None,
-    ) -> None:
+    def __init__(self, store: Store, tariff: Tariff, counters: Counter[str], seams: Seams = ALONE) -> None:
         self._store = store
         self._tariff = tariff
         self._counters = counters
-        self._pricing = pricing
-        self._bank = bank
-        self._whereabouts = whereabouts
+        self._pricing, self._bank, self._whereabouts = seams.pricing, seams.bank, seams.whereabouts
         self._righting = Righting(store)
         self._special: set[bytes] = set()
 

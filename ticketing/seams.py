@@ -1,12 +1,16 @@
-"""What the judge of taps asks of others: prices, verdicts on bank cards, and where vehicles were."""
+"""What the judge of taps asks of others (prices, verdicts on bank cards, where vehicles were) and whom it tells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ticketing.reading import Quote, Reading
 from ticketing.verdict import Tap
+
+Boardings = Callable[[list[tuple[str, float, int]]], None]
+"""Called with (operator/vehicle, Unix seconds, riders) for what was accepted on vehicles."""
 
 
 class Row(NamedTuple):
@@ -71,3 +75,16 @@ class Whereabouts(Protocol):
 
     async def places(self, taps: Sequence[Tap]) -> list[Place | None]:
         """Where each of these taps was made, in order; None where nobody knows. Called before every batch: be quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """Who is asked and told; None where nobody is: the purse's fare, no bank cards, taps where they say they are."""
+
+    pricing: Pricing | None = None
+    bank: BankJudge | None = None
+    whereabouts: Whereabouts | None = None
+    on_boardings: Boardings | None = None
+
+
+ALONE = Seams()

@@ -7,24 +7,24 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
 
 from ticketing.activity import Activity, Tally
+from ticketing.boardings import by_vehicle
 from ticketing.card import CardKeys
 from ticketing.config import TicketingSettings
-from ticketing.errors import KeyFileError, Problem
 from ticketing.judging import Judge, Outcome
 from ticketing.keys import IssuerKeys
+from ticketing.readers_in_use import ReadCardKeys, ReadersInUse
 from ticketing.reading import Readers, Reading, read_taps
-from ticketing.seams import BankJudge, Pricing, Whereabouts
+from ticketing.seams import ALONE, Seams
 from ticketing.store import AWAY, Store
 from ticketing.tariff import Tariff
 from ticketing.verdict import Answer, Tap, Verdict, say_of, unavailable
-from ticketing.waiting import Lane, Turns
+from ticketing.waiting import Group, Lane, Turns, Waiting
 
 PROBE_S = 2.0
 READY_S = 20.0
@@ -45,45 +45,12 @@ LATE_BATCH_MAX = 128
 LATE_S_MIN = 120.0
 """A tap that comes so long after it was made has nobody waiting for it."""
 
-Boardings = Callable[[list[tuple[str, float, int]]], None]
-
-
-class _Group:
-    """The taps of one call, answered together."""
-
-    __slots__ = ("answers", "future", "left")
-
-    def __init__(self, size: int) -> None:
-        self.answers: list[Answer | None] = [None] * size
-        self.left = size
-        self.future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-
-    def answer(self, index: int, answer: Answer) -> None:
-        self.answers[index] = answer
-        self.left -= 1
-        if not self.left and not self.future.done():
-            self.future.set_result([given for given in self.answers if given is not None])
-
-
-class _Waiting:
-    """One tap of a group."""
-
-    __slots__ = ("device_key", "group", "index", "tap", "tap_id")
-
-    def __init__(self, tap: Tap, group: _Group, index: int) -> None:
-        self.tap = tap
-        self.group = group
-        self.index = index
-        self.device_key = (tap.operator, tap.device)
-        self.tap_id = tap.id
-
 
 class Ticketing:
     """The judge of taps: `async with Ticketing(...) as ticketing: await ticketing.validate(taps)`.
 
-    on_boardings is called with (operator/vehicle, Unix seconds, riders) for what was accepted on vehicles;
-    read_card_keys reads the card keys' file, asked every PROBE_S
-    seconds, so that every process takes up what was imported.
+    read_card_keys reads the card keys' file, asked every PROBE_S seconds, so that every process takes up what was
+    imported.
     """
 
     def __init__(
@@ -94,11 +61,8 @@ class Ticketing:
         settings: TicketingSettings | None = None,
         *,
         card_keys: tuple[CardKeys, ...] = (),
-        read_card_keys: Callable[[], tuple[CardKeys, ...]] | None = None,
-        on_boardings: Boardings | None = None,
-        pricing: Pricing | None = None,
-        bank: BankJudge | None = None,
-        whereabouts: Whereabouts | None = None,
+        read_card_keys: ReadCardKeys | None = None,
+        seams: Seams = ALONE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or TicketingSettings()
@@ -110,14 +74,12 @@ class Ticketing:
         self.gauge_sources: list[Callable[[], dict[str, float]]] = []
         self.degraded_since: float | None = None
         self.degraded_reason: str | None = None
-        self._readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof, bank is not None)
-        self._on_boardings = on_boardings
-        self._judge_of_taps = Judge(
-            self.store, tariff, self.counters, pricing=pricing, bank=bank, whereabouts=whereabouts
-        )
-        self._read_card_keys = read_card_keys
-        self._live: Lane[_Waiting] = Lane()
-        self._late: Lane[_Waiting] = Lane()
+        readers = Readers(keys.key_set, card_keys, tariff, self.settings.proof, seams.bank is not None)
+        self._readers = ReadersInUse(readers, keys, read_card_keys, self.counters)
+        self._on_boardings = seams.on_boardings
+        self._judge_of_taps = Judge(self.store, tariff, self.counters, seams)
+        self._live: Lane[Waiting] = Lane()
+        self._late: Lane[Waiting] = Lane()
         self._filled = [asyncio.Event() for _ in range(self.settings.workers)]
         self._tally = Tally()
         self._retry_at = 0.0
@@ -152,18 +114,20 @@ class Ticketing:
     @property
     def readers(self) -> Readers:
         """What tokens are read with now."""
-        return self._readers
+        return self._readers.now
 
     @property
     def card_keys(self) -> tuple[CardKeys, ...]:
         """The card key versions in use, newest first."""
-        return self._readers.card_keys
+        return self.readers.card_keys
+
+    def reload_issuer_keys(self) -> None:
+        """Read the issuer keys again, after a rotation; KeyFileError where they cannot be read."""
+        self._readers.reload_issuer_keys()
 
     def reload_card_keys(self) -> None:
         """Read the card keys again, after an import; Problem 409 where nobody said from where."""
-        if self._read_card_keys is None:
-            raise Problem(409, "Restart needed", "this process was given its card keys at the start: restart it")
-        self._refresh_card_keys()
+        self._readers.reload_card_keys()
 
     async def validate(self, taps: Sequence[Tap]) -> list[Answer]:
         """One answer for each tap, in order, after it is committed; `unavailable` where nothing was decided.
@@ -176,14 +140,14 @@ class Ticketing:
         if reason is not None:
             self.counters[f"unavailable_{reason}"] += len(taps)
             return [unavailable(tap.id, reason) for tap in taps]
-        group = _Group(len(taps))
+        group = Group(len(taps))
         late_max = self.settings.pending_max * 3 // 4
         for index, tap in enumerate(taps):
             if tap.offline is None and tap.received_s - tap.ts <= LATE_S_MIN:
-                self._live.add(_Waiting(tap, group, index))
+                self._live.add(Waiting(tap, group, index))
                 self._rider_at = time.monotonic()
             elif len(self._late) < late_max:
-                self._late.add(_Waiting(tap, group, index))
+                self._late.add(Waiting(tap, group, index))
             else:
                 self.counters["unavailable_busy"] += 1
                 group.answer(index, unavailable(tap.id, "busy"))
@@ -245,7 +209,7 @@ class Ticketing:
     def _ready(self) -> bool:
         return self._live.ready or self._late.ready
 
-    async def _judge_next(self, lane: Lane[_Waiting]) -> None:
+    async def _judge_next(self, lane: Lane[Waiting]) -> None:
         """Judge a batch of a lane; a first tap goes at once, and while others are judged those that follow gather."""
         size = LATE_BATCH_MAX if lane is self._late else self.settings.batch_max
         if lane.busy and len(lane) < size and not self._stopping:
@@ -270,7 +234,7 @@ class Ticketing:
     def _riders_about(self) -> bool:
         return time.monotonic() - self._rider_at < RIDERS_S
 
-    async def _judge(self, batch: list[_Waiting], pause_s: float) -> None:
+    async def _judge(self, batch: list[Waiting], pause_s: float) -> None:
         readings = await self._read([waiting.tap for waiting in batch], pause_s)
         outcome = await self._judge_of_taps.judge(readings)
         if outcome.failure is not None:
@@ -281,7 +245,7 @@ class Ticketing:
 
     async def _read(self, taps: list[Tap], pause_s: float) -> list[Reading]:
         """The readings of a batch; the loop serves others every READING_S_MAX, for so long at least."""
-        readers = self._readers
+        readers = self._readers.now
         readings: list[Reading] = []
         first, spent_s = 0, 0.0
         for at, tap in enumerate(taps):
@@ -292,7 +256,7 @@ class Ticketing:
                 await asyncio.sleep(pause_s)
         return readings + read_taps(taps[first:], readers)
 
-    def _give(self, batch: list[_Waiting], outcome: Outcome) -> None:
+    def _give(self, batch: list[Waiting], outcome: Outcome) -> None:
         verdicts: Counter[str] = Counter()
         boardings: list[tuple[Tap, int]] = []
         for waiting, row, through, reason in zip(
@@ -325,9 +289,9 @@ class Ticketing:
         self.counters.update({f"verdict_{verdict}": count for verdict, count in verdicts.items()})
         self.counters["batches"] += 1
         if self._on_boardings is not None and boardings:
-            self._on_boardings(_by_vehicle(boardings))
+            self._on_boardings(by_vehicle(boardings))
 
-    def _refuse(self, batch: Sequence[_Waiting], reason: str) -> None:
+    def _refuse(self, batch: Sequence[Waiting], reason: str) -> None:
         self.counters[f"unavailable_{reason}"] += len(batch)
         for waiting in batch:
             if waiting.group.answers[waiting.index] is None:
@@ -352,34 +316,11 @@ class Ticketing:
             await self.store.forget_answers()
             self._tidy_at = time.monotonic() + TIDY_S
 
-    def reload_issuer_keys(self) -> None:
-        """Take up issuer keys that were published, used or retired; KeyFileError where they cannot be read."""
-        if self.keys.refresh():
-            self._readers = replace(self._readers, keys=self.keys.key_set)
-
-    def _refresh_keys(self) -> None:
-        """Take up what was changed by command; files that cannot be read now leave the keys as they are."""
-        try:
-            self.reload_issuer_keys()
-        except (KeyFileError, OSError):
-            self.counters["issuer_key_file_errors"] += 1
-        self._refresh_card_keys()
-
-    def _refresh_card_keys(self) -> None:
-        """Take up what was imported; a file that cannot be read now leaves the keys as they are."""
-        try:
-            keys = self._read_card_keys() if self._read_card_keys else self.card_keys
-        except KeyFileError:
-            self.counters["card_key_file_errors"] += 1
-            return
-        if keys != self.card_keys:
-            self._readers = replace(self._readers, card_keys=keys)
-
     async def _probe(self) -> None:
         """Notices that the database is away, or back, also while nobody taps; and that card keys were imported."""
         while True:
             await asyncio.sleep(PROBE_S if self.degraded_since is None else PROBE_S / 4)
-            self._refresh_keys()
+            self._readers.refresh()
             now_s = time.monotonic()
             at_work = now_s - self._last_success < PROBE_S
             if at_work and now_s < min(self._tidy_at, self._ready_at):
@@ -394,18 +335,6 @@ class Ticketing:
 
 
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
-
-
-def _by_vehicle(boardings: list[tuple[Tap, int]]) -> list[tuple[str, float, int]]:
-    """Riders by operator/vehicle and minute, at the time of the latest of their taps; late taps keep their own time."""
-    riders: Counter[tuple[str, int]] = Counter()
-    at_s: dict[tuple[str, int], float] = {}
-    for tap, count in boardings:
-        tapped_s = max(0.0, min(tap.received_s, tap.ts))
-        key = f"{tap.operator}/{tap.vehicle}", int(tapped_s // 60)
-        riders[key] += count
-        at_s[key] = max(tapped_s, at_s.get(key, tapped_s))
-    return [(key[0], at_s[key], count) for key, count in riders.items()]
 
 
 def _sentence(error: BaseException) -> str:

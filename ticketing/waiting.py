@@ -5,12 +5,16 @@ would look like a replay. Turns matter where many devices wait: none waits longe
 
 There are two lanes. A rider stands at the validator and waits for a live tap; a late one was decided there, some time
 ago, and only has to be booked. Between the lanes there is no order: a late tap may carry a lower counter.
+The taps of one call wait one by one, and are answered together.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Generic, Protocol, TypeVar
+
+from ticketing.verdict import Answer, Tap
 
 TURN_TAPS = 64
 """So many taps of one device go into a batch before the next device has its turn."""
@@ -102,6 +106,37 @@ class Lane(Generic[T]):
         self._ready.clear()
         self._count = 0
         return everybody
+
+
+class Group:
+    """The taps of one call, answered together."""
+
+    __slots__ = ("answers", "future", "left")
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        self.left = size
+        self.future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, index: int, answer: Answer) -> None:
+        """What is said to the tap at this place; the last one answers the call."""
+        self.answers[index] = answer
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result([given for given in self.answers if given is not None])
+
+
+class Waiting:
+    """One tap of a group."""
+
+    __slots__ = ("device_key", "group", "index", "tap", "tap_id")
+
+    def __init__(self, tap: Tap, group: Group, index: int) -> None:
+        self.tap = tap
+        self.group = group
+        self.index = index
+        self.device_key = (tap.operator, tap.device)
+        self.tap_id = tap.id
 
 
 class Turns:

@@ -49,6 +49,7 @@ from ticketing.privacy_api import PrivacyApi
 from ticketing.purchases import PurchaseApi, Purchases
 from ticketing.receipts_api import ReceiptsApi
 from ticketing.routes import Route
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.settlement import Settlements
 from ticketing.settlement_api import SettlementApi
@@ -164,12 +165,12 @@ async def _serve(options: TillOptions, pipe: Connection) -> None:
     async with pool.acquire() as connection:
         editions = await open_editions(connection, TariffSource("town.toml", options.tariff))
     tariff = editions.sold.tariff
-    judge = {"bank": BankCards(tariff.purse.fare_minor, 0, RiskLimits()), "pricing": DayPricing(Store(pool), editions)}
+    seams = Seams(DayPricing(Store(pool), editions), BankCards(tariff.purse.fare_minor, 0, RiskLimits()))
     keys = load_issuer_keys(options.keys_dir, "takt")
     tokens = Tokens(Ed25519PrivateKey.from_private_bytes(options.token_key), "takt:till")
     async with (
         HttpPayments(options.acquirer_url, "secret", timeout_s=ACQUIRER_S_MAX) as payments,
-        Ticketing(pool, keys, tariff, settings, card_keys=(CARD_KEYS,), clock=clock, **judge) as service,
+        Ticketing(pool, keys, tariff, settings, card_keys=(CARD_KEYS,), seams=seams, clock=clock) as service,
     ):
         apis = _apis(service, editions, payments, ahead)
         web = WebSettings(port=0, per_subject=None, per_address=None, pages=False)

@@ -24,6 +24,7 @@ from ticketing.collecting import Collecting
 from ticketing.editions import TariffSource, open_editions
 from ticketing.operations import Operations
 from ticketing.payment_http import HttpPayments
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.verdict import Answer, Bank, Offline, Tap
 
@@ -149,7 +150,7 @@ async def bank_town(
         return town.now_s
 
     bank = BankCards(sold.purse.fare_minor, passback_minutes, limits)
-    service = Ticketing(pool, issuer_keys(), sold, bank=bank, clock=clock)
+    service = Ticketing(pool, issuer_keys(), sold, seams=Seams(bank=bank), clock=clock)
     async with service, open_acquirer(acquirer), HttpPayments(acquirer.url, "secret", timeout_s=0.5) as payments:
         operations = Operations(service.store, payments, clock)
         collecting = Collecting(operations, sold.purse.fare_minor)

@@ -38,6 +38,7 @@ from ticketing.purchases import Method, PurchaseApi, PurchaseOrder, Purchases
 from ticketing.receipts_api import ReceiptsApi
 from ticketing.refund_booking import Refunding
 from ticketing.sales import SoldTicket
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.settlement import Settlements
 from ticketing.store import RETRIED, Store
@@ -401,7 +402,7 @@ async def money_town(url: str, seed: int, *, flat: bool) -> AsyncIterator[MoneyT
 
         limits = RiskLimits(unpaid_minor_max=10**9, taps_per_hour_max=10**6, unverified_rides_max=10**6)
         judge = BankCards(sold.purse.fare_minor, 0, limits)
-        service = Ticketing(pool, issuer_keys(), sold, card_keys=(KEYS,), pricing=pricing, bank=judge, clock=clock)
+        service = Ticketing(pool, issuer_keys(), sold, card_keys=(KEYS,), seams=Seams(pricing, judge), clock=clock)
         async with service:
             books, api = Books(store), TicketingApi(service)
             operations = Operations(store, bank, clock)

@@ -24,6 +24,7 @@ from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.pricing import DayPricing
 from ticketing.rated import DayRating
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.store import Store
 from ticketing.verdict import Answer, Offline, Tap
@@ -152,7 +153,7 @@ async def rated_city(
             issuer_keys(),
             editions.sold.tariff,
             card_keys=(KEYS,),
-            pricing=pricing,
+            seams=Seams(pricing),
             clock=lambda: city.now_s,
         )
         async with service:

@@ -22,6 +22,7 @@ from ticketing.errors import Problem
 from ticketing.inspection import Inspector
 from ticketing.payment import medium_key
 from ticketing.receipts_api import ReceiptsApi
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.trips_desk import TripsDesk
 

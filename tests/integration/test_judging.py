@@ -19,6 +19,7 @@ from tests.integration.reference_judge import KMH, Card, Reference, Ticket
 from ticketing.config import DEFAULT_TARIFF
 from ticketing.judging import QUOTES_MAX, Judge
 from ticketing.reading import Quote, Reading
+from ticketing.seams import Seams
 from ticketing.store import Store, warm
 from ticketing.tariff import Purse, parse_tariff
 from ticketing.verdict import Offline, Tap, Verdict, content_hash
@@ -244,7 +245,7 @@ async def with_card(database: str, **options: Any) -> tuple[Any, Prices, Judge, 
     world.on_cards = {}
     await world.store(pool)
     prices, counters = Prices(pool, **options), Counter[str]()
-    return pool, prices, Judge(Store(pool), TARIFF, counters, pricing=prices), counters, world
+    return pool, prices, Judge(Store(pool), TARIFF, counters, Seams(prices)), counters, world
 
 
 def ride(world: World, counter: int, vehicle: str = "") -> Reading:

@@ -33,6 +33,7 @@ from ticketing.keys import FileSigner, IssuerKeys
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.refund_booking import Refunding
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.signing import b64url
 from ticketing.store import DeadLetter, warm
@@ -113,7 +114,7 @@ async def open_city(url: str, settings: TicketingSettings | None = None) -> Asyn
         TARIFF,
         settings,
         card_keys=(PUBLISHED_KEYS, CARD_KEYS),
-        on_boardings=boardings.extend,
+        seams=Seams(on_boardings=boardings.extend),
         clock=lambda: city.now(),  # noqa: PLW0108  # there is no city yet
     )
     try:

@@ -13,6 +13,7 @@ from sql.pool import open_pool
 from tests.integration.test_ticketing import issuer_keys
 from tests.integration.web_running import fixes, network_now
 from ticketing.api import TicketingApi
+from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.tariff import parse_tariff
 from ticketing.verdict import Offline, Tap
@@ -103,7 +104,9 @@ async def test_a_ticket_of_another_network_is_refused_on_the_line_where_the_vehi
     pool = await open_pool(database)
     try:
         tariff = parse_tariff(TWO_NETWORKS, "tariff.toml")
-        async with Ticketing(pool, issuer_keys(), tariff, whereabouts=places, clock=lambda: NOW_S) as service:
+        async with Ticketing(
+            pool, issuer_keys(), tariff, seams=Seams(whereabouts=places), clock=lambda: NOW_S
+        ) as service:
             ticket = await TicketingApi(service).desk.sell("night-only", subject="desk1")
 
             async def verdict(vehicle: str | None, seq: int) -> str:
