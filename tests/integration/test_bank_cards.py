@@ -420,7 +420,7 @@ async def test_a_batch_is_answered_in_order_with_its_receipt(town):
 
 async def test_a_hundred_first_taps_at_once_are_one_account_and_one_ride(town):
     sold, bank = town.service.tariff, BankCards(800, 0)
-    async with Ticketing(town.pool, issuer_keys(), sold, bank=bank, clock=lambda: town.now_s) as other:
+    async with Ticketing(town.pool, issuer_keys(), sold, seams=Seams(bank=bank), clock=lambda: town.now_s) as other:
         judges = (town.service, other)
         taps = [town.tap("new", device=f"door-{number}", par=PAR if number % 3 else None) for number in range(100)]
         answers = await asyncio.gather(*(judges[n % 2].validate([tap]) for n, tap in enumerate(taps)))
