@@ -4,29 +4,25 @@ Cases are JSON, as cities publish them and as a city writes down what its tariff
 
     {"tests": [{"id": "forty", "medium": "leocard", "taps": ["08:00 bus A", "08:25 tram B"], "total": "17.00"}]}
 
-A ride is `[day] HH:MM[-HH:MM] [network] [route] [FROM>TO or @PLACE] [5.2km] [3stops] [+category]`, in any order: a
-second time is the tap out, a day a date or a weekday, places are zones or stops, + somebody who comes along; what is
-no network of the tariff names the route. docs/tariff.md lists the keys of a case.
+How a ride is written down is in `ride_notation`; docs/tariff.md lists the keys of a case.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ticketing.city_file import parse_city_tariff
-from ticketing.city_schema import EVERYWHERE
 from ticketing.city_tariff import CityTariff
-from ticketing.days import WEEKDAYS, clock_s
+from ticketing.days import clock_s
 from ticketing.debits import PlannedDebit, plan_debits
 from ticketing.errors import TariffError
-from ticketing.journeys import FareTap
 from ticketing.money import currency_digits
 from ticketing.rated import Account, DayRating, HeldPass
 from ticketing.rating import rate_days
+from ticketing.ride_notation import Notation
 from ticketing.tariff import TRIPS
 
 DAY = "2026-03-04"
@@ -34,10 +30,6 @@ DAY = "2026-03-04"
 RIDES_MAX = 2000
 _MINOR_MAX = 10**15
 _RIDES = ("taps", "touches", "trips", "rides")
-_CLOCK = re.compile(r"(\d\d):([0-5]\d)(?::([0-5]\d))?")
-# Before the time it is a day in any spelling; after it, "Sun" may be the name of a route.
-_WEEKDAY = re.compile(r"mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?", re.IGNORECASE)
-_WAY = re.compile(r"(\d+(?:\.\d+)?)(km|m|stops?)")
 _KEYS = frozenset(
     ("id", "note", "why", "source", "confidence", "medium", "category", "day", "network", "networks", "passes", "fare",
      "cap", "total", "charges", "totals", "debits", "buy", *_RIDES)
@@ -110,7 +102,8 @@ def _check(case: Mapping[str, Any], name: str, tariff: CityTariff) -> Outcome:
     if "buy" in case:
         return _bought(case, name, tariff)
     rides = _rides(case)
-    taps = [tap for number, ride in enumerate(rides) for tap in _taps(ride, number, case, tariff)]
+    notation = Notation(tariff, str(case.get("day", DAY)), case.get("network"), case.get("networks", {}))
+    taps = [tap for number, ride in enumerate(rides) for tap in notation.taps(ride, number)]
     account = Account(case.get("medium"), case.get("category"), tuple(_passes(case, tariff)))
     ratings = rate_days(taps, tariff, account)
     debits = _debits(ratings, tariff, account.media)
@@ -159,66 +152,6 @@ def _own(case: Mapping[str, Any], tariff: CityTariff) -> CityTariff:
             f'cap = [{{ id = "cap", name = {label}, period = "day", amount_minor = {_minor(case["cap"], tariff)} }}]'
         )
     return parse_city_tariff(text, "the case's own fare")
-
-
-def _taps(ride: str, number: int, case: Mapping[str, Any], tariff: CityTariff) -> list[FareTap]:
-    first_day = date.fromisoformat(str(case.get("day", DAY)))
-    ends: list[float] = []
-    places: list[str | None] = []
-    network = case.get("network") or tariff.network_by_operator.get(EVERYWHERE)
-    given: dict[str, Any] = {"network": network, "companions": ()}
-    route: list[str] = []
-    for word in ride.split():
-        if _CLOCK.match(word):
-            ends = [_at_s(clock, first_day, tariff) for clock in word.split("-")]
-        elif word in WEEKDAYS or (not ends and _WEEKDAY.fullmatch(word)):
-            first_day += timedelta(days=WEEKDAYS.index(word[:3].lower()) - first_day.weekday())
-        elif re.fullmatch(r"\d{4}-\d\d-\d\d", word):
-            first_day = date.fromisoformat(word)
-        elif (way := _WAY.fullmatch(word)) is not None:
-            given |= _way(*way.groups())
-        elif word.startswith("+"):
-            given["companions"] += (word[1:],)
-        elif ">" in word or word.startswith("@"):
-            places = [place or None for place in word.removeprefix("@").split(">")]
-        elif (named := case.get("networks", {}).get(word, word)) in tariff.networks:
-            given["network"] = named
-        else:
-            route.append(word)
-    if not 1 <= len(ends) <= 2:
-        raise ValueError(f"{ride!r}: write the time as 08:00, or 08:00-08:30 with a tap out")
-    if route:
-        given["route_id"] = " ".join(route)
-        if "network" not in case and given["network"] == network:
-            given["network"] = tariff.network_of(given["route_id"]) or network
-    kinds = ("in", "out") if len(ends) == 2 else ("board",)
-    return [
-        FareTap(
-            f"{number:04d}/{kind}",
-            at_s,
-            kind=kind,  # type: ignore[arg-type]
-            stop_id=place if place not in tariff.zones else None,
-            areas=(place,) if place is not None and place in tariff.zones else (),
-            **given,
-        )
-        for kind, at_s, place in zip(kinds, ends, [*places, None, None], strict=False)
-    ]
-
-
-def _at_s(clock: str, day: date, tariff: CityTariff) -> float:
-    parts = _CLOCK.fullmatch(clock)
-    if parts is None:
-        raise ValueError(f"{clock!r}: write a time such as 08:00; 25:10 is after the midnight that follows")
-    hours = int(parts[1])
-    day += timedelta(days=hours // 24)
-    local = datetime(day.year, day.month, day.day, hours % 24, int(parts[2]), int(parts[3] or 0), tzinfo=tariff.zone)
-    return local.timestamp()
-
-
-def _way(number: str, unit: str) -> dict[str, int]:
-    if unit.startswith("stop"):
-        return {"stops": int(number)}
-    return {"distance_m": round(Decimal(number) * (1000 if unit == "km" else 1))}
 
 
 def _passes(case: Mapping[str, Any], tariff: CityTariff) -> Iterator[HeldPass]:
