@@ -151,18 +151,7 @@ def trip_updates(updates: Iterable[TripUpdate], context: Context, cancelled: Ite
         seen.add(identity)
         entity = message.entity.add()
         entity.id = identity
-        trip = entity.trip_update
-        _describe(
-            trip.trip,
-            update.trip_id,
-            context,
-            start=(update.start_date, update.start_time),
-            route_id=update.route_id,
-            direction_id=update.direction_id,
-        )
-        _name(trip.vehicle, update.operator_id, update.vehicle_id, context)
-        trip.timestamp = min(int(update.ts), context.header_ts)
-        _add_stops(trip, update, loose=update.trip_id in context.place.loose)
+        _foretell(entity.trip_update, update, context)
     for order in cancelled:
         identity = f"t:{order.trip_id}:{order.start_date}:{order.start_time or ''}"
         if identity in seen:
@@ -170,13 +159,7 @@ def trip_updates(updates: Iterable[TripUpdate], context: Context, cancelled: Ite
         seen.add(identity)
         entity = message.entity.add()
         entity.id = identity
-        entity.trip_update.timestamp = min(int(order.cancelled_at), context.header_ts)
-        trip = entity.trip_update.trip
-        trip.trip_id, trip.start_date, trip.route_id = order.trip_id, order.start_date, order.route_id
-        trip.direction_id = order.direction_id
-        if order.start_time is not None:
-            trip.start_time = order.start_time
-        trip.schedule_relationship = rt.TripDescriptor.CANCELED
+        _cancel(entity.trip_update, order, context)
     return _bytes(message)
 
 
@@ -251,6 +234,32 @@ def _message(context: Context) -> Any:
     if context.place.feed_version:
         message.header.feed_version = context.place.feed_version
     return message
+
+
+def _foretell(trip: Any, update: TripUpdate, context: Context) -> None:
+    """Fill in a trip that is driven: which it is, by whom, and when it is at the stops ahead."""
+    _describe(
+        trip.trip,
+        update.trip_id,
+        context,
+        start=(update.start_date, update.start_time),
+        route_id=update.route_id,
+        direction_id=update.direction_id,
+    )
+    _name(trip.vehicle, update.operator_id, update.vehicle_id, context)
+    trip.timestamp = min(int(update.ts), context.header_ts)
+    _add_stops(trip, update, loose=update.trip_id in context.place.loose)
+
+
+def _cancel(update: Any, order: Cancellation, context: Context) -> None:
+    """Fill in a trip that is not driven."""
+    update.timestamp = min(int(order.cancelled_at), context.header_ts)
+    trip = update.trip
+    trip.trip_id, trip.start_date, trip.route_id = order.trip_id, order.start_date, order.route_id
+    trip.direction_id = order.direction_id
+    if order.start_time is not None:
+        trip.start_time = order.start_time
+    trip.schedule_relationship = rt.TripDescriptor.CANCELED
 
 
 def _bytes(message: Any) -> bytes:
