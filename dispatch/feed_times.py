@@ -41,18 +41,7 @@ def read_stop_times(table: Table, trip_id: pl.Series, stops: Stops) -> StopTimes
         "unknown_stop",
         "trip {trip_id} calls at stop {stop_id}, which is not in stops.txt; the call is left out",
     )
-    arrival = seconds(frame["arrival_time"])
-    same = frame["arrival_time"].equals(frame["departure_time"])
-    departure = arrival if same else seconds(frame["departure_time"])
-    untimed = (arrival.is_null() & frame["arrival_time"].is_not_null()) | (
-        departure.is_null() & frame["departure_time"].is_not_null()
-    )
-    table.report(
-        untimed,
-        "bad_time",
-        "trip {trip_id} arrives at {arrival_time} and departs at {departure_time}, which are not two times HH:MM:SS; "
-        "the trip is left out",
-    )
+    arrival, departure, untimed = _clock_times(table)
     sequence = frame["stop_sequence"].cast(pl.Int32, strict=False)
     unordered = sequence.is_null() | (sequence < 0)
     table.report(
@@ -85,6 +74,24 @@ def read_stop_times(table: Table, trip_id: pl.Series, stops: Stops) -> StopTimes
         timed=rows["timed"].to_numpy(),
         spoilt=spoilt,
     )
+
+
+def _clock_times(table: Table) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Arrivals and departures, seconds or null where open, and which rows name a time that is none."""
+    frame = table.frame
+    arrival = seconds(frame["arrival_time"])
+    same = frame["arrival_time"].equals(frame["departure_time"])
+    departure = arrival if same else seconds(frame["departure_time"])
+    untimed = (arrival.is_null() & frame["arrival_time"].is_not_null()) | (
+        departure.is_null() & frame["departure_time"].is_not_null()
+    )
+    table.report(
+        untimed,
+        "bad_time",
+        "trip {trip_id} arrives at {arrival_time} and departs at {departure_time}, which are not two times HH:MM:SS; "
+        "the trip is left out",
+    )
+    return arrival, departure, untimed
 
 
 def runnable(table: Table, times: StopTimes, usable: Flags) -> Flags:
