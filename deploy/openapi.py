@@ -42,6 +42,29 @@ _TAGS = {
 }
 
 
+_DESCRIPTION = (
+    "Times are Unix seconds in UTC, distances metres, money an integer of minor units beside its currency; "
+    "words mean what GTFS says. Errors are problem documents (RFC 9457): 400 where a request cannot be "
+    "read (no JSON, no UTF-8, a NUL, no body, a value given twice), 422 where it was read and a field is "
+    "wrong, which it names. Public data needs no login; "
+    "everything else needs a bearer token of a role that allows it, or the console's cookie."
+)
+_SECURITY_SCHEMES = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Made by `takt token --role ROLE`.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "Set by POST /api/v1/session.",
+    },
+}
+
+
 def describe(operations: Sequence[Operation], version: str) -> bytes:
     """The document as JSON."""
     types = [kind for operation in operations for kind in schema_types(operation)]
@@ -60,35 +83,13 @@ def describe(operations: Sequence[Operation], version: str) -> bytes:
             "title": "Takt",
             "version": version,
             "summary": "Fleet dispatch and e-ticketing for public transport.",
-            "description": (
-                "Times are Unix seconds in UTC, distances metres, money an integer of minor units beside its currency; "
-                "words mean what GTFS says. Errors are problem documents (RFC 9457): 400 where a request cannot be "
-                "read (no JSON, no UTF-8, a NUL, no body, a value given twice), 422 where it was read and a field is "
-                "wrong, which it names. Public data needs no login; "
-                "everything else needs a bearer token of a role that allows it, or the console's cookie."
-            ),
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in dict.fromkeys(_tag(operation.path) for operation in operations)],
         "paths": paths,
-        "components": {
-            "schemas": components,
-            "securitySchemes": {
-                "token": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "Made by `takt token --role ROLE`.",
-                },
-                "session": {
-                    "type": "apiKey",
-                    "in": "cookie",
-                    "name": COOKIE,
-                    "description": "Set by POST /api/v1/session.",
-                },
-            },
-        },
+        "components": {"schemas": components, "securitySchemes": _SECURITY_SCHEMES},
     }
     return msgspec.json.encode(document)
 
