@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import date, timedelta
+from datetime import date
 
 import structlog
 
@@ -16,7 +16,6 @@ from ticketing.settlement import Settlements
 
 LOOK_EVERY_S = 300.0
 AFTER_S = 7200.0  # validators that were away at midnight have come back by then, mostly
-DAYS_BACK = 14  # days in which the instance did not run are settled when it does
 SUBJECT = "nightly"
 
 log = structlog.get_logger("nightly")
@@ -36,18 +35,16 @@ async def nightly(
 
 
 async def settle_due(settlements: Settlements, now_s: float) -> list[date]:
-    """Settle the days that are over and have not been; which those were."""
-    last = settlements.last_day(now_s - AFTER_S)
-    known = {settled.day for settled in await settlements.list_days()}
-    newest = date.fromisoformat(max(known)) if known else await settlements.first_day()
-    first = max(newest, last - timedelta(days=DAYS_BACK))
-    due = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    """Settle the days that are over and have not been, also those before one that has; which those were.
+
+    Raises:
+        Problem: a day cannot be settled; those after it wait for it.
+    """
     settled = []
-    for day in due:
-        if day.isoformat() not in known:
-            made = await settlements.settle(day, SUBJECT, now_s)
-            log.info("day_settled", day=made.day, version=made.version, hash=made.hash)
-            settled.append(day)
+    for day in await settlements.unsettled(settlements.last_day(now_s - AFTER_S)):
+        made = await settlements.settle(day, SUBJECT, now_s)
+        log.info("day_settled", day=made.day, version=made.version, hash=made.hash)
+        settled.append(day)
     return settled
 
 

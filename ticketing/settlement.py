@@ -8,7 +8,7 @@ in one settlement, and what comes late stands in the next.
 from __future__ import annotations
 
 import hashlib
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -32,6 +32,8 @@ from ticketing.settlement_document import (
 from ticketing.tariff import Tariff
 
 DAYS_LISTED_MAX = 400
+DAYS_BACK_MAX = 400
+"""Days that have not been settled are looked for so far back."""
 MAKING_S_MAX = 300.0
 _TABLES: tuple[tuple[str, Any], ...] = (
     ("taps", tuple[TapsLine, ...]),
@@ -79,14 +81,25 @@ class Settlements:
             begun_s = await connection.fetchval(query("settlement.begun"))
         return service_day(begun_s, self._tariff.service_day_start, self._tariff.zone)
 
+    async def unsettled(self, last: date) -> list[date]:
+        """The days until `last` that have not been settled and still can be, oldest first."""
+        first = max(await self.first_day(), last - timedelta(days=DAYS_BACK_MAX))
+        async with self._books.reading() as connection:
+            days = [row["day"] for row in await connection.fetch(query("settlement.unsettled"), first, last)]
+        return [day for day in days if not await self._is_forgotten(day, settled=False)]
+
     async def settled_until_s(self, now_s: float) -> float:
-        """Up to when everything received has been settled; the distant past where nothing has."""
+        """Up to when everything received has been settled, day by day; the distant past where nothing has.
+
+        A day that was left out, and can be settled still, ends it, whatever was settled after that day.
+        """
         async with self._books.reading() as connection:
             row = await connection.fetchrow(query("settlement.last"))
         if row["day"] is None:
             return 0.0
-        end_s = day_bounds_s(row["day"], self._tariff.service_day_start, self._tariff.zone)[1]
-        return float(min(end_s, now_s))
+        left_out = await self.unsettled(row["day"])
+        day, end = (left_out[0], 0) if left_out else (row["day"], 1)
+        return float(min(day_bounds_s(day, self._tariff.service_day_start, self._tariff.zone)[end], now_s))
 
     async def make(self, day: date) -> Document:
         """A day's settlement from what is booked now; it is not stored."""
@@ -125,8 +138,8 @@ class Settlements:
         first = await self.first_day()
         if day < first:
             raise Problem(409, "Day before the first", f"this instance began on {first}: there is nothing in {day}")
-        if await self._is_forgotten(day):
-            kept = await self.find(day)
+        kept = await self.find(day)
+        if await self._is_forgotten(day, settled=kept is not None):
             if kept is not None:
                 return kept
             raise Problem(
@@ -148,10 +161,13 @@ class Settlements:
             row = await connection.fetchrow(query("settlement.newest"), day)
         return _settlement(row)
 
-    async def _is_forgotten(self, day: date) -> bool:
+    async def _is_forgotten(self, day: date, *, settled: bool) -> bool:
+        """Whether taps of a day have been forgotten. Of one that has not been settled none is, so what was forgotten
+        in an hour that it shares with the day before was that day's."""
         from_s, until_s = day_bounds_s(day, self._tariff.service_day_start, self._tariff.zone)
+        span = float(from_s), float(until_s)
         async with self._books.reading() as connection:
-            return bool(await connection.fetchval(query("settlement.forgotten"), float(from_s), float(until_s)))
+            return bool(await connection.fetchval(query("settlement.forgotten"), *span, not settled))
 
     async def find(self, day: date) -> Settlement | None:
         """The newest version of a day's settlement; None where it has not been settled."""

@@ -80,12 +80,21 @@ FROM settlement ORDER BY day DESC, version DESC LIMIT $1;
 -- The newest day that has been settled.
 SELECT max(day) AS day FROM settlement;
 
+-- name: unsettled
+-- The days from $1 to $2 that have not been settled, oldest first.
+SELECT d::date AS day FROM generate_series($1::date, $2::date, interval '1 day') d
+WHERE NOT EXISTS (SELECT FROM settlement s WHERE s.day = d::date) ORDER BY 1;
+
 -- name: forgotten
--- Whether taps that were received in [$1, $2) have been forgotten: then a settlement is final.
-SELECT EXISTS (SELECT FROM tap_count c
-               WHERE c.received_day + make_interval(hours => c.hour) + interval '1 hour' > to_timestamp($1::float8) AT TIME ZONE 'UTC'
-                 AND c.received_day + make_interval(hours => c.hour) < to_timestamp($2::float8) AT TIME ZONE 'UTC'
-                 AND c.received_day >= (to_timestamp($1::float8) AT TIME ZONE 'UTC')::date - 1);
+-- Whether taps that were received in [$1, $2) have been forgotten: then a settlement is final. Forgotten taps are counted
+-- by the hour, and a day may begin within one: such an hour counts unless $3, by which only whole hours of the day do.
+SELECT EXISTS (
+    SELECT FROM (SELECT received_day, received_day + make_interval(hours => hour) AS begins FROM tap_count) c,
+                (SELECT to_timestamp($1::float8) AT TIME ZONE 'UTC' AS begins,
+                        to_timestamp($2::float8) AT TIME ZONE 'UTC' AS ends) d
+    WHERE c.received_day >= d.begins::date - 1 AND c.begins < d.ends AND c.begins + interval '1 hour' > d.begins
+      AND (NOT $3 OR c.begins >= d.begins AND c.begins + interval '1 hour' <= d.ends)
+);
 
 -- name: begun
 -- When this database was made: there is nothing to settle before.

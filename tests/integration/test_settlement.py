@@ -11,10 +11,11 @@ import pytest
 
 from deploy.commands.settle import rows
 from deploy.nightly import settle_due
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
 from ticketing.books import Books
-from ticketing.days import service_day
+from ticketing.days import day_bounds_s, service_day
 from ticketing.errors import Problem
+from ticketing.privacy import Privacy
 from ticketing.refund_booking import Refunding
 from ticketing.settlement import Settlements
 from ticketing.settlement_document import canonical, faults
@@ -116,3 +117,37 @@ async def test_each_night_settles_the_day_that_is_over_and_those_that_were_misse
     assert missed == [missed[0] + timedelta(days=n) for n in range(len(missed))]
     found: Any = await settlements.find(day)
     assert sum(line.accepted for line in found.document.taps) == 3
+
+
+async def test_a_day_that_was_left_out_is_made_up_for_and_its_taps_wait_for_it(
+    city: City,  # noqa: F811
+    settlements: Settlements,
+) -> None:
+    await a_day(city)
+    day, later_s = today(city), city.now() + 3 * DAY_S
+    tariff = city.service.tariff
+    begins_s, ends_s = day_bounds_s(day, tariff.service_day_start, tariff.zone)
+    await settlements.settle(day + timedelta(days=1), "admin", later_s)  # by hand, before its turn
+    assert await settlements.settled_until_s(later_s) == begins_s
+    assert (await settle_due(settlements, later_s))[0] == day
+    assert await settlements.settled_until_s(later_s) > ends_s
+
+
+async def test_who_rode_just_before_a_day_and_is_forgotten_does_not_keep_it_from_being_settled(
+    city: City,  # noqa: F811
+    settlements: Settlements,
+) -> None:
+    """The service day begins at half past an hour, and what was forgotten is counted by the hour."""
+    tariff, books = city.service.tariff, Books(city.service.store)
+    yesterday, day = today(city) - timedelta(days=1), today(city)
+    begins_s = day_bounds_s(day, tariff.service_day_start, tariff.zone)[0]
+    await city.pool.execute("UPDATE schema_migration SET applied_at = applied_at - interval '1 day'")
+    await city.api.cards.enrol([UID.hex()], CARD_KEYS, subject="admin")
+    await city.api.cards.top_up(UID.hex(), 10_000, subject="desk1")
+    assert await city.card(1) == "accepted"
+    await city.pool.execute("UPDATE tap SET received_at = to_timestamp($1::float8), rating_due = false", begins_s - 60)
+    await settlements.settle(yesterday, "nightly", city.now())
+    erased = await Privacy(books, 120).erase(UID.hex(), "admin", await settlements.settled_until_s(city.now()))
+    assert (erased.trips, erased.done) == (1, True)
+    assert (await settle_due(settlements, city.now() + 2 * DAY_S))[0] == day
+    assert (await settlements.settle(yesterday, "admin", city.now())).version == 1  # it is final
