@@ -9,7 +9,7 @@ from deploy.config import Settings
 from deploy.embedded_broker import Broker
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 

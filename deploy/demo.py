@@ -27,9 +27,10 @@ from deploy.config import Settings
 from deploy.devices import DeviceId as Registered
 from deploy.devices import Registry
 from deploy.errors import UserError
+from deploy.grounds import Grounds
 from deploy.instance import Instance
 from deploy.private_files import read_json, write_private
-from deploy.serving import Grounds, Stop
+from deploy.serving import Stop
 from deploy.users import Users
 from deploy.wiring import read_network
 from deploy.wiring_payments import read_secret

@@ -19,7 +19,7 @@ from ticketing.editions import TariffSource, open_editions
 from ticketing.errors import TariffError
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from deploy.wiring_rating import Rating
 
 TRIES_MAX = 5

@@ -16,8 +16,8 @@ from deploy.version import takt_version
 from deploy.web import Access, WebServer, WebSettings
 
 if TYPE_CHECKING:
+    from deploy.grounds import Grounds
     from deploy.links import Links
-    from deploy.serving import Grounds
 
 STARTING = "the part is starting"
 

@@ -10,50 +10,27 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from deploy import logs, wiring, wiring_dispatch, wiring_web
-from deploy.addresses import credentials_of, is_found, port_of, public_url, with_credentials
+from deploy.addresses import is_found, public_url, with_credentials
 from deploy.children import Child, kept_running
 from deploy.config import Settings
-from deploy.embedded_broker import Broker, BrokerSettings, embedded_broker
-from deploy.embedded_postgres import embedded_postgres
-from deploy.embedded_supervision import Supervised
 from deploy.errors import UserError
 from deploy.garbage_collection import settle
+from deploy.grounds import Grounds, Say, joined, stand_up
 from deploy.instance import Instance
 from deploy.links import Links, linked
 from deploy.part_status import check_status_port, part_status
 from deploy.private_files import write_private
 from deploy.runtime import Runtime
 from deploy.start_checks import NO_FEED, check_keys, check_ports, check_settings
-from deploy.wiring_rating import Rating
 
-Say = Callable[[str], None]
 START_S_MAX = 120.0
 
 log = structlog.get_logger("serving")
-
-
-@dataclass
-class Grounds:
-    """What every part stands on: the instance, its settings, and where database and backbone are."""
-
-    instance: Instance
-    settings: Settings
-    dsn: str
-    nats_url: str
-    nats_user: str
-    nats_password: str
-    broker: Broker | None = None  # the embedded one
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    checks: list[Callable[[], list[str]]] = field(default_factory=list)
-    warnings: list[Callable[[], list[str]]] = field(default_factory=list)
-    rating: Rating | None = None  # once ticketing has been entered
 
 
 class Stop:
@@ -131,7 +108,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, 
     check_keys(settings, instance)
     say("reading the feed")
     network = await wiring.read_network(settings, instance)
-    grounds = await _stand_up(stack, settings, instance, stop, say)
+    grounds = await stand_up(stack, settings, instance, stop.failed, say)
     links = await stack.enter_async_context(
         linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, "takt main")
     )
@@ -150,50 +127,6 @@ async def _start(stack: AsyncExitStack, settings: Settings, instance: Instance, 
     async with asyncio.timeout(START_S_MAX):
         await board.newer_than(0, START_S_MAX)
     return grounds
-
-
-async def _stand_up(stack: AsyncExitStack, settings: Settings, instance: Instance, stop: Stop, say: Say) -> Grounds:
-    """The database, migrated, and the backbone."""
-    from sql.migrate import MigrationError, migrate
-
-    down: list[Callable[[], list[str]]] = []
-    if settings.database_url is not None:
-        dsn = settings.database_url
-    else:
-        say("starting PostgreSQL")
-
-        def postgres(last: str | None, on_died: Callable[[str], None]) -> Any:
-            port = int(last.rsplit(":", 1)[1].split("/")[0]) if last else 0
-            return embedded_postgres(instance, port, on_died=on_died, say=say)
-
-        database = Supervised("PostgreSQL", postgres, stop.failed)
-        dsn = await stack.enter_async_context(database)
-        down.append(lambda: [database.down_reason] if database.down_reason else [])
-    try:
-        await migrate(dsn)
-    except MigrationError as error:
-        raise UserError(str(error)) from None
-    except OSError as error:
-        raise UserError(f"the database named by database_url cannot be reached: {error}") from None
-    if settings.nats_url is not None:
-        user, password = credentials_of(settings.nats_url)
-        return Grounds(instance, settings, dsn, settings.nats_url, user, password, checks=down)
-    say("starting the broker")
-
-    def broker(last: Broker | None, on_died: Callable[[str], None]) -> Any:
-        mqtt = settings.mqtt
-        port = last.mqtt_port if last else mqtt.port
-        if settings.broker_url is not None:  # devices have a broker of their own; this one joins our processes
-            mqtt, port = type(mqtt)(), last.mqtt_port if last else 0
-        options = BrokerSettings(mqtt.host, port, mqtt.tls_certificate, mqtt.tls_key)
-        return embedded_broker(instance, options, nats_port=port_of(last), on_died=on_died)
-
-    keeper = Supervised("broker", broker, stop.failed)
-    running = await stack.enter_async_context(keeper)
-    down.append(lambda: [keeper.down_reason] if keeper.down_reason else [])
-    return Grounds(
-        instance, settings, dsn, running.nats_url, running.user, running.password, broker=running, checks=down
-    )
 
 
 @asynccontextmanager
@@ -271,7 +204,7 @@ async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Li
     # A part joins what runs: with nothing named to join, an empty folder is a mistyped one.
     instance = Instance.open(settings.data_dir, create=settings.nats_url is not None)
     logs.configure(settings.log_level, instance.logs_dir / f"{name}.log", service=name)
-    grounds = await _joined(instance, settings)
+    grounds = joined(instance, settings)
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(
             linked(grounds.nats_url, grounds.nats_user, grounds.nats_password, f"takt {name}")
@@ -282,19 +215,6 @@ async def _serve_part(name: str, settings: Settings, part: Callable[[Grounds, Li
         settle()
         log.info("ready")
         await stop.wait()
-
-
-async def _joined(instance: Instance, settings: Settings) -> Grounds:
-    """The grounds of a part: from its settings, else those of the instance that runs in the same folder."""
-    runtime = instance.read_runtime()
-    nats_url = settings.nats_url or (runtime.nats_url if runtime else "")
-    dsn = settings.database_url or (runtime.database_url if runtime else "")
-    if not nats_url:
-        raise UserError(
-            "there is no backbone to join: name one with TAKT_NATS_URL, or start this folder's `takt run` first"
-        )
-    user, password = credentials_of(nats_url)
-    return Grounds(instance, settings, dsn, nats_url, user, password)
 
 
 def run(main: Awaitable[None]) -> None:

@@ -27,7 +27,7 @@ from ticketing.tariff_in_use import check_follows
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from deploy.wiring_rating import Rating
 
 TRIES_MAX = 5

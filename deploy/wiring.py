@@ -50,7 +50,7 @@ from gateway.refusal import DeadLetter
 from gateway.service import Gateway, Seams
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from ticketing.service import Ticketing
 
 FIX_BATCHES_WAITING_MAX = 500  # five seconds of the gateway's batches

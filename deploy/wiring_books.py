@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deploy.feeds import Feeds
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from ticketing.service import Ticketing
 
 

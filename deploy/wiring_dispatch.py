@@ -25,8 +25,8 @@ from dispatch.board import Board, Publication
 
 if TYPE_CHECKING:
     from deploy.config import Dispatch
+    from deploy.grounds import Grounds
     from deploy.resuming import StateKeeper
-    from deploy.serving import Grounds
     from dispatch.engine import Engine
     from dispatch.network import Network
     from dispatch.service import DispatchService

@@ -17,7 +17,7 @@ from dispatch.board import Board
 from gateway import wire
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
 
 
 async def fleet_apis(

@@ -15,7 +15,7 @@ from deploy.errors import UserError
 from deploy.limits import Rate, TokenBuckets
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from deploy.wiring_rating import Rating
     from ticketing.bank import BankCards
     from ticketing.collecting import Collecting

@@ -12,7 +12,7 @@ from deploy.errors import UserError
 from deploy.feed_fares import source_in_use
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from ticketing.accounts import Accounts
     from ticketing.editions import Editions
     from ticketing.pricing import DayPricing

@@ -10,7 +10,7 @@ from deploy.limits import Rate, TokenBuckets
 from ticketing.wallet_api import WalletApi
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from ticketing.service import Ticketing
 
 # An open ticket is asked about every few seconds, and a carrier puts many telephones behind one address. A code costs

@@ -47,7 +47,7 @@ from gateway import wire
 from gateway.service import Gateway
 
 if TYPE_CHECKING:
-    from deploy.serving import Grounds
+    from deploy.grounds import Grounds
     from ticketing.service import Ticketing
 
 log = structlog.get_logger("wiring")

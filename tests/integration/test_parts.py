@@ -24,9 +24,9 @@ from deploy.config import Settings
 from deploy.devices import Registry
 from deploy.embedded_broker import BrokerSettings, embedded_broker
 from deploy.embedded_postgres import embedded_postgres
+from deploy.grounds import Grounds
 from deploy.instance import Instance
 from deploy.ports import free_port
-from deploy.serving import Grounds
 from simulators.city import make_city
 from sql.migrate import migrate
 

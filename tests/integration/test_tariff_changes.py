@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from deploy.config import Settings
 from deploy.config import Ticketing as TicketingConfig
+from deploy.grounds import Grounds
 from deploy.instance import Instance
 from deploy.problems import Problem
-from deploy.serving import Grounds
 from deploy.tariff_changes import TariffApi, TariffStatus, following
 from deploy.wiring_payments import bank_judge
 from deploy.wiring_rating import Rating, open_rating
