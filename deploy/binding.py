@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -111,27 +111,16 @@ def bind(
     where = f"{method} {path} ({getattr(handler, '__qualname__', handler)})"
     hints = typing.get_type_hints(handler, include_extras=True)
     in_path = set(re.findall(r"\{(\w+)\}", path))
-    parameters: list[Parameter] = []
-    injected: set[str] = set()
-    body: Any = None
-    body_required = False
-    for argument, spec in inspect.signature(handler).parameters.items():
-        if argument in INJECTED:
-            injected.add(argument)
-            continue
-        if argument not in hints:
-            raise TypeError(f"{where}: {argument} has no type")
-        has_default = spec.default is not inspect.Parameter.empty
-        if argument == "body":
-            body, body_required = hints[argument], not has_default
-            continue
-        name = argument.removesuffix("_")  # `from` is a word of Python
-        place: Place = "path" if name in in_path else "query"
-        parameters.append(
-            Parameter(
-                name, argument, place, hints[argument], spec.default if has_default else None, required=not has_default
-            )
-        )
+    arguments = inspect.signature(handler).parameters
+    injected = arguments.keys() & INJECTED
+    untyped = [name for name in arguments if name not in hints and name not in injected]
+    if untyped:
+        raise TypeError(f"{where}: {untyped[0]} has no type")
+    parameters = [
+        _parameter(name, spec.default, hints[name], in_path)
+        for name, spec in arguments.items()
+        if name != "body" and name not in injected
+    ]
     missing = in_path - {p.name for p in parameters if p.place == "path"}
     if missing:
         raise TypeError(f"{where}: the handler does not take {', '.join(sorted(missing))} of the path")
@@ -146,10 +135,18 @@ def bind(
         status=status,
         parameters=tuple(parameters),
         injected=frozenset(injected),
-        body=body,
-        body_required=body_required,
+        body=hints["body"] if "body" in arguments else None,
+        body_required="body" in arguments and arguments["body"].default is inspect.Parameter.empty,
         reply=reply,
     )
+
+
+def _parameter(argument: str, default: Any, hint: Any, in_path: Collection[str]) -> Parameter:
+    """An argument of a handler as it is given: a part of the path where that names it, else of the query."""
+    name = argument.removesuffix("_")  # `from` is a word of Python
+    place: Place = "path" if name in in_path else "query"
+    required = default is inspect.Parameter.empty
+    return Parameter(name, argument, place, hint, None if required else default, required=required)
 
 
 def _reply(hint: Any, where: str, *, public: bool) -> Reply:
