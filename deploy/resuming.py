@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 import structlog
 
 from deploy import mapping
 from deploy.control_messages import decode_progress
 from deploy.links import EVENTS, FIXES, Links
+from deploy.missed import Missed
 from deploy.private_files import write_private
 from deploy.retold import hear_again
 from dispatch.engine import Engine
 from dispatch.ground import fingerprint
 from dispatch.network import Network
-from dispatch.observations import Observations
 from dispatch.state import State, capture, resume
 from dispatch.state_file import OutOfDateError, from_bytes, to_bytes
 
@@ -96,18 +95,20 @@ class StateKeeper:
         if self.resumed_s is None:
             return
         controller, now_s = self._control.controller, self._clock()
+        missed = Missed(self.engine, self.resumed_s)
 
         def take(subject: str, data: bytes) -> None:
             if subject == FIXES:
-                self.engine.ingest(newer(mapping.decode_fixes(data), self.engine))
+                missed.fixes(mapping.decode_fixes(data))
             elif subject == EVENTS:
                 event = msgspec.msgpack.decode(data)
-                self.engine.event(event)
+                missed.event(event)
                 controller.event(event, now_s)
             else:
                 controller.progress(*decode_progress(data), now_s)
 
         heard = await hear_again(links, self.resumed_s - TOLD_AGAIN_S, take)
+        await asyncio.to_thread(missed.fold, self._clock())
         log.info("told_again", messages=heard)
 
     # -- while it runs ---------------------------------------------------------------------------------------------
@@ -178,14 +179,6 @@ class StateKeeper:
         if self._feed[0] is not network:
             self._feed = network, fingerprint(network)
         return self._feed[1]
-
-
-def newer(fixes: Observations, engine: Engine) -> Observations:
-    """The fixes that have come in since those that the engine has seen of the same vehicles."""
-    index, received_s = engine.fleet.index, engine.fleet.received_s
-    rows = [index.get(key, -1) for key in fixes.vehicle_key]
-    known_s = np.array([received_s[row] if row >= 0 else -np.inf for row in rows])
-    return fixes.take(np.flatnonzero(fixes.received_s > known_s))
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ class Inference:
         self.trails = Trails()
         self.route: dict[int, int] = {}  # that each vehicle was last held to
         self._grid: tuple[Network, PathGrid] | None = None
-        self._turn = 0
+        self.turn = 0
 
     def note(self, fleet: Fleet, rows: Rows) -> None:
         """Remember where vehicles without a claimed trip have just been."""
@@ -117,8 +117,8 @@ class Inference:
         if not len(due):
             return 0
         if len(rows) > VEHICLES_AT_ONCE:
-            self._turn = (self._turn + VEHICLES_AT_ONCE) % len(rows)
-            rows = np.roll(rows, -self._turn)[:VEHICLES_AT_ONCE]
+            self.turn = (self.turn + VEHICLES_AT_ONCE) % len(rows)
+            rows = np.roll(rows, -self.turn)[:VEHICLES_AT_ONCE]
         zero_s = due.day_start_s[due.day] + due.offset_s
         driven = fleet.trip >= 0
         taken = set(zip(fleet.trip[driven].tolist(), fleet.zero_s[driven].tolist(), strict=True))

@@ -35,7 +35,7 @@ class Contest:
 
     def __init__(self) -> None:
         self.looked_s = -np.inf
-        self._turn = 0
+        self.turn = 0
         self.wins: dict[int, tuple[Run, int]] = {}
 
     def look(
@@ -82,8 +82,8 @@ class Contest:
         """Of many vehicles those whose turn it is."""
         if len(rows) <= VEHICLES_AT_ONCE:
             return rows
-        self._turn = (self._turn + VEHICLES_AT_ONCE) % len(rows)
-        return np.sort(np.roll(rows, -self._turn)[:VEHICLES_AT_ONCE])
+        self.turn = (self.turn + VEHICLES_AT_ONCE) % len(rows)
+        return np.sort(np.roll(rows, -self.turn)[:VEHICLES_AT_ONCE])
 
     def _grant(self, wishes: dict[int, Run], looked_at: set[int]) -> list[tuple[int, Run]]:
         before = self.wins

@@ -216,9 +216,13 @@ class Engine:
 
     def advance(self, now_s: float) -> Folded:
         """Fold the inbox into the fleet: the first half of a tick."""
-        for event in self.inbox.events():
+        return self.fold(self.inbox.events(), self.inbox.fixes(), now_s)
+
+    def fold(self, events: list[dict[str, Any]], fixes: Observations | None, now_s: float) -> Folded:
+        """Fold what has not come by the inbox; what waits there is newer, and goes on waiting."""
+        for event in events:
             self._take_event(event, now_s)
-        return self.folding.fold(self.inbox.fixes(), now_s)
+        return self.folding.fold(fixes, now_s)
 
     def look(self, now_s: float) -> Snapshot:
         """Derive headways, predictions and alerts from the state of the fleet: the second half of a tick."""

@@ -57,6 +57,7 @@ class Facts(msgspec.Struct):
     control: ControlMemory | None
     decisions: list[Decision]  # on their way to history
     routes: list[tuple[int, int]] = []  # that vehicles were last held to by guess
+    turns: tuple[int, int] = (0, 0)  # whose turn it is, of more vehicles than are looked at at once
 
 
 class State(msgspec.Struct):
@@ -105,6 +106,7 @@ def capture(
         control=control,
         decisions=decisions or [],
         routes=list(guesses.route.items()),
+        turns=(guesses.turn, contest.turn),
     )
     return State(now_s, facts, arrays)
 
@@ -132,6 +134,7 @@ def resume(engine: Engine, state: State) -> None:
     guesses.trails.resume(arrays["trails.held"], arrays["trails.nth"])
     contest = engine.folding.contest
     contest.wins, contest.looked_s = dict(facts.contested), facts.contested_s
+    guesses.turn, contest.turn = facts.turns
     better = engine.folding.reassignment
     better.wins, better.improved_s = dict(facts.wins), facts.improved_s
     watch = engine.watch

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from deploy import resuming
-from deploy.resuming import StateKeeper, newer
+from deploy.missed import newer
+from deploy.resuming import StateKeeper
 from dispatch.alerts import Condition, Sighting
 from dispatch.controller import Controller
 from dispatch.engine import Engine

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from dispatch import assignment, contest
 from dispatch.controller import Controller
 from dispatch.engine import Engine
 from dispatch.fleet import COLUMNS
@@ -175,6 +176,18 @@ def test_who_names_no_trip_stays_on_the_route_it_drove(road, pattern):
     drive(twin, way[100:])
     restarted = again(twin, line.zero_s + 4500)
     assert [drive(engine, back) for engine in (twin, restarted)] == ["u0", "u0"]
+
+
+def test_whose_turn_it_is_goes_on(line, monkeypatch):
+    """Of more vehicles than are looked at at once the same ones would have it after every restart."""
+    monkeypatch.setattr(assignment, "VEHICLES_AT_ONCE", 1)
+    monkeypatch.setattr(contest, "VEHICLES_AT_ONCE", 1)
+    engine = Engine(line.network)
+    play(engine, Drive(line, 4, silent=range(6)), 3580, 4700)
+    folding, restarted = engine.folding, again(engine, line.zero_s + 4700).folding
+    turns = folding.inference.turn, folding.contest.turn
+    assert (restarted.inference.turn, restarted.contest.turn) == turns
+    assert all(turns)
 
 
 def test_instructions_and_what_was_decided_go_on(line):
