@@ -24,6 +24,7 @@ _TAGS = {
     "tickets": "Ticketing",
     "ticketing": "Ticketing",
     "shifts": "Ticketing",
+    "refunds-owed": "Ticketing",
     "wallet": "Ticketing",
     "cards": "Cards",
     "card-keys": "Cards",

@@ -22,6 +22,7 @@ from ticketing.keys_api import KeysApi
 from ticketing.lists import Lists
 from ticketing.lists_api import ListsApi
 from ticketing.refund_booking import Refunding
+from ticketing.refunds_owed import PayOut, RefundsOwedApi
 from ticketing.replacing import ReplacingApi
 from ticketing.routes import Route
 from ticketing.sales import Jwk, SoldTicket, Start, unix_s
@@ -117,7 +118,7 @@ class TicketingApi:
         self.inspector = Inspector(books, lambda: service.readers, clock)
         taps, keys = TapsApi(service, self.inspector), KeysApi(service, self.desk)
         self.replacing = ReplacingApi(books, self.cards, clock)
-        self._others = (self.shifts, taps, keys, ListsApi(self.lists), self.replacing)
+        self._others = (self.shifts, taps, keys, ListsApi(self.lists), self.replacing, RefundsOwedApi(books))
 
     def routes(self) -> list[Route]:
         """All the operations: the desk's own, and those on shifts, taps, keys and lists."""
@@ -131,6 +132,7 @@ class TicketingApi:
             Route("POST", f"{ticket}/resume", "tickets:change", self.resume),
             Route("POST", f"{ticket}/refund", "tickets:change", self.refund),
             Route("POST", f"{ticket}/pay", "tickets:sell", self.pay),
+            Route("POST", f"{ticket}/pay-out", "tickets:change", self.pay_out),
             Route("POST", "/api/v1/cards", "cards:manage", self.enrol, 201),
             Route("GET", card, "tickets:read", self.get_card),
             Route("POST", f"{card}/enrol", "tickets:change", self.enrol_one, 201),
@@ -193,6 +195,12 @@ class TicketingApi:
     async def pay(self, ticket_id: str, *, subject: str, idempotency_key: str | None) -> Ticket:
         """Take in cash what a ticket that was given back owes for rides of before which were told of after that."""
         return await self.desk.take_owed(ticket_id, subject=subject, idempotency_key=idempotency_key)
+
+    async def pay_out(
+        self, ticket_id: str, *, body: PayOut | None = None, subject: str, idempotency_key: str | None
+    ) -> Ticket:
+        """Pay in cash, out of one's open shift, what a ticket's bank would not take back."""
+        return await self.desk.pay_out(ticket_id, body or PayOut(), subject=subject, idempotency_key=idempotency_key)
 
     async def enrol(self, *, body: Enrolment, subject: str, idempotency_key: str | None) -> EnrolledCards:
         """Enrol city cards; the answer holds the keys to write to them. Admins only."""

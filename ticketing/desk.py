@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from sql import query
-from ticketing import late_codes
+from ticketing import late_codes, refunds_owed
 from ticketing.books import Books, Done, audit
 from ticketing.claims import Claims
 from ticketing.config import TicketingSettings
@@ -29,6 +29,7 @@ class Ticket(msgspec.Struct, frozen=True):
     """A ticket as it stands in the books; times in Unix seconds, uses_allowed null for a pass.
 
     refunded_minor: what was given back for it, null where nothing was. owed_minor: for rides told of after that.
+    refund_owed_minor: what of the refund its bank would not take, and a desk has yet to pay out.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Ticket(msgspec.Struct, frozen=True):
     jwt: str | None
     refunded_minor: int | None = None
     owed_minor: int = 0
+    refund_owed_minor: int = 0
 
 
 class Desk:
@@ -67,6 +69,7 @@ class Desk:
         self.sales = Sales(keys, tariff, settings, clock)
         self._books = books
         self._refunds = Refunds(self.sales, clock)
+        self._clock = clock
 
     async def sell(
         self,
@@ -164,6 +167,23 @@ class Desk:
             return Done()
 
         await self._books.once(subject, idempotency_key, ("take_owed", ticket_id), Done, take)
+        return await self.get_ticket(ticket_id)
+
+    async def pay_out(
+        self, ticket_id: str, wanted: refunds_owed.PayOut, *, subject: str, idempotency_key: str | None = None
+    ) -> Ticket:
+        """Pay in cash what a ticket's bank would not take back."""
+        uuid = parse_ticket_id(ticket_id)
+
+        async def pay(connection: Any) -> Done:
+            await _lock(connection, uuid)
+            minor = await refunds_owed.pay_out(connection, uuid, wanted, subject, self._clock)
+            said = {"amount_minor": minor, "bank_returned_minor": wanted.bank_returned_minor}
+            await audit(connection, subject, "pay_out", f"ticket:{uuid}", **said)
+            return Done()
+
+        asked = ("pay_out", ticket_id, wanted.bank_returned_minor)
+        await self._books.once(subject, idempotency_key, asked, Done, pay)
         return await self.get_ticket(ticket_id)
 
 

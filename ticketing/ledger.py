@@ -9,7 +9,7 @@ Accounts are named, never stored with a balance: an account's balance is the sum
     cash_difference  what drawers were short of, less what was too much in them
     acquirer    what the acquirer has taken from bank cards for us, and has yet to pay out
     bank_debt:<id>  rides of a bank card whose charge was declined
-    refunds_owed  what banks would not take back for riders' cards: it is still with us, and theirs
+    refunds_owed  what banks would not take back for riders' cards: still with us and theirs, until a desk pays it out
     replaced_cards  between two purses, when a card gives way to another: always nothing
 Debit is what the money is used for, credit where it comes from: a sale debits cash and credits sales.
 """
@@ -144,6 +144,11 @@ def bank_refund(amount: Money) -> Transfer:
 def refund_declined(amount: Money) -> Transfer:
     """A refund of a ticket that was booked and that the bank would not take: its rider has yet to be paid."""
     return Transfer(Kind.REVERSAL, ACQUIRER, REFUNDS_OWED, amount)
+
+
+def paid_out(amount: Money) -> Transfer:
+    """What a bank would not take back, given to its rider in cash."""
+    return Transfer(Kind.REVERSAL, REFUNDS_OWED, CASH, amount)
 
 
 def difference(amount: Money, surplus: bool) -> Transfer:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `takt`."""
     ticket = typer.Typer(
         name="ticket",
-        help="Sell, show, refund and verify tickets, take what is owed on them, for a desk or a script.",
+        help="Sell, show, refund and verify tickets, take or pay out what is owed, for a desk or a script.",
         epilog="Example: takt ticket issue single --qr ticket.svg",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -37,6 +37,8 @@ def register(app: typer.Typer) -> None:
         refund
     )
     ticket.command("pay", epilog="Example: takt ticket pay 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11")(pay)
+    ticket.command("pay-out", epilog="Example: takt ticket pay-out 7c0c1b1e-3f0e-4a53-9d0e-0d9f2a0f4b11")(pay_out)
+    ticket.command("refunds-owed", epilog="Example: takt ticket refunds-owed")(refunds_owed)
     ticket.command("verify", epilog="Example: takt ticket verify - --keys jwks.json < token.txt")(verify)
     app.add_typer(ticket)
 
@@ -114,6 +116,11 @@ def show(
         from ticketing.money import Money
 
         typer.echo(f"owes     {Money(found['owed_minor'], found['currency'])}: it was given back, and had been used")
+    if found["refund_owed_minor"]:
+        from ticketing.money import Money
+
+        owed = Money(found["refund_owed_minor"], found["currency"])
+        typer.echo(f"refund   {owed} to be paid out: its bank would not take it (takt ticket pay-out {found['id']})")
     if qr is not None:
         typer.echo(f"QR code  {qr}")
 
@@ -167,6 +174,59 @@ def pay(
         print_json(found)
         return
     typer.echo(f"ticket   {found['id']}, {Money(owed, found['currency'])} taken, nothing is owed any more")
+
+
+def pay_out(
+    ticket_id: Annotated[str, typer.Argument(metavar="ID", help="The ticket's id.")],
+    bank_returned: Annotated[
+        int | None,
+        typer.Option(help="Minor units that the acquirer's statement says it gave back, of a refund that is unclear."),
+    ] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pay in cash, out of the open shift, what a bank would not take back of a ticket's refund."""
+    from urllib.parse import quote
+
+    from deploy.client import Client
+    from ticketing.money import Money
+
+    client = Client(data_dir, config)
+    owed = _refunds_owed(client).get(ticket_id)
+    body = {} if bank_returned is None else {"bank_returned_minor": bank_returned}
+    found = client.once(f"/api/v1/tickets/{quote(ticket_id, safe='')}/pay-out", body)
+    if as_json:
+        print_json(found)
+        return
+    minor = (owed["amount_minor"] if owed else 0) - (bank_returned or 0)
+    paid = f"{Money(minor, found['currency'])} paid out, " if minor > 0 else ""
+    typer.echo(f"ticket   {found['id']}, {paid}nothing of its refund is owed any more")
+
+
+def refunds_owed(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the refunds that no bank would take, the oldest first, and what to do about each."""
+    from deploy.client import Client
+    from ticketing.money import Money
+
+    client = Client(data_dir, config)
+    found = _refunds_owed(client)
+    if as_json:
+        print_json(list(found.values()))
+        return
+    for one in found.values():
+        amount = Money(one["amount_minor"], one["currency"])
+        typer.echo(
+            f"{one['ticket_id']}  {amount}  {one['state']} since {client.in_city(one['since'])} ({one['reason']})"
+        )
+        typer.echo(f"  {one['what_to_do']['en']}")
+    if not found:
+        typer.echo("no refund is owed")
+
+
+def _refunds_owed(client: Client) -> dict[str, Any]:
+    """By ticket."""
+    return {one["ticket_id"]: one for one in client.get("/api/v1/refunds-owed")["refunds"]}
 
 
 def verify(

@@ -65,3 +65,21 @@ RETURNING id, acquirer_id;
 -- name: note_refund_declined
 -- The money of a ticket that was given back is still with us: why its bank would not take it.
 UPDATE purchase SET reason = $2 WHERE id = $1 RETURNING ticket_id;
+
+-- name: list_refunds_owed
+-- Refunds of tickets that no bank has taken, the oldest first: what is still owed of them, or all of an unclear one.
+SELECT u.ticket_id::text AS ticket_id, u.id AS purchase_id, u.product_id,
+       CASE WHEN p.state = 'unclear' THEN p.amount_minor ELSE o.minor END AS amount_minor, p.currency,
+       CASE WHEN p.state = 'unclear' THEN 'unclear' ELSE 'owed' END AS state, p.reason,
+       extract(epoch FROM coalesce(p.done_at, p.made_at))::float8 AS since
+FROM payment p JOIN purchase u ON u.id = p.purchase_id CROSS JOIN LATERAL (
+    SELECT coalesce(sum(CASE WHEN t.credit = 'refunds_owed' THEN t.amount_minor ELSE -t.amount_minor END), 0)::bigint AS minor
+    FROM transfer t WHERE t.ticket_id = u.ticket_id AND 'refunds_owed' IN (t.debit, t.credit)
+) o
+WHERE p.kind = 'refund' AND p.state IN ('declined', 'unclear') AND (p.state = 'unclear' OR o.minor > 0)
+ORDER BY since, p.key LIMIT $1;
+
+-- name: unclear_refund
+-- The refund of a ticket that nobody but the acquirer's statement can say the end of, held until the end of the transaction.
+SELECT p.key, p.amount_minor, p.currency, p.reason FROM purchase u JOIN payment p ON p.purchase_id = u.id
+WHERE u.ticket_id = $1 AND p.kind = 'refund' AND p.state = 'unclear' FOR UPDATE OF p;

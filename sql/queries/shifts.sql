@@ -8,6 +8,10 @@ ON CONFLICT (subject) WHERE closed_at IS NULL DO NOTHING RETURNING id;
 -- The open shift of a subject.
 SELECT id FROM shift WHERE subject = $1 AND closed_at IS NULL;
 
+-- name: hold
+-- The open shift of a subject, which cannot close until the end of the transaction.
+SELECT id FROM shift WHERE subject = $1 AND closed_at IS NULL FOR SHARE;
+
 -- name: get
 -- One shift.
 SELECT id, subject, currency, float_minor, extract(epoch FROM opened_at)::float8 AS opened_at,

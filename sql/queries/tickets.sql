@@ -19,7 +19,9 @@ SELECT id, product_id, card_uid, status, extract(epoch FROM valid_from)::float8 
        extract(epoch FROM last_used_at)::float8 AS last_used_at, last_place, last_tap, reason,
        (SELECT sum(r.amount_minor)::bigint FROM transfer r WHERE r.ticket_id = ticket.id AND r.kind = 'refund') AS refunded_minor,
        (SELECT coalesce(sum(CASE WHEN o.debit = 'ticket_debt:' || ticket.id THEN o.amount_minor ELSE -o.amount_minor END), 0)::bigint
-        FROM transfer o WHERE o.ticket_id = ticket.id AND 'ticket_debt:' || ticket.id IN (o.debit, o.credit)) AS owed_minor
+        FROM transfer o WHERE o.ticket_id = ticket.id AND 'ticket_debt:' || ticket.id IN (o.debit, o.credit)) AS owed_minor,
+       (SELECT coalesce(sum(CASE WHEN b.credit = 'refunds_owed' THEN b.amount_minor ELSE -b.amount_minor END), 0)::bigint
+        FROM transfer b WHERE b.ticket_id = ticket.id AND 'refunds_owed' IN (b.debit, b.credit)) AS refund_owed_minor
 FROM ticket WHERE id = $1;
 
 -- name: lock_card
@@ -102,6 +104,12 @@ SELECT $1, $2, $3, $4::bigint, $5, $6::uuid, id, $10 FROM flagged;
 -- What is still owed by a ticket for rides that were told of once its price had been given back.
 SELECT sum(CASE WHEN debit = 'ticket_debt:' || $1::uuid THEN amount_minor ELSE -amount_minor END)::bigint FROM transfer
 WHERE ticket_id = $1::uuid AND 'ticket_debt:' || $1::uuid IN (debit, credit);
+
+-- name: refund_owed
+-- What a ticket's bank would not take back and nobody has paid out yet; nothing where there never was any.
+SELECT sum(CASE WHEN credit = 'refunds_owed' THEN amount_minor ELSE -amount_minor END)::bigint AS minor,
+       min(currency) AS currency
+FROM transfer WHERE ticket_id = $1 AND 'refunds_owed' IN (debit, credit);
 
 -- name: of_card
 -- The tickets that a city card holds, newest first.

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,11 @@ from ticketing.operations import Drain, Operations
 from ticketing.payment_http import HttpPayments
 from ticketing.purchases import Method, Purchase, PurchaseApi, PurchaseOrder, Purchases
 from ticketing.refund_booking import Refunding
+from ticketing.refunds_owed import PayOut, RefundsOwedApi
 from ticketing.service import Ticketing
+from ticketing.settlement import Settlements
+from ticketing.settlement_document import faults
+from ticketing.shifts_api import ShiftClosing, ShiftOpening
 from ticketing.tariff import parse_tariff
 from ticketing.verdict import Tap
 
@@ -200,6 +205,58 @@ async def test_a_refund_at_the_desk_goes_back_to_the_card(shop):
     await shop.ask_again()
     assert list(shop.acquirer.charged.values()) == [0]
     assert (await shop.api.get(bought.purchase_id)).payment == "returned"
+
+
+async def owed_by_a_bank(shop):
+    """A ticket whose refund its bank would not take."""
+    bought = await shop.buy()
+    shop.acquirer.mood = Mood(decline_refunds=True)
+    await shop.desk.desk.refund(bought.id, Refunding("rain"), subject="desk1")
+    await shop.ask_again()
+    return bought
+
+
+async def test_what_a_bank_would_not_take_back_is_paid_out_in_cash_once_and_belongs_to_the_shift(shop):
+    books, desk, shifts = Books(shop.service.store), shop.desk.desk, shop.desk.shifts
+    bought = await owed_by_a_bank(shop)
+    (owed,) = (await RefundsOwedApi(books).list_owed()).refunds
+    assert (owed.ticket_id, owed.amount_minor, owed.state, owed.reason) == (bought.id, 800, "owed", "card_closed")
+    assert "pay-out" in owed.what_to_do.en
+    assert "pay-out" in owed.what_to_do.uk
+    assert (await desk.get_ticket(bought.id)).refund_owed_minor == 800
+    with pytest.raises(Problem, match="no open shift"):
+        await desk.pay_out(bought.id, PayOut(), subject="desk1")
+    shift = await shifts.open(body=ShiftOpening(1000), subject="desk1")
+    for _ in range(2):
+        ticket = await desk.pay_out(bought.id, PayOut(), subject="desk1", idempotency_key="p1")
+        assert (ticket.refund_owed_minor, ticket.refunded_minor) == (0, 800)
+    with pytest.raises(Problem, match="paid out"):
+        await desk.pay_out(bought.id, PayOut(), subject="desk1", idempotency_key="p2")
+    with pytest.raises(Problem, match="unclear"):
+        await desk.pay_out(bought.id, PayOut(0), subject="desk1")
+    assert (await RefundsOwedApi(books).list_owed()).refunds == []
+    report = await shifts.close(shift.id, body=ShiftClosing(200), subject="desk1", role="cashier")
+    assert [(line.kind, line.count, line.cash_minor) for line in report.lines] == [("reversal", 1, -800)]
+    assert (report.expected_minor, report.difference_minor) == (200, 0)
+    balances = {row["account"]: row["minor"] for row in await shop.pool.fetch(query("ledger.balances"))}
+    assert (balances["refunds_owed"], balances["cash"], balances["sales"], balances["acquirer"]) == (0, -800, 0, 800)
+    settlements = Settlements(books, TARIFF)
+    settled = await settlements.make(date.fromtimestamp(time.time()))
+    assert faults(settled) == []
+    moved = [(line.debit_minor, line.credit_minor) for line in settled.accounts if line.account == "refunds_owed"]
+    assert moved in ([(800, 800)], [])  # of another business day in the first hours of the day
+    said = await shop.pool.fetchval("SELECT count(*) FROM audit WHERE action = 'pay_out' AND subject = 'desk1'")
+    assert said == 1
+
+
+async def test_twenty_cashiers_at_once_pay_a_refund_out_once(shop):
+    bought = await owed_by_a_bank(shop)
+    for number in range(20):
+        await shop.desk.shifts.open(body=ShiftOpening(1000), subject=f"desk{number}")
+    paying = (shop.desk.desk.pay_out(bought.id, PayOut(), subject=f"desk{number}") for number in range(20))
+    done = await asyncio.gather(*paying, return_exceptions=True)
+    assert sum(not isinstance(one, Problem) for one in done) == 1
+    assert await shop.pool.fetchval("SELECT sum(amount_minor)::bigint FROM transfer WHERE credit = 'cash'") == 800
 
 
 @pytest.mark.parametrize("token", ["4111111111111111", "tok-4111 1111 1111 1111", "x y", "ключ"])

@@ -15,6 +15,7 @@ from deploy.openapi import _tag
         ("/.well-known/jwks.json", "Keys and lists"),
         ("/status-lists/{list_id}/cwt", "Keys and lists"),
         ("/api/v1/shifts/{shift_id}/close", "Ticketing"),
+        ("/api/v1/refunds-owed", "Ticketing"),
         ("/api/v1/vehicles", "Dispatch"),
         ("/api/v1/operators/{operator}/letters", "Devices"),
         ("/api/v1/validators", "Devices"),

@@ -139,6 +139,38 @@ def test_a_refund_tells_how_often_the_ticket_was_used(monkeypatch):
     assert asked[1][1] == {"reason": "rain", "override": True}
 
 
+def test_what_a_bank_would_not_take_back_is_listed_and_paid_out(monkeypatch):
+    asked = []
+    owed = {
+        "ticket_id": "7c0c", "amount_minor": 800, "currency": "UAH", "state": "owed", "reason": "card_closed",
+        "since": float(NOW), "what_to_do": {"uk": "Виплатіть", "en": "Pay it out"},
+    }  # fmt: skip
+
+    class Answering:
+        def __init__(self, *_):
+            pass
+
+        def get(self, path):
+            assert path == "/api/v1/refunds-owed"
+            return {"refunds": [owed]}
+
+        def in_city(self, _):
+            return "2026-03-04 08:00 EET"
+
+        def once(self, path, body):
+            asked.append((path, body))
+            return {"id": "7c0c", "currency": "UAH"}
+
+    monkeypatch.setattr("deploy.client.Client", Answering)
+    listed = CliRunner().invoke(APP, ["ticket", "refunds-owed"]).stdout
+    assert listed == "7c0c  8.00 UAH  owed since 2026-03-04 08:00 EET (card_closed)\n  Pay it out\n"
+    assert "8.00 UAH paid out" in CliRunner().invoke(APP, ["ticket", "pay-out", "7c0c"]).stdout
+    assert (
+        "3.00 UAH paid out" in CliRunner().invoke(APP, ["ticket", "pay-out", "7c0c", "--bank-returned", "500"]).stdout
+    )
+    assert asked == [("/api/v1/tickets/7c0c/pay-out", body) for body in ({}, {"bank_returned_minor": 500})]
+
+
 @pytest.mark.parametrize(
     ("status", "uses", "allowed", "told"),
     [

@@ -16,6 +16,7 @@ from ticketing.flagged import FlaggedTaps
 from ticketing.inspection import Inspection
 from ticketing.penalties_api import PenaltyList
 from ticketing.purchases import Purchase
+from ticketing.refunds_owed import RefundsOwed
 from ticketing.sales import SoldTicket
 from ticketing.shifts import Shift
 from ticketing.taps_api import AnswerBody
@@ -23,7 +24,7 @@ from ticketing.wallet_api import WalletTickets
 
 ANSWERS = [
     *(AnswerBody, AutoTopUp, BankAccount, Card, DayReceipt, FlaggedTaps, Inspection, PenaltyList, Purchase, Shift),
-    *(SoldTicket, Standing, Ticket, WalletTickets),
+    *(RefundsOwed, SoldTicket, Standing, Ticket, WalletTickets),
 ]
 
 
