@@ -25,6 +25,8 @@ IN_HAND_S = 60.0
 AGAIN_S_FIRST, AGAIN_S_MAX = 5.0, 3600.0
 ASKS_MAX = 32
 """Some 24 hours; after that a person has to look (state unclear), but at purchases: they are asked for every hour."""
+OTHER_REQUEST = "http_409"
+"""The acquirer knows the key with another request, and will say so for ever."""
 _COUNTED = {"verify": "verifications", "charge": "charges", "refund": "refunds"}
 
 
@@ -112,8 +114,7 @@ class Operations:
                 return True
             if isinstance(outcome, Unknown):
                 again_s = min(AGAIN_S_MAX, AGAIN_S_FIRST * 2.0 ** min(row["asks"] - 1, 20))
-                # A buyer waits for a ticket, or for money back, and nobody else would ask for it again.
-                state = "asked" if row["asks"] < ASKS_MAX or operation.purchase_id is not None else "unclear"
+                state = "asked" if _worth_asking(operation, row["asks"], outcome) else "unclear"
                 await connection.execute(query("payments.postpone"), key, state, now_s + again_s, outcome.reason)
                 self.counters[f"{counted}.unknown"] += 1
                 return False
@@ -137,6 +138,18 @@ class Operations:
         if operation.top_up_id is not None:
             return self.of_top_ups
         return self.of_accounts if operation.purchase_id is None else self.of_purchases
+
+
+def _worth_asking(operation: Operation, asks: int, outcome: Unknown) -> bool:
+    """Whether what has no answer after so many asks is asked for again, or a person has to look.
+
+    A buyer waits for a ticket, or for money back, and nobody else would ask for it again. But a ticket that was given
+    back once more after a backup was restored, with another amount, never has an answer under the key of before.
+    """
+    if asks < ASKS_MAX:
+        return True
+    is_another = operation.kind == "refund" and outcome.reason == OTHER_REQUEST
+    return operation.purchase_id is not None and not is_another
 
 
 def _said(outcome: Approved | Declined) -> tuple[str, str | None, str | None]:

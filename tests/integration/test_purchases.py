@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from simulators.acquirer import Acquirer, Mood, open_acquirer
 from sql import query
@@ -21,7 +22,9 @@ from tests.integration.test_ticketing import issuer_keys
 from ticketing.api import TicketingApi
 from ticketing.books import Books
 from ticketing.errors import Problem
+from ticketing.money import Money
 from ticketing.operations import Drain, Operations
+from ticketing.payment import operation_key
 from ticketing.payment_http import HttpPayments
 from ticketing.purchases import Method, Purchase, PurchaseApi, PurchaseOrder, Purchases
 from ticketing.refund_booking import Refunding
@@ -247,6 +250,36 @@ async def test_what_a_bank_would_not_take_back_is_paid_out_in_cash_once_and_belo
     assert moved in ([(800, 800)], [])  # of another business day in the first hours of the day
     said = await shop.pool.fetchval("SELECT count(*) FROM audit WHERE action = 'pay_out' AND subject = 'desk1'")
     assert said == 1
+
+
+@pytest.mark.parametrize(("returned", "paid"), [(300, 500), (800, 0), (0, 800)])
+async def test_a_refund_that_the_acquirer_knows_with_another_amount_ends_with_a_person(shop, returned, paid):
+    """As where a backup was restored, and the ticket was given back once more under another rule."""
+    bought = await shop.buy()
+    (charge,) = shop.acquirer.charges()
+    key = operation_key("return", bought.purchase_id)
+    shop.acquirer.mood = Mood(decline_refunds=not returned)
+    await shop.operations._payments.refund(charge.id, Money(returned or 1, "UAH"), key)
+    shop.acquirer.mood = Mood()
+    shop.acquirer.operations[key] = replace(shop.acquirer.operations[key], asked="another")
+    await shop.desk.desk.refund(bought.id, Refunding("rain"), subject="desk1")
+    asks = shop.acquirer.asks
+    while await shop.ask_again():
+        assert asks.total() < 100, "it is asked for again for ever"
+    (owed,) = (await RefundsOwedApi(Books(shop.service.store)).list_owed()).refunds
+    assert (owed.ticket_id, owed.amount_minor, owed.state, owed.reason) == (bought.id, 800, "unclear", "http_409")
+    assert "--bank-returned" in owed.what_to_do.en
+    await shop.desk.shifts.open(body=ShiftOpening(1000), subject="desk1")
+    with pytest.raises(Problem, match="statement"):
+        await shop.desk.desk.pay_out(bought.id, PayOut(), subject="desk1")
+    with pytest.raises(Problem, match="no more"):
+        await shop.desk.desk.pay_out(bought.id, PayOut(801), subject="desk1")
+    for _ in range(2):
+        await shop.desk.desk.pay_out(bought.id, PayOut(returned), subject="desk1", idempotency_key="p1")
+    assert (await RefundsOwedApi(Books(shop.service.store)).list_owed()).refunds == []
+    cash = "SELECT coalesce(sum(amount_minor), 0)::bigint FROM transfer WHERE credit = 'cash'"
+    assert await shop.pool.fetchval(cash) == paid
+    assert await shop.pool.fetchval("SELECT count(*) FROM payment WHERE state = 'unclear'") == 0
 
 
 async def test_twenty_cashiers_at_once_pay_a_refund_out_once(shop):
