@@ -30,6 +30,7 @@ from deploy.errors import UserError
 from deploy.grounds import Grounds
 from deploy.instance import Instance
 from deploy.private_files import read_json, write_private
+from deploy.runtime import Runtime
 from deploy.serving import Stop
 from deploy.users import Users
 from deploy.wiring import read_network
@@ -139,29 +140,7 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
         devices = await _provide(grounds, play.network, limit)
         runtime = instance.read_runtime()
         assert runtime is not None  # it is written before this is entered
-        tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
-        cards = await _enrol(runtime.http_url, tokens)
-        config = PlayerConfig(
-            network=play.network_path,
-            http_url=runtime.http_url,
-            mqtt_host=runtime.mqtt_host,
-            mqtt_port=runtime.mqtt_port,
-            kiosk_token=_token(tokens, "cashier", "kiosk"),
-            devices=devices,
-            cards=cards,
-            shift_s=play.network.shift_s,
-            mqtt_ca=grounds.settings.mqtt.tls_certificate,
-            http_ca=grounds.settings.http.tls_certificate,
-            bank_riders=BANK_RIDERS if play.acquirer is not None else 0,  # no bank is troubled with made-up cards
-            bank_key=hashlib.sha256(instance.id.encode()).hexdigest(),  # the same riders after a restart
-            settings=PlayerSettings(
-                journal=instance.folder / "demo-validators.jsonl",  # it holds tokens: no log
-                fallback_s=VALIDATORS_WAIT_S,
-                disks=instance.folder / "demo-validators",
-                networks=NETWORKS,
-                vehicles=VehicleSettings(hold_compliance=options.compliance),
-            ),
-        )
+        config = await _player(grounds, runtime, devices, play, options)
         path = instance.folder / "player.json"
         write_private(path, msgspec.json.encode(config, enc_hook=str))
         child = Child("city", ["simulators", str(path)], instance.logs_dir / "city.log")
@@ -170,6 +149,35 @@ def traffic(options: DemoOptions, play: Play, say: Say) -> Callable[[Grounds, St
             yield
 
     return running
+
+
+async def _player(
+    grounds: Grounds, runtime: Runtime, devices: list[DeviceConfig], play: Play, options: DemoOptions
+) -> PlayerConfig:
+    """What the city's own process is told: its doors, its devices, and the cards that are enrolled for its riders."""
+    instance, settings = grounds.instance, grounds.settings
+    tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
+    return PlayerConfig(
+        network=play.network_path,
+        http_url=runtime.http_url,
+        mqtt_host=runtime.mqtt_host,
+        mqtt_port=runtime.mqtt_port,
+        kiosk_token=_token(tokens, "cashier", "kiosk"),
+        devices=devices,
+        cards=await _enrol(runtime.http_url, tokens),
+        shift_s=play.network.shift_s,
+        mqtt_ca=settings.mqtt.tls_certificate,
+        http_ca=settings.http.tls_certificate,
+        bank_riders=BANK_RIDERS if play.acquirer is not None else 0,  # no bank is troubled with made-up cards
+        bank_key=hashlib.sha256(instance.id.encode()).hexdigest(),  # the same riders after a restart
+        settings=PlayerSettings(
+            journal=instance.folder / "demo-validators.jsonl",  # it holds tokens: no log
+            fallback_s=VALIDATORS_WAIT_S,
+            disks=instance.folder / "demo-validators",
+            networks=NETWORKS,
+            vehicles=VehicleSettings(hold_compliance=options.compliance),
+        ),
+    )
 
 
 @asynccontextmanager

@@ -112,28 +112,17 @@ async def _web(
     tokens = Tokens(read_key(instance.token_key_path), issuer_of(instance.id))
     ended = EndedTokens(instance)
     sessions = Sessions(Users(instance.users_path), tokens, time.time)
-    status = StatusApi(
-        [lambda: [reason for check in grounds.checks for reason in check()]],
-        grounds.registry,
-        lambda: describe(settings, feeds.network, service.tariff.currency),
-        open_metrics=settings.http.metrics == "open",
-        warnings=[lambda: [warning for warn in grounds.warnings for warning in warn()]],
-    )
     # A pool of its own: a report of a month must not take the connections that taps wait for.
     pool = await open_pool(grounds.dsn, size_max=3, size_min=1, command_timeout_s=20.0)
-    options = WebSettings(
-        host=settings.http.host,
-        port=settings.http.port,
-        tls_certificate=settings.http.tls_certificate,
-        tls_key=settings.http.tls_key,
-        version=takt_version(),
-        tile_url=settings.tile_url,
-        local_permissions=frozenset({"metrics:read"} if settings.http.metrics == "local" else ()),
-    )
     assert grounds.rating is not None, "ticketing is entered before the web server"
     seen = ValidatorsSeen(Books(service.store))
     await seen.follow(links)
-    doors = [status, seen, TokensApi(tokens, ended), TariffApi(grounds, grounds.rating, links)]
+    doors = [
+        _status(grounds, feeds, service),
+        seen,
+        TokensApi(tokens, ended),
+        TariffApi(grounds, grounds.rating, links),
+    ]
     metrics.expose(grounds.registry, "links", lambda: links.counters)
     tickets = TicketingApi(service)
     try:
@@ -144,7 +133,7 @@ async def _web(
             city_books(grounds, service, feeds, each_night=announcer is not None) as books,
             WebServer(
                 [*doors, *fleet, feeds, tickets, wallet(grounds, service), *sale, *books, *receipts(grounds, service)],
-                options,
+                _options(settings),
                 Access(BearerGate(tokens, time.time, Revocations(Registry(instance), ended).why_refused), sessions),
                 grounds.registry,
             ) as server,
@@ -154,6 +143,29 @@ async def _web(
     finally:
         async with asyncio.timeout(3):
             await pool.close()
+
+
+def _status(grounds: Grounds, feeds: Feeds, service: Ticketing) -> StatusApi:
+    return StatusApi(
+        [lambda: [reason for check in grounds.checks for reason in check()]],
+        grounds.registry,
+        lambda: describe(grounds.settings, feeds.network, service.tariff.currency),
+        open_metrics=grounds.settings.http.metrics == "open",
+        warnings=[lambda: [warning for warn in grounds.warnings for warning in warn()]],
+    )
+
+
+def _options(settings: Settings) -> WebSettings:
+    http = settings.http
+    return WebSettings(
+        host=http.host,
+        port=http.port,
+        tls_certificate=http.tls_certificate,
+        tls_key=http.tls_key,
+        version=takt_version(),
+        tile_url=settings.tile_url,
+        local_permissions=frozenset({"metrics:read"} if http.metrics == "local" else ()),
+    )
 
 
 def describe(settings: Settings, network: Network, currency: str) -> InstanceInfo:
