@@ -14,7 +14,7 @@ from tests.integration.conftest import (
     migrated_template,  # noqa: F401
     postgres_server,  # noqa: F401
 )
-from tests.integration.test_ticketing import CARD_KEYS
+from tests.integration.ticket_city import CARD_KEYS
 from ticketing.api import TicketingApi
 from ticketing.auto_top_up_api import AutoTopUpApi, AutoTopUpTerms
 from ticketing.books import Books

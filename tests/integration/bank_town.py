@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from simulators.acquirer import Acquirer, open_acquirer
 from sql import query
 from sql.pool import open_pool
-from tests.integration.test_ticketing import issuer_keys
+from tests.integration.ticket_city import issuer_keys
 from ticketing.accounts import Accounts
 from ticketing.bank import BankCards, RiskLimits
 from ticketing.bank_api import BankAccount, BankApi, CardSearch, Standing

@@ -15,6 +15,7 @@ from deploy.embedded_postgres import database_url, embedded_postgres
 from deploy.instance import Instance
 from deploy.postgres_settings import SETTINGS
 from sql.migrate import migrate
+from tests.integration.ticket_city import City, open_city
 
 
 class Server:
@@ -83,3 +84,10 @@ async def database(postgres_server: Server, migrated_template: str) -> AsyncIter
     name = await postgres_server.create(migrated_template)
     yield postgres_server.url(name)
     await postgres_server.drop(name)
+
+
+@pytest_asyncio.fixture
+async def city(database: str) -> AsyncIterator[City]:
+    """A city on a database of its own."""
+    async for opened in open_city(database):
+        yield opened

@@ -11,17 +11,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from sql import query
 from sql.pool import open_pool
+from tests.integration.ticket_city import issuer_keys
 from ticketing.account_rows import rating_of
 from ticketing.accounts import Accounts
 from ticketing.api import TicketingApi
 from ticketing.card import CardKeys, sun_message
 from ticketing.editions import Editions, TariffSource, open_editions
-from ticketing.keys import FileSigner, IssuerKeys
-from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.pricing import DayPricing
 from ticketing.rated import DayRating
 from ticketing.seams import Seams
@@ -34,13 +31,6 @@ UID = bytes.fromhex("04de5f1eacc040")
 OTHER = bytes.fromhex("04de5f1eacc041")
 KEYS = CardKeys(1, bytes(range(16)), bytes(range(16, 32)))
 DAY = "2026-03-04"
-
-
-def issuer_keys() -> IssuerKeys:
-    private = Ed25519PrivateKey.generate()
-    public = private.public_key()
-    kid = kid_of(public.public_bytes_raw())
-    return IssuerKeys(FileSigner(kid, private), KeySet([IssuerKey(kid, "takt", public)]))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from simulators.validator_library.memory import Memory
 from simulators.validator_library.rules import Profile, Rules, products_from_json
 from sql import query
 from tests.faults.hostile_tokens import hostile_tokens, mutations
-from tests.integration.test_ticketing import CARD_KEYS, TARIFF, UID, City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import CARD_KEYS, TARIFF, UID, City
 from ticketing.card import sun_message
 from ticketing.claims import Claims
 from ticketing.proof import plain_token, proof_message, with_proof
@@ -75,7 +75,7 @@ class Both:
 
 
 @pytest_asyncio.fixture
-async def both(city: City) -> Both:  # noqa: F811  # the fixture
+async def both(city: City) -> Both:
     rules = Rules(
         1,
         products_from_json(msgspec.json.encode(await city.api.list_products())),
@@ -93,7 +93,7 @@ def proven(token: str, at_s: int, key: Ed25519PrivateKey = DEVICE) -> str:
     return with_proof(token, at_s, key.sign(proof_message(plain_token(token), at_s)))
 
 
-async def change(city: City, ticket_id: str, how: str) -> None:  # noqa: F811
+async def change(city: City, ticket_id: str, how: str) -> None:
     """What a cashier, a conflict or another tariff may do to a ticket."""
     ticket = uuid.UUID(ticket_id)
     match how:

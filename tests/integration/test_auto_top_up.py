@@ -14,7 +14,7 @@ import pytest_asyncio
 from simulators.acquirer import Mood
 from sql import query
 from tests.integration.bank_town import BankTown, bank_town
-from tests.integration.test_ticketing import CARD_KEYS, UID
+from tests.integration.ticket_city import CARD_KEYS, UID
 from ticketing.api import TicketingApi, TopUp
 from ticketing.auto_top_up import AutoTopUp
 from ticketing.auto_top_up_api import AutoTopUpApi, AutoTopUpTerms

@@ -21,8 +21,8 @@ from deploy.letters_api import LettersApi
 from deploy.tokens_api import TokensApi
 from dispatch.history_read import HistoryReader
 from dispatch.playback import PlaybackApi
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
 from tests.integration.test_web_schema import receipts_of
+from tests.integration.ticket_city import City
 from tests.integration.web_running import Running, running_web
 from ticketing.auto_top_up_api import AutoTopUpApi
 from ticketing.bank_api import BankApi
@@ -58,7 +58,7 @@ UNREADABLE = {
 
 
 @pytest_asyncio.fixture
-async def web(city: City, tmp_path: Path) -> AsyncIterator[Running]:  # noqa: F811
+async def web(city: City, tmp_path: Path) -> AsyncIterator[Running]:
     """Everything that takes requests, behind one web server."""
     service, tickets = city.service, city.api
     books, tariff, clock = Books(service.store), service.tariff, time.time

@@ -13,7 +13,7 @@ import pytest_asyncio
 from simulators.acquirer import Mood
 from sql import query
 from tests.integration.bank_town import KYIV, LONDON, BankTown, bank_town
-from tests.integration.test_ticketing import issuer_keys
+from tests.integration.ticket_city import issuer_keys
 from ticketing.api import TicketingApi
 from ticketing.bank import BankCards, RiskLimits
 from ticketing.bank_api import MoneyBack

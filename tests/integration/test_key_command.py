@@ -23,7 +23,7 @@ from deploy.errors import UserError
 from deploy.instance import Instance
 from deploy.negotiation import handler_at
 from deploy.runtime import Runtime
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import City
 from ticketing.keys import load_issuer_keys
 
 HERE = Callers(None, None, None, None, time.time, frozenset({"cards:manage"}))
@@ -51,7 +51,7 @@ class Desk:
 
 
 @pytest_asyncio.fixture
-async def desk(city: City, tmp_path) -> AsyncIterator[Desk]:  # noqa: F811  # the fixture
+async def desk(city: City, tmp_path) -> AsyncIterator[Desk]:
     instance = Instance.open(tmp_path / "data")
     loaded, keys = load_issuer_keys(instance.issuer_keys_dir, "takt"), city.service.keys
     first = [(loaded.signer, loaded.key_set)]

@@ -11,7 +11,6 @@ import pytest
 from sql import query
 from tests.integration.rated_city import UID, RatedCity, rated_city, shipped
 from tests.integration.test_rating import BUSES_OF_2008
-from tests.integration.test_ticketing import city  # noqa: F401  # fixture
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.flagged import FlaggedApi
@@ -147,7 +146,7 @@ async def test_lviv_as_it_is_shipped_loses_no_late_ride(database):
         assert await lviv.balance() == 10_000 - 1700
 
 
-async def test_a_ride_by_a_code_that_was_given_back_is_flagged_and_owed_by_its_ticket(city):  # noqa: F811
+async def test_a_ride_by_a_code_that_was_given_back_is_flagged_and_owed_by_its_ticket(city):
     sold = await city.sell("ten", valid_from=city.now() - 3600)
     refunded = await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
     await city.sell()
@@ -167,11 +166,11 @@ async def test_a_ride_by_a_code_that_was_given_back_is_flagged_and_owed_by_its_t
     assert (books["fares"], books[f"ticket_debt:{sold.id}"], sum(books.values())) == (-owed, owed, 0)
 
 
-async def balances(city):  # noqa: F811
+async def balances(city):
     return Counter({row["account"]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))})
 
 
-async def test_what_a_ticket_owes_is_taken_at_a_desk_once(city):  # noqa: F811
+async def test_what_a_ticket_owes_is_taken_at_a_desk_once(city):
     sold = await city.sell("single", valid_from=city.now() - 3600)
     with pytest.raises(Problem, match="owes nothing"):
         await city.api.desk.take_owed(sold.id, subject="desk1")
@@ -188,7 +187,7 @@ async def test_what_a_ticket_owes_is_taken_at_a_desk_once(city):  # noqa: F811
     assert (await city.api.desk.get_ticket(sold.id)).owed_minor == 0
 
 
-async def test_copies_told_at_once_owe_no_more_than_was_given_back(city):  # noqa: F811
+async def test_copies_told_at_once_owe_no_more_than_was_given_back(city):
     sold = await city.sell("single", valid_from=city.now() - 3600)
     await city.api.desk.refund(sold.id, Refunding("moved away"), subject="desk1")
     taps = [
@@ -199,7 +198,7 @@ async def test_copies_told_at_once_owe_no_more_than_was_given_back(city):  # noq
 
 
 @pytest.mark.parametrize("what", ["after", "revoked", "online"])
-async def test_no_ticket_owes_a_ride_after_it_was_given_back_or_that_was_paid(city, what):  # noqa: F811
+async def test_no_ticket_owes_a_ride_after_it_was_given_back_or_that_was_paid(city, what):
     """Who rides by a code that was given back is not known, it may be a copy; one only revoked is paid."""
     sold = await city.sell("single", valid_from=city.now() - 3600)
     if what == "revoked":
@@ -212,7 +211,7 @@ async def test_no_ticket_owes_a_ride_after_it_was_given_back_or_that_was_paid(ci
     assert (await city.api.desk.get_ticket(sold.id)).owed_minor == 0
 
 
-async def test_a_ride_told_before_the_refund_keeps_its_part_of_the_price(city):  # noqa: F811
+async def test_a_ride_told_before_the_refund_keeps_its_part_of_the_price(city):
     """Nothing is owed twice: what is known of is no part of what goes back."""
     sold = await city.sell("single", valid_from=city.now() - 3600)
     tap = city.tap(sold.token, ts=city.now() - 600, offline=Offline("accepted", 1))
@@ -223,7 +222,7 @@ async def test_a_ride_told_before_the_refund_keeps_its_part_of_the_price(city): 
 
 
 @pytest.mark.parametrize(("since", "until"), [(2.0, 1.0), (-1.0, 1.0), (0.0, 1e9), (1e12, 2e12), (float("nan"), 1.0)])
-async def test_a_time_that_cannot_be_is_refused(city, since, until):  # noqa: F811
+async def test_a_time_that_cannot_be_is_refused(city, since, until):
     with pytest.raises(Problem) as refused:
         await FlaggedApi(Books(city.service.store), city.now).list_flagged(from_=since, to=until)
     assert refused.value.status == 422

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sql import query
 from tests.integration.rated_city import rated_city, shipped
 from tests.integration.test_rating import receipts
-from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import CARD_KEYS, UID, City
 from ticketing.api import Sale, TopUp
 from ticketing.city_sales import Refund, TopUps
 from ticketing.errors import Problem
@@ -23,23 +22,19 @@ from ticketing.verdict import Offline
 NIGHTMARES = ["", "x" * 36, "00000000-0000-0000-0000-000000000000", "' OR 1=1 --", "../..", "\u202e"]
 
 
-def rule(city: City, **changes: Any) -> None:  # noqa: F811
+def rule(city: City, **changes: Any) -> None:
     """The desk of a tariff that says otherwise."""
     tariff = dataclasses.replace(city.service.tariff, **changes)
     city.api.desk.sales.tariff = tariff
     city.api.cards._tariff = tariff
 
 
-async def refund(city: City, ticket_id: str, role: str = "cashier", override: bool = False, key: str | None = None):  # noqa: F811
+async def refund(city: City, ticket_id: str, role: str = "cashier", override: bool = False, key: str | None = None):
     body = Refunding("broke down", override)
     return await city.api.refund(ticket_id, body=body, subject=f"{role}1", role=role, idempotency_key=key)
 
 
-async def balances(city: City) -> dict[str, int]:  # noqa: F811
-    return {row["account"].partition(":")[0]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))}
-
-
-async def test_a_used_single_ticket_is_not_refunded_and_stays_as_it_is(city):  # noqa: F811
+async def test_a_used_single_ticket_is_not_refunded_and_stays_as_it_is(city):
     sold = await city.sell()
     assert await city.say(sold.token) == "accepted"
     with pytest.raises(Problem) as refused:
@@ -50,10 +45,10 @@ async def test_a_used_single_ticket_is_not_refunded_and_stays_as_it_is(city):  #
     assert "admin" in refused.value.detail
     ticket = await city.api.get_ticket(sold.id)
     assert (ticket.status, ticket.refunded_minor, ticket.reason) == ("valid", None, None)
-    assert await balances(city) == {"cash": 800, "sales": -800}
+    assert await city.balances() == {"cash": 800, "sales": -800}
 
 
-async def test_an_admin_may_give_it_back_with_a_reason_and_the_audit_says_so(city):  # noqa: F811
+async def test_an_admin_may_give_it_back_with_a_reason_and_the_audit_says_so(city):
     sold = await city.sell()
     await city.say(sold.token)
     with pytest.raises(Problem) as forbidden:
@@ -64,12 +59,12 @@ async def test_an_admin_may_give_it_back_with_a_reason_and_the_audit_says_so(cit
     row = await city.pool.fetchrow("SELECT subject, details FROM audit WHERE action = 'refund_override'")
     assert row["subject"] == "admin1"
     assert json.loads(row["details"]) == {"reason": "broke down", "uses": 1, "amount_minor": 800}
-    assert set((await balances(city)).values()) == {0}
+    assert set((await city.balances()).values()) == {0}
     with pytest.raises(Problem, match="reversed before"):
         await refund(city, sold.id, "admin", override=True)
 
 
-async def test_a_ticket_that_lay_too_long_or_is_over_brings_nothing(city):  # noqa: F811
+async def test_a_ticket_that_lay_too_long_or_is_over_brings_nothing(city):
     sold = await city.sell()
     city.offset_s = 14 * 86_400
     with pytest.raises(Problem, match="more than 14 days ago"):
@@ -79,7 +74,7 @@ async def test_a_ticket_that_lay_too_long_or_is_over_brings_nothing(city):  # no
         await refund(city, sold.id)
 
 
-async def test_where_the_tariff_gives_the_rest_a_part_goes_back_once(city):  # noqa: F811
+async def test_where_the_tariff_gives_the_rest_a_part_goes_back_once(city):
     products = dict(city.service.tariff.products)
     products["ten"] = msgspec.structs.replace(products["ten"], refund=Refund(14, "rest"))
     rule(city, products=products)
@@ -89,17 +84,17 @@ async def test_where_the_tariff_gives_the_rest_a_part_goes_back_once(city):  # n
     answers = await asyncio.gather(*(refund(city, sold.id) for _ in range(5)), return_exceptions=True)
     given = [answer for answer in answers if not isinstance(answer, Problem)]
     assert [(one.refunded_minor, one.price_minor) for one in given] == [(5390, 7700)]
-    assert await balances(city) == {"cash": 2310, "sales": -2310}
+    assert await city.balances() == {"cash": 2310, "sales": -2310}
 
 
-async def test_a_refund_under_a_key_is_given_once_and_its_answer_again(city):  # noqa: F811
+async def test_a_refund_under_a_key_is_given_once_and_its_answer_again(city):
     sold = await city.sell()
     first = await refund(city, sold.id, key="r1")
     assert await refund(city, sold.id, key="r1") == first
     assert await city.value("SELECT count(*) FROM transfer WHERE kind = 'refund'") == 1
 
 
-async def test_a_late_tap_on_a_refunded_ticket_is_history_and_its_medium_is_denied(city):  # noqa: F811
+async def test_a_late_tap_on_a_refunded_ticket_is_history_and_its_medium_is_denied(city):
     taken = city.now() - 60
     sold = await city.sell("ten", valid_from=taken - 60)
     await refund(city, sold.id)
@@ -110,7 +105,7 @@ async def test_a_late_tap_on_a_refunded_ticket_is_history_and_its_medium_is_deni
 
 
 @pytest.mark.parametrize("ticket_id", NIGHTMARES)
-async def test_what_is_no_ticket_is_404(city, ticket_id):  # noqa: F811
+async def test_what_is_no_ticket_is_404(city, ticket_id):
     with pytest.raises(Problem) as refused:
         await refund(city, ticket_id)
     assert refused.value.status == 404
@@ -119,11 +114,11 @@ async def test_what_is_no_ticket_is_404(city, ticket_id):  # noqa: F811
 # --- top-ups ---------------------------------------------------------------------------------------------------------
 
 
-async def top_up(city: City, minor: int, key: str | None = None):  # noqa: F811
+async def top_up(city: City, minor: int, key: str | None = None):
     return await city.api.top_up(UID.hex(), body=TopUp(minor), subject="desk1", idempotency_key=key)
 
 
-async def test_a_purse_is_topped_up_within_bounds_and_holds_no_more_than_they_say(city):  # noqa: F811
+async def test_a_purse_is_topped_up_within_bounds_and_holds_no_more_than_they_say(city):
     await city.api.cards.enrol([UID.hex()], CARD_KEYS, subject="admin")
     rule(city, top_ups=TopUps(min_minor=500, max_minor=10_000, balance_max_minor=15_000))
     for minor in (1, 499, 10_001, 2**53, 10**12):
@@ -135,10 +130,10 @@ async def test_a_purse_is_topped_up_within_bounds_and_holds_no_more_than_they_sa
         await top_up(city, 6_000)
     assert (full.value.status, "50.00 UAH fit in" in full.value.detail) == (409, True)
     assert (await top_up(city, 5_000)).balance_minor == 15_000
-    assert await balances(city) == {"cash": 15_000, "purse": -15_000}
+    assert await city.balances() == {"cash": 15_000, "purse": -15_000}
 
 
-async def test_twenty_at_once_do_not_fill_a_purse_beyond_its_bound(city):  # noqa: F811
+async def test_twenty_at_once_do_not_fill_a_purse_beyond_its_bound(city):
     await city.api.cards.enrol([UID.hex()], CARD_KEYS, subject="admin")
     rule(city, top_ups=TopUps(max_minor=10_000, balance_max_minor=35_000))
     answers = await asyncio.gather(*(top_up(city, 10_000) for _ in range(20)), return_exceptions=True)
@@ -146,7 +141,7 @@ async def test_twenty_at_once_do_not_fill_a_purse_beyond_its_bound(city):  # noq
     assert (await city.api.get_card(UID.hex())).balance_minor == 30_000
 
 
-async def test_a_debt_is_paid_first_and_what_it_takes_does_not_fill_the_purse(city):  # noqa: F811
+async def test_a_debt_is_paid_first_and_what_it_takes_does_not_fill_the_purse(city):
     await city.api.cards.enrol([UID.hex()], CARD_KEYS, subject="admin")
     rule(city, top_ups=TopUps(max_minor=10_000, balance_max_minor=10_000))
     await city.pool.execute("UPDATE card SET debt_minor = 4000")
@@ -162,7 +157,7 @@ async def test_a_debt_is_paid_first_and_what_it_takes_does_not_fill_the_purse(ci
 # --- concessions -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_concessions_pass_goes_on_a_card_that_has_the_concession(city):  # noqa: F811
+async def test_a_concessions_pass_goes_on_a_card_that_has_the_concession(city):
     products = dict(city.service.tariff.products)
     products["student"] = msgspec.structs.replace(products["month"], id="student", categories=("student", "pupil"))
     rule(city, products=products)
@@ -181,7 +176,7 @@ async def test_a_concessions_pass_goes_on_a_card_that_has_the_concession(city): 
     assert await city.value("SELECT count(*) FROM ticket") == 1
 
 
-async def test_a_machine_sells_no_concession_as_a_code_and_a_cashier_does(city):  # noqa: F811
+async def test_a_machine_sells_no_concession_as_a_code_and_a_cashier_does(city):
     products = dict(city.service.tariff.products)
     products["student"] = msgspec.structs.replace(products["month"], id="student", categories=("student",))
     rule(city, products=products)

@@ -9,7 +9,7 @@ import pytest
 
 from deploy import nightly as nightly_module
 from deploy.nightly import nightly
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import City
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.privacy import Privacy
@@ -21,7 +21,7 @@ DAY_S = 86_400.0
 @pytest.mark.parametrize("fault", [Problem(503, "Busy", "try again"), RuntimeError("nobody foresaw this")])
 @pytest.mark.parametrize("place", ["settle", "tidy"])
 async def test_a_look_that_fails_is_followed_by_another(
-    city: City,  # noqa: F811
+    city: City,
     monkeypatch: pytest.MonkeyPatch,
     place: str,
     fault: Exception,

@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from sql import query
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import City
 from ticketing.books import Books
 from ticketing.errors import Problem
 from ticketing.penalties import LETTERS, Lines, Penalties
@@ -17,12 +16,8 @@ FINE_MINOR = 16_000
 
 
 @pytest.fixture
-def api(city: City) -> PenaltiesApi:  # noqa: F811
+def api(city: City) -> PenaltiesApi:
     return PenaltiesApi(Penalties(Books(city.service.store), city.service.tariff, city.now))
-
-
-async def balances(city: City) -> dict[str, int]:  # noqa: F811
-    return {row["account"].partition(":")[0]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))}
 
 
 async def issue(api: PenaltiesApi, key: str | None = None, subject: str = "inspector1"):
@@ -34,33 +29,33 @@ async def pay(api: PenaltiesApi, reference: str, subject: str = "desk1", role: s
     return await api.pay(reference, subject=subject, role=role, idempotency_key=None)
 
 
-async def test_a_penalty_is_owed_until_it_is_paid_once(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+async def test_a_penalty_is_owed_until_it_is_paid_once(city: City, api: PenaltiesApi) -> None:
     penalty = await issue(api)
     assert (penalty.state, penalty.amount_minor, penalty.currency) == ("open", FINE_MINOR, "UAH")
     assert set(penalty.reference) <= set(LETTERS)
-    assert await balances(city) == {"penalty": FINE_MINOR, "penalties": -FINE_MINOR}
+    assert await city.balances() == {"penalty": FINE_MINOR, "penalties": -FINE_MINOR}
     answers = await asyncio.gather(*(pay(api, penalty.reference) for _ in range(5)))
     assert len(set(answers)) == 1
     with pytest.raises(Problem, match="paid already, by desk1") as refused:
         await pay(api, penalty.reference, "desk2")
     assert refused.value.status == 409
     assert await city.value("SELECT count(*) FROM transfer WHERE kind = 'penalty_payment'") == 1
-    assert await balances(city) == {"cash": FINE_MINOR, "penalties": -FINE_MINOR, "penalty": 0}
+    assert await city.balances() == {"cash": FINE_MINOR, "penalties": -FINE_MINOR, "penalty": 0}
     with pytest.raises(Problem, match="paid already"):
         await api.cancel(penalty.reference, body=PenaltyChange("appeal"), subject="desk1", idempotency_key=None)
 
 
-async def test_a_penalty_that_is_taken_back_is_reversed(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+async def test_a_penalty_that_is_taken_back_is_reversed(city: City, api: PenaltiesApi) -> None:
     penalty = await issue(api)
     done = await api.cancel(
         f" {penalty.reference.lower()} ", body=PenaltyChange("had a pass"), subject="desk1", idempotency_key=None
     )
     assert (done.state, done.note, done.closed_by) == ("cancelled", "had a pass", "desk1")
-    assert set((await balances(city)).values()) == {0}
+    assert set((await city.balances()).values()) == {0}
     assert (await api.show(penalty.reference, subject="desk1", role="cashier")).state == "cancelled"
 
 
-async def test_a_retry_issues_no_second_one(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+async def test_a_retry_issues_no_second_one(city: City, api: PenaltiesApi) -> None:
     first, again = await issue(api, "k1"), await issue(api, "k1")
     assert first == again
     assert await city.value("SELECT count(*) FROM penalty") == 1
@@ -72,7 +67,7 @@ async def test_a_retry_issues_no_second_one(city: City, api: PenaltiesApi) -> No
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "line\nbreak", "\x00"])
-async def test_what_is_no_reason_is_refused(city: City, api: PenaltiesApi, reason: str) -> None:  # noqa: F811
+async def test_what_is_no_reason_is_refused(city: City, api: PenaltiesApi, reason: str) -> None:
     body = PenaltyRequest("kpt", reason)
     with pytest.raises(Problem) as refused:
         await api.issue(body=body, subject="inspector1", role="inspector", idempotency_key=None)
@@ -87,7 +82,7 @@ async def test_nothing_is_known_of_an_unknown_reference(api: PenaltiesApi) -> No
         assert refused.value.status == 404
 
 
-async def test_a_controller_sees_at_once_what_was_tapped_on_this_vehicle(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+async def test_a_controller_sees_at_once_what_was_tapped_on_this_vehicle(city: City, api: PenaltiesApi) -> None:
     here, elsewhere = await city.sell(), await city.sell()
     assert await city.say(here.token, vehicle="4582") == "accepted"
     assert await city.say(here.token, vehicle="4582", device="door2") == "used_up"
@@ -103,7 +98,7 @@ async def test_a_controller_sees_at_once_what_was_tapped_on_this_vehicle(city: C
     assert (await api.taps_here("other", "4582", **who)).taps == []
 
 
-async def test_only_lines_that_there_are_have_penalties(city: City) -> None:  # noqa: F811
+async def test_only_lines_that_there_are_have_penalties(city: City) -> None:
     lines = Lines(lambda: {"kpt", "kmda"}, lambda: ["1_1", *(f"r{number}" for number in range(30))])
     penalties = Penalties(Books(city.service.store), city.service.tariff, city.now, lines)
 
@@ -123,7 +118,7 @@ async def test_only_lines_that_there_are_have_penalties(city: City) -> None:  # 
     assert await city.value("SELECT count(*) FROM penalty") == 3
 
 
-async def test_a_controller_of_one_operator_acts_for_no_other(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+async def test_a_controller_of_one_operator_acts_for_no_other(city: City, api: PenaltiesApi) -> None:
     body, mine = PenaltyRequest("kpt", "no ticket"), {"subject": "kpt:7", "role": "inspector"}
     theirs = {"subject": "kmda:7", "role": "inspector"}
     penalty = await api.issue(body=body, **mine, idempotency_key=None)
@@ -143,7 +138,7 @@ async def test_a_controller_of_one_operator_acts_for_no_other(city: City, api: P
     assert await city.value("SELECT count(*) FROM penalty") == 1
 
 
-async def test_no_card_number_is_kept_in_what_a_controller_writes(city: City, api: PenaltiesApi) -> None:  # noqa: F811
+async def test_no_card_number_is_kept_in_what_a_controller_writes(city: City, api: PenaltiesApi) -> None:
     number = "4111 1111 1111 1111"
     body = PenaltyRequest("kpt", f"showed {number}", number.replace(" ", ""), number)
     penalty = await api.issue(body=body, subject="inspector1", role="inspector", idempotency_key=None)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from sql import query
-from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import CARD_KEYS, UID, City
 from ticketing.books import Books
 from ticketing.card import sun_message
 from ticketing.days import service_day
@@ -20,11 +20,11 @@ OTHER = bytes.fromhex("04112233445566")
 
 
 @pytest.fixture
-def privacy(city: City) -> Privacy:  # noqa: F811
+def privacy(city: City) -> Privacy:
     return Privacy(Books(city.service.store), 120)
 
 
-async def ride(city: City, times: int = 3) -> None:  # noqa: F811
+async def ride(city: City, times: int = 3) -> None:
     await city.api.cards.enrol([UID.hex(), OTHER.hex()], CARD_KEYS, subject="admin")
     for uid in (UID, OTHER):
         await city.api.cards.top_up(uid.hex(), 10_000, subject="desk1")
@@ -34,7 +34,7 @@ async def ride(city: City, times: int = 3) -> None:  # noqa: F811
     assert await city.say(other, "card", device="door-o", vehicle="bus-o") == "accepted"
 
 
-async def settle(city: City) -> float:  # noqa: F811
+async def settle(city: City) -> float:
     """Settle today as if it were over; up to when everything is settled now."""
     settlements = Settlements(Books(city.service.store), city.service.tariff)
     tariff = city.service.tariff
@@ -43,7 +43,7 @@ async def settle(city: City) -> float:  # noqa: F811
     return await settlements.settled_until_s(city.now() + 3 * DAY_S)
 
 
-async def test_a_rider_is_shown_all_that_is_known(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_a_rider_is_shown_all_that_is_known(city: City, privacy: Privacy) -> None:
     await ride(city)
     found = await privacy.export(ACCOUNT, "admin")
     assert [(trip["vehicle"], trip["verdict"]) for trip in found.trips] == [(f"bus-{n}", "accepted") for n in (1, 2, 3)]
@@ -57,7 +57,7 @@ async def test_a_rider_is_shown_all_that_is_known(city: City, privacy: Privacy) 
     assert OTHER.hex() not in msgspec.json.encode(found).decode()
 
 
-async def test_a_card_is_named_as_on_its_receipt(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_a_card_is_named_as_on_its_receipt(city: City, privacy: Privacy) -> None:
     await ride(city, 1)
     for name in (UID.hex(), UID.hex().upper(), f"card:{UID.hex().upper()}"):
         assert (await privacy.export(name, "admin")).account == ACCOUNT
@@ -66,7 +66,7 @@ async def test_a_card_is_named_as_on_its_receipt(city: City, privacy: Privacy) -
             await privacy.erase(name, "admin", 0.0)
 
 
-async def test_who_asks_to_be_forgotten_is_once_his_days_are_settled(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_who_asks_to_be_forgotten_is_once_his_days_are_settled(city: City, privacy: Privacy) -> None:
     await ride(city)
     waiting = await privacy.erase(ACCOUNT, "admin", 0.0)
     assert (waiting.trips, waiting.done) == (0, False)
@@ -84,7 +84,7 @@ async def test_who_asks_to_be_forgotten_is_once_his_days_are_settled(city: City,
     assert UID.hex() not in text
 
 
-async def test_a_counter_that_was_forgotten_is_still_spent(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_a_counter_that_was_forgotten_is_still_spent(city: City, privacy: Privacy) -> None:
     await ride(city)
     await privacy.erase(ACCOUNT, "admin", await settle(city))
     replayed = city.tap(sun_message(CARD_KEYS, UID, 2, b"12345"), "card", device="elsewhere")
@@ -92,7 +92,7 @@ async def test_a_counter_that_was_forgotten_is_still_spent(city: City, privacy: 
     assert await city.card(9, device="later", vehicle="bus-9") == "accepted"
 
 
-async def test_trips_are_kept_so_long_and_no_longer(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_trips_are_kept_so_long_and_no_longer(city: City, privacy: Privacy) -> None:
     await ride(city)
     until_s = await settle(city)
     assert await privacy.tidy(city.now() + 119 * DAY_S, until_s) == 0
@@ -103,7 +103,7 @@ async def test_trips_are_kept_so_long_and_no_longer(city: City, privacy: Privacy
     assert await city.pool.fetch(query("cards.purse_differences")) == []
 
 
-async def test_what_a_holder_was_is_shown_and_kept_so_long_as_his_trips(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_what_a_holder_was_is_shown_and_kept_so_long_as_his_trips(city: City, privacy: Privacy) -> None:
     await ride(city)
     await city.pool.execute("INSERT INTO card_category SELECT uid, now(), 'student' FROM card")
     (former,) = (await privacy.export(ACCOUNT, "admin")).medium["former_categories"]
@@ -118,7 +118,7 @@ async def test_what_a_holder_was_is_shown_and_kept_so_long_as_his_trips(city: Ci
 
 
 async def test_what_is_known_of_a_validators_boot_goes_when_it_has_been_silent(
-    city: City,  # noqa: F811
+    city: City,
     privacy: Privacy,
 ) -> None:
     """A clock is learnt once in a boot, however long that lasts: what counts is when the boot was heard last."""
@@ -141,7 +141,7 @@ async def test_what_is_known_of_a_validators_boot_goes_when_it_has_been_silent(
     assert [row["boot"] for row in kept] == ["long", "new"]
 
 
-async def test_a_settlement_is_final_once_its_taps_are_forgotten(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_a_settlement_is_final_once_its_taps_are_forgotten(city: City, privacy: Privacy) -> None:
     await ride(city)
     until_s = await settle(city)
     tariff = city.service.tariff
@@ -158,13 +158,13 @@ BAD = ["", "card:", "card:04", "card:zz" + "0" * 12, "bank:", "bank:'; DROP", "x
 
 
 @pytest.mark.parametrize("account", BAD)
-async def test_what_is_no_account_is_said_so(city: City, privacy: Privacy, account: str) -> None:  # noqa: F811
+async def test_what_is_no_account_is_said_so(city: City, privacy: Privacy, account: str) -> None:
     with pytest.raises(Problem) as refused:
         await privacy.erase(account, "admin", 0.0)
     assert refused.value.status == 422
 
 
-async def test_nobody_is_nobody(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_nobody_is_nobody(city: City, privacy: Privacy) -> None:
     for account in ("card:04ffffffffffff", "bank:nobody"):
         for act in (privacy.export(account, "admin"), privacy.erase(account, "admin", 0.0)):
             with pytest.raises(Problem) as refused:
@@ -172,7 +172,7 @@ async def test_nobody_is_nobody(city: City, privacy: Privacy) -> None:  # noqa: 
             assert refused.value.status == 404
 
 
-async def test_who_owes_is_not_forgotten_yet(city: City, privacy: Privacy) -> None:  # noqa: F811
+async def test_who_owes_is_not_forgotten_yet(city: City, privacy: Privacy) -> None:
     await city.pool.execute(
         "INSERT INTO bank_account (id, token, made_at, unpaid_minor) VALUES ('abc', 'aa', now(), 800)"
     )

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from simulators.acquirer import Acquirer, Mood, open_acquirer
 from sql import query
 from sql.pool import open_pool
-from tests.integration.test_ticketing import issuer_keys
+from tests.integration.ticket_city import issuer_keys
 from ticketing.api import TicketingApi
 from ticketing.books import Books
 from ticketing.errors import Problem

@@ -11,7 +11,7 @@ import pytest
 from sql import query
 from tests.integration.rated_city import KEYS, rated_city
 from tests.integration.test_late_rides import CAPPED, late, now, sell
-from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import CARD_KEYS, UID, City
 from ticketing.api import Issue, Sale
 from ticketing.cards import Card
 from ticketing.errors import Problem
@@ -23,12 +23,12 @@ OTHER = bytes.fromhex("04112233445577")
 SPARE = bytes.fromhex("04112233445588")
 
 
-async def replace(city: City, new: bytes = NEW, old: bytes = UID, key: str | None = None) -> Card:  # noqa: F811
+async def replace(city: City, new: bytes = NEW, old: bytes = UID, key: str | None = None) -> Card:
     body = Replacing(new.hex(), "lost on the tram")
     return await city.api.replacing.replace(old.hex(), body=body, subject="desk1", idempotency_key=key)
 
 
-async def prepared(city: City, product: str | None = "month", minor: int = 5000) -> None:  # noqa: F811
+async def prepared(city: City, product: str | None = "month", minor: int = 5000) -> None:
     """The old card with a product and money; two new ones with nothing."""
     await city.api.cards.enrol([UID.hex()], CARD_KEYS, subject="admin", product_id=product)
     await city.api.cards.enrol([NEW.hex(), OTHER.hex()], CARD_KEYS, subject="admin")
@@ -36,11 +36,11 @@ async def prepared(city: City, product: str | None = "month", minor: int = 5000)
         await city.api.cards.top_up(UID.hex(), minor, subject="desk1")
 
 
-async def ledger_of(city: City) -> dict[str, int]:  # noqa: F811
+async def ledger_of(city: City) -> dict[str, int]:
     return {row["account"]: row["minor"] for row in await city.pool.fetch(query("ledger.balances"))}
 
 
-async def test_a_cashier_enrols_the_card_that_takes_a_lost_ones_place_and_sees_no_keys(city):  # noqa: F811
+async def test_a_cashier_enrols_the_card_that_takes_a_lost_ones_place_and_sees_no_keys(city):
     await prepared(city)
     for _ in range(2):  # the answer was lost
         card = await city.api.enrol_one(SPARE.hex(), body=Issue(), subject="desk1", idempotency_key="k1")
@@ -55,7 +55,7 @@ async def test_a_cashier_enrols_the_card_that_takes_a_lost_ones_place_and_sees_n
     assert (await replace(city, SPARE)).balance_minor == 5000
 
 
-async def test_purse_pass_and_concession_go_to_the_new_card_and_the_old_one_is_over(city):  # noqa: F811
+async def test_purse_pass_and_concession_go_to_the_new_card_and_the_old_one_is_over(city):
     await prepared(city)
     await city.pool.execute("UPDATE card SET category = 'pupil' WHERE uid = $1", UID)
     assert await city.card(1) == "accepted"
@@ -76,14 +76,14 @@ async def test_purse_pass_and_concession_go_to_the_new_card_and_the_old_one_is_o
     assert await city.pool.fetch(query("cards.purse_differences")) == []
 
 
-async def test_of_counted_rides_the_rest_goes_on(city):  # noqa: F811
+async def test_of_counted_rides_the_rest_goes_on(city):
     await prepared(city, "ten", 0)
     assert [await city.card(counter, vehicle=f"v{counter}") for counter in (1, 2, 3)] == ["accepted"] * 3
     (carried,) = (await replace(city)).tickets
     assert (carried.uses, carried.uses_allowed) == (0, 7)
 
 
-async def test_nothing_is_done_with_the_old_card_any_more(city):  # noqa: F811
+async def test_nothing_is_done_with_the_old_card_any_more(city):
     await prepared(city)
     await replace(city)
     tried: list[Any] = [
@@ -98,7 +98,7 @@ async def test_nothing_is_done_with_the_old_card_any_more(city):  # noqa: F811
         assert (refused.value.status, refused.value.title) == (409, "Card replaced")
 
 
-async def test_a_used_or_blocked_or_unknown_card_takes_no_place(city):  # noqa: F811
+async def test_a_used_or_blocked_or_unknown_card_takes_no_place(city):
     await prepared(city)
     await city.api.cards.top_up(NEW.hex(), 1000, subject="desk1")
     await city.api.cards.block(OTHER.hex(), "stolen", subject="desk1")
@@ -111,14 +111,14 @@ async def test_a_used_or_blocked_or_unknown_card_takes_no_place(city):  # noqa: 
     assert (await city.api.get_card(UID.hex())).balance_minor == 5000
 
 
-async def test_what_is_owed_is_paid_before(city):  # noqa: F811
+async def test_what_is_owed_is_paid_before(city):
     await prepared(city, None, 0)
     await city.pool.execute("UPDATE card SET debt_minor = 800 WHERE uid = $1", UID)
     with pytest.raises(Problem, match=r"owes 8\.00 UAH"):
         await replace(city)
 
 
-async def test_twenty_desks_at_once_replace_it_once(city):  # noqa: F811
+async def test_twenty_desks_at_once_replace_it_once(city):
     await prepared(city)
     answers = await asyncio.gather(*(replace(city, (NEW, OTHER)[n % 2]) for n in range(20)), return_exceptions=True)
     assert sum(isinstance(answer, Card) for answer in answers) == 1
@@ -127,7 +127,7 @@ async def test_twenty_desks_at_once_replace_it_once(city):  # noqa: F811
     assert sum(ticket.status == "valid" for card in held for ticket in card.tickets) == 1
 
 
-async def test_the_same_request_again_gets_the_same_answer(city):  # noqa: F811
+async def test_the_same_request_again_gets_the_same_answer(city):
     await prepared(city)
     first = await replace(city, key="k1")
     assert await replace(city, key="k1") == first
@@ -156,7 +156,7 @@ async def test_a_late_ride_of_before_without_a_pass_is_owed_by_the_old_card(data
         assert (await town.balance(), await town.debt()) == (0, 90)
 
 
-async def test_a_carried_ticket_is_not_given_back_at_the_old_card(city):  # noqa: F811
+async def test_a_carried_ticket_is_not_given_back_at_the_old_card(city):
     """Its worth is on the new card: paid out at the old one, it would be there twice."""
     await prepared(city, "ten", 0)
     (held,) = (await city.api.get_card(UID.hex())).tickets
@@ -195,7 +195,7 @@ async def test_what_a_replaced_card_owes_by_then_can_be_paid_and_no_more_put_on_
             await town.api.cards.top_up(UID.hex(), 500, subject="desk1")
 
 
-async def test_money_and_tickets_put_on_a_card_while_it_is_replaced_go_along_or_are_refused(city):  # noqa: F811
+async def test_money_and_tickets_put_on_a_card_while_it_is_replaced_go_along_or_are_refused(city):
     await prepared(city, None)
     sales = [city.sell("month", card_uid=UID.hex()) for _ in range(5)]
     put = [city.api.cards.top_up(UID.hex(), 1000, subject="desk1") for _ in range(5)]

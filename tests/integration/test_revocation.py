@@ -23,7 +23,7 @@ from simulators.validator_library.lists import Lists
 from simulators.validator_library.memory import Memory
 from simulators.validator_library.rules import ProductRule, Rules
 from sql import query
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import City
 from ticketing.keys import FileSigner
 from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.lists import LIFE_S, TTL_S
@@ -60,7 +60,7 @@ class Line:
 
 
 @pytest_asyncio.fixture
-async def line(city: City) -> AsyncIterator[Line]:  # noqa: F811  # the fixture
+async def line(city: City) -> AsyncIterator[Line]:
     app = web.Application()
     for operation, *forms in by_address(bind_all([city.api])):
         if operation.public and operation.method == "GET":

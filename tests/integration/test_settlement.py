@@ -11,7 +11,7 @@ import pytest
 
 from deploy.commands.settle import rows
 from deploy.nightly import settle_due
-from tests.integration.test_ticketing import CARD_KEYS, UID, City, city  # noqa: F401  # fixtures
+from tests.integration.ticket_city import CARD_KEYS, UID, City
 from ticketing.books import Books
 from ticketing.days import day_bounds_s, service_day
 from ticketing.errors import Problem
@@ -24,16 +24,16 @@ DAY_S = 86_400.0
 
 
 @pytest.fixture
-def settlements(city: City) -> Settlements:  # noqa: F811
+def settlements(city: City) -> Settlements:
     return Settlements(Books(city.service.store), city.service.tariff)
 
 
-def today(city: City) -> date:  # noqa: F811
+def today(city: City) -> date:
     tariff = city.service.tariff
     return service_day(city.now(), tariff.service_day_start, tariff.zone)
 
 
-async def a_day(city: City) -> None:  # noqa: F811
+async def a_day(city: City) -> None:
     """Four singles sold, two used with one operator and one with another; one that is given back."""
     sold = [await city.sell() for _ in range(4)]
     for ticket, operator in zip(sold, ("kpt", "kpt", "bus"), strict=False):
@@ -42,7 +42,7 @@ async def a_day(city: City) -> None:  # noqa: F811
     await city.api.desk.refund(sold[3].id, Refunding("not used"), subject="cashier")
 
 
-async def test_a_day_is_shared_out_to_the_last_kopiyka(city: City, settlements: Settlements) -> None:  # noqa: F811
+async def test_a_day_is_shared_out_to_the_last_kopiyka(city: City, settlements: Settlements) -> None:
     await a_day(city)
     made = await settlements.settle(today(city), "admin", city.now() + 2 * DAY_S)
     document = made.document
@@ -60,7 +60,7 @@ async def test_a_day_is_shared_out_to_the_last_kopiyka(city: City, settlements: 
 
 
 async def test_the_same_books_give_the_same_hash_and_others_a_new_version(
-    city: City,  # noqa: F811
+    city: City,
     settlements: Settlements,
 ) -> None:
     await a_day(city)
@@ -77,7 +77,7 @@ async def test_the_same_books_give_the_same_hash_and_others_a_new_version(
         await city.pool.execute("UPDATE settlement SET version = 3")
 
 
-async def test_a_day_that_is_not_over_is_not_settled(city: City, settlements: Settlements) -> None:  # noqa: F811
+async def test_a_day_that_is_not_over_is_not_settled(city: City, settlements: Settlements) -> None:
     with pytest.raises(Problem) as refused:
         await settlements.settle(today(city), "admin", city.now())
     assert refused.value.status == 409
@@ -85,7 +85,7 @@ async def test_a_day_that_is_not_over_is_not_settled(city: City, settlements: Se
 
 
 async def test_a_day_before_the_instance_began_is_not_settled(
-    city: City,  # noqa: F811
+    city: City,
     settlements: Settlements,
 ) -> None:
     for day in (today(city) - timedelta(days=1), date(1999, 1, 1), date(1, 1, 2)):
@@ -95,7 +95,7 @@ async def test_a_day_before_the_instance_began_is_not_settled(
     assert await settlements.list_days() == []
 
 
-async def test_what_does_not_add_up_is_said_and_not_kept(city: City, settlements: Settlements) -> None:  # noqa: F811
+async def test_what_does_not_add_up_is_said_and_not_kept(city: City, settlements: Settlements) -> None:
     await a_day(city)
     document = await settlements.make(today(city))
     (line,) = [line for line in document.accounts if line.account == "sales"]
@@ -106,7 +106,7 @@ async def test_what_does_not_add_up_is_said_and_not_kept(city: City, settlements
 
 
 async def test_each_night_settles_the_day_that_is_over_and_those_that_were_missed(
-    city: City,  # noqa: F811
+    city: City,
     settlements: Settlements,
 ) -> None:
     day = today(city)
@@ -120,7 +120,7 @@ async def test_each_night_settles_the_day_that_is_over_and_those_that_were_misse
 
 
 async def test_a_day_that_was_left_out_is_made_up_for_and_its_taps_wait_for_it(
-    city: City,  # noqa: F811
+    city: City,
     settlements: Settlements,
 ) -> None:
     await a_day(city)
@@ -134,7 +134,7 @@ async def test_a_day_that_was_left_out_is_made_up_for_and_its_taps_wait_for_it(
 
 
 async def test_who_rode_just_before_a_day_and_is_forgotten_does_not_keep_it_from_being_settled(
-    city: City,  # noqa: F811
+    city: City,
     settlements: Settlements,
 ) -> None:
     """The service day begins at half past an hour, and what was forgotten is counted by the hour."""

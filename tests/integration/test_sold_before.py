@@ -11,7 +11,7 @@ import pytest
 from simulators.acquirer import Acquirer, Mood, open_acquirer
 from sql.pool import open_pool
 from tests.integration.test_purchases import TARIFF, Shop
-from tests.integration.test_ticketing import issuer_keys
+from tests.integration.ticket_city import issuer_keys
 from ticketing.api import Sale, TicketingApi
 from ticketing.books import Books
 from ticketing.errors import Problem

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
@@ -23,117 +18,19 @@ from deploy.instance import Instance
 from sql import query
 from sql.migrate import migrate
 from sql.pool import open_pool
+from tests.integration.ticket_city import CARD_KEYS, PUBLISHED, PUBLISHED_KEYS, TARIFF, UID, City, open_city
 from ticketing import base45
-from ticketing.api import TicketingApi
-from ticketing.card import CardKeys, sun_message
+from ticketing.card import sun_message
 from ticketing.claims import Claims
 from ticketing.config import TicketingSettings
 from ticketing.errors import Problem
-from ticketing.keys import FileSigner, IssuerKeys
-from ticketing.keyset import IssuerKey, KeySet, kid_of
 from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.refund_booking import Refunding
-from ticketing.seams import Seams
 from ticketing.service import Ticketing
 from ticketing.signing import b64url
-from ticketing.store import DeadLetter, warm
-from ticketing.tariff import parse_tariff
+from ticketing.store import DeadLetter
 from ticketing.ticket_cwt import issue_qr
-from ticketing.verdict import Answer, Offline, Tap, Verdict
-
-TARIFF = parse_tariff((Path(__file__).parents[2] / "ticketing" / "tariff.toml").read_text(), "tariff.toml")
-UID = bytes.fromhex("04de5f1eacc040")
-CARD_KEYS = CardKeys(1, bytes(range(16)), bytes(range(16, 32)))
-# AN12196 page 12: all keys zero, UID 04DE5F1EACC040, counter 61.
-PUBLISHED_KEYS = CardKeys(9, bytes(16), bytes(16), diversified=False)
-PUBLISHED = "p=EF963FF7828658A599F3041510671E88&c=94EED9EE65337086"
-
-
-def issuer_keys() -> IssuerKeys:
-    private = Ed25519PrivateKey.generate()
-    public = private.public_key()
-    kid = kid_of(public.public_bytes_raw())
-    return IssuerKeys(FileSigner(kid, private), KeySet([IssuerKey(kid, "takt", public)]))
-
-
-@dataclass
-class City:
-    """A judge of taps with its desk, and a clock that tests may set."""
-
-    url: str
-    pool: Any
-    service: Ticketing
-    api: TicketingApi
-    boardings: list[tuple[str, float, int]]
-    offset_s: float = 0.0
-    seq: Counter[str] = field(default_factory=Counter)
-
-    def now(self) -> float:
-        return time.time() + self.offset_s
-
-    async def sell(self, product: str = "single", **options: Any):
-        return await self.api.desk.sell(product, subject="cashier", **options)
-
-    def tap(self, token: str, medium: str = "qr", device: str = "door", **fields: Any) -> Tap:
-        self.seq[device] += 1
-        given = {
-            "id": str(uuid.uuid4()),
-            "boot": "a1",
-            "seq": self.seq[device],
-            "ts": self.now(),
-            "bank": None,
-            "vehicle": "4582",
-            "stop_id": None,
-            "lat": None,
-            "lon": None,
-            "offline": None,
-            "operator": "kpt",
-            "received_s": self.now(),
-        } | fields
-        return Tap(medium=medium, token=token, device=device, **given)
-
-    async def judge(self, *taps: Tap) -> list[Answer]:
-        return await self.service.validate(taps)
-
-    async def say(self, token: str, medium: str = "qr", **fields: Any) -> str:
-        return (await self.judge(self.tap(token, medium, **fields)))[0].verdict.value
-
-    async def card(self, counter: int, **fields: Any) -> str:
-        return await self.say(sun_message(CARD_KEYS, UID, counter, b"12345"), "card", **fields)
-
-    async def value(self, statement: str, *arguments: Any) -> Any:
-        return await self.pool.fetchval(statement, *arguments)
-
-
-async def open_city(url: str, settings: TicketingSettings | None = None) -> AsyncIterator[City]:
-    pool = await open_pool(url, init=warm)
-    boardings: list[tuple[str, float, int]] = []
-    service = Ticketing(
-        pool,
-        issuer_keys(),
-        TARIFF,
-        settings,
-        card_keys=(PUBLISHED_KEYS, CARD_KEYS),
-        seams=Seams(on_boardings=boardings.extend),
-        clock=lambda: city.now(),  # noqa: PLW0108  # there is no city yet
-    )
-    try:
-        async with service:
-            city = City(url, pool, service, TicketingApi(service), boardings)
-            yield city
-            # Whatever a test did, the books are in order afterwards.
-            assert await pool.fetch(query("cards.purse_differences")) == []
-            assert sum(row["minor"] for row in await pool.fetch(query("ledger.balances"))) == 0
-            assert await pool.fetchval("SELECT count(*) FROM ticket WHERE uses > uses_allowed") == 0
-    finally:
-        pool.terminate()
-
-
-@pytest_asyncio.fixture
-async def city(database: str) -> AsyncIterator[City]:
-    async for opened in open_city(database):
-        yield opened
-
+from ticketing.verdict import Offline, Tap, Verdict
 
 # --- tickets ---------------------------------------------------------------------------------------------------------
 

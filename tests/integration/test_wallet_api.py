@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from tests.integration.test_ticketing import City, open_city
+from tests.integration.ticket_city import City, open_city
 from ticketing.errors import Problem
 from ticketing.proof import plain_token, proof_message, with_proof
 from ticketing.refund_booking import Refunding

@@ -10,7 +10,7 @@ import pytest
 from deploy.whereabouts import LastPlaces, told
 from dispatch.engine import Engine
 from sql.pool import open_pool
-from tests.integration.test_ticketing import issuer_keys
+from tests.integration.ticket_city import issuer_keys
 from tests.integration.web_running import fixes, network_now
 from ticketing.api import TicketingApi
 from ticketing.seams import Seams

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.rated_city import RatedCity, rated_city
 from tests.integration.test_late_rides import CAPPED, FLAT, now, sell
-from tests.integration.test_ticketing import City, city  # noqa: F401  # fixture
+from tests.integration.ticket_city import City
 from ticketing.books import Books
 from ticketing.flagged import FlaggedApi
 from ticketing.service import Ticketing
@@ -39,7 +39,7 @@ async def until(town: City | RatedCity, ticket_id: str, end_s: float) -> None:
     await town.pool.execute(ends, end_s, ticket_id)
 
 
-async def test_an_expired_ticket_and_a_clock_that_is_behind(city):  # noqa: F811
+async def test_an_expired_ticket_and_a_clock_that_is_behind(city):
     sold = await city.sell("ten", valid_from=city.now() - 20 * HOUR_S)
     await until(city, sold.id, city.now() - 5 * HOUR_S)
     await hear(city, 10 * HOUR_S)
@@ -52,14 +52,14 @@ async def test_an_expired_ticket_and_a_clock_that_is_behind(city):  # noqa: F811
     assert at_s == pytest.approx(city.now() - HOUR_S, abs=30)
 
 
-async def test_a_ticket_that_is_not_valid_yet_and_a_clock_that_is_ahead(city):  # noqa: F811
+async def test_a_ticket_that_is_not_valid_yet_and_a_clock_that_is_ahead(city):
     sold = await city.sell("ten", valid_from=city.now() - 2 * HOUR_S)
     await hear(city, -4 * HOUR_S)
     assert await alone(city, sold.token, city.now() - 5 * HOUR_S, -4 * HOUR_S) == "not_yet_valid"
     assert await alone(city, sold.token, city.now() - HOUR_S, -4 * HOUR_S) == "accepted"
 
 
-async def test_a_clock_that_is_known_to_be_right_is_believed_and_an_unknown_one_is_flagged(city):  # noqa: F811
+async def test_a_clock_that_is_known_to_be_right_is_believed_and_an_unknown_one_is_flagged(city):
     sold = await city.sell("ten", valid_from=city.now() - 20 * HOUR_S)
     await until(city, sold.id, city.now() - 5 * HOUR_S)
     assert await alone(city, sold.token, city.now() - 6 * HOUR_S, 0.0) == "accepted"
@@ -69,7 +69,7 @@ async def test_a_clock_that_is_known_to_be_right_is_believed_and_an_unknown_one_
     assert await flags(city) == [["clock_unknown"]]
 
 
-async def test_what_is_known_of_a_clock_outlives_a_restart(city):  # noqa: F811
+async def test_what_is_known_of_a_clock_outlives_a_restart(city):
     sold = await city.sell("ten", valid_from=city.now() - 20 * HOUR_S)
     await until(city, sold.id, city.now() - 5 * HOUR_S)
     await hear(city, 10 * HOUR_S)
@@ -80,7 +80,7 @@ async def test_what_is_known_of_a_clock_outlives_a_restart(city):  # noqa: F811
         assert [answer.verdict for answer in await again.validate([tap])] == ["expired"]
 
 
-async def test_taps_held_back_together_are_no_wrong_clock(city):  # noqa: F811
+async def test_taps_held_back_together_are_no_wrong_clock(city):
     sold = await city.sell("ten", valid_from=city.now() - 20 * HOUR_S)
     for taken_s in (city.now() - 4 * HOUR_S, city.now() - 3 * HOUR_S):
         await city.judge(city.tap("nonsense", ts=taken_s, received_s=city.now()))
