@@ -155,16 +155,13 @@ class TicketingApi:
 
     async def sell(self, *, body: Sale, subject: str, role: str, idempotency_key: str | None) -> SoldTicket:
         """Sell a ticket: its credentials, and the QR code to show."""
-        if role == "vendor" and body.card_uid is None:
-            self.desk.sales.check_unseen(self.desk.sales.get_product(body.product_id))
-        if body.card_uid is not None:
-            await self.cards.check_in_use(body.card_uid)
         return await self.desk.sell(
             body.product_id,
             subject=subject,
             device_key=body.device_key,
             valid_from=unix_s(body.valid_from),
             card_uid=body.card_uid,
+            unseen=role == "vendor",
             idempotency_key=idempotency_key,
         )
 

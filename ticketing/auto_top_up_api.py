@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from sql import query
 from ticketing.auto_top_up import AutoTopUp, out_of_bounds, read_auto_top_up
 from ticketing.books import Books, Done, audit
-from ticketing.card_checks import parse_card_uid
+from ticketing.card_checks import check_in_use, parse_card_uid
 from ticketing.errors import Problem
 from ticketing.operations import Operations
 from ticketing.payment import Declined, Unknown, bad_token, in_letters, letters, medium_key
@@ -59,7 +59,7 @@ class AutoTopUpApi:
         currency = self._tariff.currency
         if why := out_of_bounds(self._tariff.top_ups, body.threshold_minor, body.amount_minor, currency):
             raise Problem(422, "Amount out of range", why)
-        await self._know(card_uid)
+        await self._know(card_uid, in_use=True)
         operations = await self._verify(body.method_token)
         terms = (in_letters(body.method_token), body.threshold_minor, body.amount_minor, body.max_per_day)
 
@@ -92,10 +92,12 @@ class AutoTopUpApi:
                 raise _none(card_uid)
             await audit(connection, subject, "end_auto_top_up", f"card:{card_uid.hex()}")
 
-    async def _know(self, card_uid: bytes) -> None:
+    async def _know(self, card_uid: bytes, *, in_use: bool = False) -> None:
         async with self._books.reading() as connection:
             if await connection.fetchrow(query("cards.get"), card_uid) is None:
                 raise Problem(404, "No such card", f"no card {card_uid.hex()} is enrolled here")
+            if in_use:
+                await check_in_use(connection, card_uid)
 
     async def _verify(self, token: str) -> Operations:
         """Ask the acquirer whether a bank card may be charged; Problem where it may not, or nobody can say."""

@@ -121,12 +121,6 @@ class CardDesk:
         held = [CardTicket(**{**ticket, "id": str(ticket["id"])}) for ticket in tickets]
         return Card(**fields, tickets=held, auto_top_up=auto_top_up)
 
-    async def check_in_use(self, uid_text: str) -> None:
-        """Problem 409 for a card that has given way to another."""
-        uid = parse_card_uid(uid_text)
-        async with self._books.reading() as connection:
-            await check_in_use(connection, uid)
-
     async def top_up(
         self, uid_text: str, amount_minor: int, *, subject: str, idempotency_key: str | None = None
     ) -> Card:

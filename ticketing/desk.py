@@ -79,12 +79,18 @@ class Desk:
         device_key: Mapping[str, object] | None = None,
         valid_from: float | None = None,
         card_uid: str | None = None,
+        unseen: bool = False,
         idempotency_key: str | None = None,
     ) -> SoldTicket:
-        """Sell one ticket for cash; the same key and request again get the same ticket."""
+        """Sell one ticket for cash; the same key and request again get the same ticket, whatever is sold by then.
+
+        unseen: by a machine, which does not see who may have a concession's code.
+        """
 
         async def sale(connection: Any) -> SoldTicket:
             order = self.sales.order(product_id, subject, device_key, valid_from, card_uid)
+            if unseen and card_uid is None:
+                self.sales.check_unseen(order.product)
             return await self.sales.sell(connection, order)
 
         asked = ("sell", product_id, device_key, valid_from, card_uid)
