@@ -1,25 +1,21 @@
-"""`takt ticket`: sell and show tickets at a running instance, and verify one offline."""
+"""`takt ticket`: sell and show tickets at a running instance, take and pay out what is owed."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.commands.options import AsJson, Config, DataDir, card_uid, print_json
-from deploy.commands.times import machine_time
+from deploy.commands.ticket_verify import verify
+from deploy.commands.times import instant
 from deploy.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from deploy.client import Client
-    from deploy.config import Settings
-    from ticketing.claims import Credential
-    from ticketing.keyset import KeySet
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +54,7 @@ def issue(
 
     body: dict[str, Any] = {"product_id": product}
     if valid_from is not None:
-        body["valid_from"] = _instant("--valid-from", valid_from)
+        body["valid_from"] = instant("--valid-from", valid_from)
     if qr is not None:
         _check_suffix(qr)
         if card is not None:
@@ -229,81 +225,6 @@ def _refunds_owed(client: Client) -> dict[str, Any]:
     return {one["ticket_id"]: one for one in client.get("/api/v1/refunds-owed")["refunds"]}
 
 
-def verify(
-    token: Annotated[str, typer.Argument(help="The scanned text, or - to read it from standard input.")],
-    keys: Annotated[
-        Path | None, typer.Option(help="A key set: JWKS, or COSE key set [default: this instance's own keys].")
-    ] = None,
-    at: Annotated[float | None, typer.Option(help="The instant to judge at, Unix seconds [default: now].")] = None,
-    issuer: Annotated[str, typer.Option(help="The issuer, where the key set does not say.")] = "takt",
-    proof: Annotated[
-        bool, typer.Option("--proof", help="Demand the fresh proof of the passenger's own device, as for `mobile`.")
-    ] = False,
-    data_dir: DataDir = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify a ticket offline: signature, device's proof and validity. Revoked or used up is the server's to know."""
-    from deploy.config import read_settings
-    from ticketing.credential import read_credential
-    from ticketing.errors import CredentialError
-    from ticketing.proof import ProofLimits, stale
-
-    text = sys.stdin.read(8192).strip("\r\n") if token == "-" else token  # noqa: S105
-    settings = read_settings(config, data_dir=data_dir)
-    key_set = _read_keys(keys, issuer, settings)
-    limits = ProofLimits(settings.ticketing.proof_window_s, settings.ticketing.proof_clock_error_s)
-    at_s = time.time() if at is None else _instant("--at", at)
-    try:
-        credential = read_credential(text, key_set)
-    except CredentialError as error:
-        _refuse({"verdict": error.verdict, "reason": error.reason}, as_json)
-    document = _judged(credential, at_s, stale(credential, at_s, proof, limits))
-    if document["verdict"] != "accepted":
-        _refuse(document, as_json)
-    if as_json:
-        print_json(document)
-    else:
-        _show_genuine(credential, at_s)
-
-
-def _judged(credential: Credential, at_s: float, is_stale: bool) -> dict[str, Any]:
-    """What a genuine ticket says, and its verdict at an instant in Unix seconds."""
-    claims = credential.claims
-    verdict = "accepted"
-    if is_stale:
-        verdict = "stale_proof"
-    elif at_s < claims.not_before_s:
-        verdict = "not_yet_valid"
-    elif at_s >= claims.expires_s:
-        verdict = "expired"
-    return {
-        "verdict": verdict,
-        "id": str(claims.ticket_id),
-        "issuer": claims.issuer,
-        "kid": credential.kid.hex(),
-        "product_id": claims.product,
-        "valid_from": claims.not_before_s,
-        "valid_until": claims.expires_s,
-        "networks": list(claims.networks),
-        "status_list": {"id": claims.status_list, "index": claims.status_index},
-        "device_key": claims.device_key.jwk() if claims.device_key else None,
-        "proof_at": credential.proof_s,
-    }
-
-
-def _show_genuine(credential: Credential, at_s: float) -> None:
-    claims = credential.claims
-    typer.echo(f"genuine and valid now, signed by key {credential.kid.hex()} of {claims.issuer}")
-    typer.echo(f"ticket   {claims.ticket_id}")
-    typer.echo(f"product  {claims.product}")
-    typer.echo(f"valid    {machine_time(claims.not_before_s)} to {machine_time(claims.expires_s)}")
-    if credential.proof_s is not None:
-        typer.echo(f"proof    of the passenger's own device, {max(0.0, at_s - credential.proof_s):.0f} s old")
-    elif claims.device_key is not None:
-        typer.echo("proof    none: this is sold to one device and may be a copy; --proof refuses it")
-
-
 def _standing(found: dict[str, Any]) -> str:
     """The status, but for a valid ticket that takes nobody any further."""
     is_used_up = found["uses_allowed"] is not None and found["uses"] >= found["uses_allowed"]
@@ -315,43 +236,6 @@ def _echo_uses(client: Client, found: dict[str, Any]) -> None:
     typer.echo(f"used     {found['uses']}" + (f" of {allowed}" if allowed else " (pass)"))
     if found["last_used_at"]:
         typer.echo(f"last     {client.in_city(found['last_used_at'])} on {found['last_place']}")
-
-
-def _instant(option: str, at_s: float) -> float:
-    """An instant as typed; every comparison with nan is false, so an expired ticket would look good at that time."""
-    if not math.isfinite(at_s):
-        raise UsageError(f"{option} {at_s}: write Unix seconds, such as {int(time.time())}")
-    return at_s
-
-
-def _refuse(document: dict[str, Any], as_json: bool) -> Any:
-    if as_json:
-        print_json(document)
-        raise typer.Exit(1)
-    reason = f" ({document['reason']})" if document.get("reason") else ""
-    raise UserError(f"the ticket is refused: {document['verdict']}{reason}")
-
-
-def _read_keys(file: Path | None, issuer: str, settings: Settings) -> KeySet:
-    from ticketing.errors import KeyFileError
-    from ticketing.keys import load_issuer_keys
-    from ticketing.keyset import key_set_from_cose, key_set_from_jwks
-
-    if file is None:
-        from deploy.instance import Instance
-
-        folder = Instance.open(settings.data_dir, create=False).issuer_keys_dir
-        try:
-            return load_issuer_keys(folder, settings.ticketing.issuer).key_set
-        except KeyFileError as error:
-            raise UserError(str(error)) from None
-    try:
-        data = file.read_bytes()
-        return key_set_from_jwks(data, issuer) if data.lstrip()[:1] == b"{" else key_set_from_cose(data, issuer)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); name a key set with --keys") from None
-    except ValueError as error:
-        raise UserError(f"{file}: {error}; fetch one from /.well-known/jwks.json") from None
 
 
 def _read_json(file: Path) -> Any:

@@ -1,10 +1,13 @@
-"""Instants as commands tell them, from Unix seconds."""
+"""Instants as commands take and tell them, in Unix seconds inside."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from zoneinfo import ZoneInfo
+
+from deploy.errors import UsageError
 
 
 def city_time(at_s: float, zone: str) -> str:
@@ -15,3 +18,10 @@ def city_time(at_s: float, zone: str) -> str:
 def machine_time(at_s: float) -> str:
     """In the zone of this machine, which it names, to the minute."""
     return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at_s))
+
+
+def instant(option: str, at_s: float) -> float:
+    """An instant as typed; every comparison with nan is false, so an expired ticket would look good at that time."""
+    if not math.isfinite(at_s):
+        raise UsageError(f"{option} {at_s}: write Unix seconds, such as {int(time.time())}")
+    return at_s
