@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -22,6 +22,7 @@ from deploy.errors import UserError
 from deploy.feed_fares import follow_fares
 from deploy.feeds import hear_switches, network_in_use
 from deploy.instance import Instance
+from deploy.letter_box import LetterBox, dead_letter_box, letters_tally
 from deploy.links import (
     BOARDINGS,
     EVENTS,
@@ -46,7 +47,6 @@ from gateway.batch import FixBatch
 from gateway.config import Broker as MqttBroker
 from gateway.config import GatewaySettings, Source
 from gateway.errors import GatewayError
-from gateway.refusal import DeadLetter
 from gateway.service import Gateway, Seams
 
 if TYPE_CHECKING:
@@ -166,40 +166,6 @@ def remote_judge(links: Links) -> Callable[[list[wire.Tap]], Awaitable[list[wire
         return mapping.decode_answers(await links.ask(TAPS, mapping.encode_taps(taps), VALIDATE_S_MAX))
 
     return validate
-
-
-class LetterBox(NamedTuple):
-    """Where the gateway's dead letters go, and the number of those that go nowhere."""
-
-    keep: Callable[[list[DeadLetter]], Awaitable[None]]
-    tally: Callable[[dict[str, int]], Awaitable[None]]
-
-
-def dead_letter_box(store: Any, quota: int) -> Callable[[list[DeadLetter]], Awaitable[None]]:
-    """The gateway's seam to the table of dead letters."""
-
-    async def keep(letters: list[DeadLetter]) -> None:
-        from ticketing.store import DeadLetter as Row
-
-        await store.store_dead_letters(
-            [Row(*row) for row in zip(*mapping.dead_letter_columns(letters), strict=True)], quota
-        )
-
-    return keep
-
-
-def letters_tally(store: Any) -> Callable[[dict[str, int]], Awaitable[None]]:
-    """The gateway's seam to the count of letters that were not stored: by operator, device and day."""
-
-    async def count(unstored: dict[str, int]) -> None:
-        from sql import query
-
-        names = [device.partition("/") for device in unstored]
-        columns = ([name[0] for name in names], [name[2] for name in names], list(unstored.values()))
-        async with store.connection() as connection:
-            await connection.execute(query("letters.count_unstored"), *columns)
-
-    return count
 
 
 # --- gateway ---------------------------------------------------------------------------------------------------------

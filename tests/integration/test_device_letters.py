@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest_asyncio
 
+from deploy.letter_box import dead_letter_box, letters_tally
 from deploy.letters import NEWEST, Wanted, read_letters
 from deploy.letters_api import LettersApi
-from deploy.wiring import dead_letter_box, letters_tally
 from gateway.refusal import Reason, Refusal, dead_letter
 from tests.integration.web_running import Running, running_web
 from ticketing.store import Store
