@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from threading import Lock
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from dispatch.alerts import Alert
+from dispatch.history_buffer import Buffer, C
 from dispatch.history_rows import (
     FIX_COLUMNS,
     PASSAGE_COLUMNS,
@@ -43,8 +43,6 @@ LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 BAD_ROWS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, TypeError, ValueError)
 NO_PARTITION = "23514"
 
-C = TypeVar("C", bound=Sequence[Any] | PassageChunk | FixChunk)
-
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
@@ -60,53 +58,6 @@ class HistorySettings:
     headway_s_max: float = 7200.0
     retry_s_max: float = 30.0
     upkeep_s: float = 1800.0
-
-
-class Buffer(Generic[C]):
-    """Chunks on their way from the ticking thread to the writer; once it holds `room` rows, the oldest chunk goes."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.rows = 0
-        self.dropped = 0
-        self._chunks: deque[C] = deque()
-        self._lock = Lock()
-
-    def put(self, chunk: C) -> None:
-        """Take a chunk; never blocks for longer than another's append."""
-        with self._lock:
-            self._chunks.append(chunk)
-            self.rows += len(chunk)
-            self._cut()
-
-    def take(self, rows: int) -> list[C]:
-        """The oldest chunks, one at least (where there is one) and about `rows` rows at the most."""
-        taken: list[C] = []
-        with self._lock:
-            while self._chunks and (not taken or rows >= len(self._chunks[0])):
-                chunk = self._chunks.popleft()
-                self.rows -= len(chunk)
-                rows -= len(chunk)
-                taken.append(chunk)
-        return taken
-
-    def held(self) -> list[C]:
-        """What waits, the oldest first; it goes on waiting."""
-        with self._lock:
-            return list(self._chunks)
-
-    def put_back(self, chunks: list[C]) -> None:
-        """Give back what could not be written: it is the oldest there is, and the first to go when there is no room."""
-        with self._lock:
-            self._chunks.extendleft(reversed(chunks))
-            self.rows += sum(len(chunk) for chunk in chunks)
-            self._cut()
-
-    def _cut(self) -> None:
-        while self.rows > self.room:
-            lost = len(self._chunks.popleft())
-            self.rows -= lost
-            self.dropped += lost
 
 
 class History:

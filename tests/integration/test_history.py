@@ -14,7 +14,8 @@ import pytest
 
 from dispatch.alerts import Alert
 from dispatch.engine import Engine
-from dispatch.history import Buffer, History, HistorySettings
+from dispatch.history import History, HistorySettings
+from dispatch.history_buffer import Buffer
 from dispatch.history_read import HistoryAwayError, HistoryReader
 from dispatch.history_rows import Decision
 from dispatch.passages import PassageLog, Passages
