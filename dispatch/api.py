@@ -16,6 +16,7 @@ from aiohttp import web
 
 from dispatch import realtime
 from dispatch.alerts import Alert
+from dispatch.atlas import Atlas
 from dispatch.board import Board, Publication
 from dispatch.control_api import YEAR_10000_S
 from dispatch.errors import Problem, no_such_route, not_ready
@@ -37,7 +38,7 @@ from dispatch.schemas import (
     ShelveRequest,
 )
 from dispatch.stream import DEFAULTS, Ended, Streams, StreamSettings
-from dispatch.views import Atlas, View
+from dispatch.views import View
 
 MEASURES_S_MAX = 31 * 86_400.0
 HOLD_S_MAX = 3600.0

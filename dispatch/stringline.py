@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from dispatch.atlas import Atlas, MainPattern
 from dispatch.headway import HEADWAY_STATES, HeadwayLimits, judge
 from dispatch.network import Network
 from dispatch.schemas import LineStop
 from dispatch.timetable import runs_on, service_date
-from dispatch.views import Atlas, MainPattern
 
 STOPS_MISSED_MAX = 1
 

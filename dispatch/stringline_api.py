@@ -8,11 +8,11 @@ from typing import Annotated
 
 import msgspec
 
+from dispatch.atlas import Atlas
 from dispatch.errors import Problem, history_away, no_such_route
 from dispatch.history_read import HistoryAwayError, HistoryReader
 from dispatch.network import Network
 from dispatch.stringline import StringlineDirection, StringlineDrawer
-from dispatch.views import Atlas
 
 SPAN_S, AHEAD_S = 3600.0, 1200.0
 SPAN_S_MAX = 6 * 3600.0

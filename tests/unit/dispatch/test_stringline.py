@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from dispatch.atlas import Atlas
 from dispatch.feed import read_feed
 from dispatch.network import Network
 from dispatch.stringline import StringlineDrawer
 from dispatch.timetable import move_to
-from dispatch.views import Atlas
 from tests.integration.web_running import AT_S, DATE, feed_zip
 
 NOW_S = 1_784_000_000.0
