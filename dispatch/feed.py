@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -25,12 +24,11 @@ FEED_VERSION_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A network, how many rows of each kind the feed itself has, what is wrong with it, and how long reading took."""
+    """A network, how many rows of each kind the feed itself has, and what is wrong with it."""
 
     network: Network
     counts: dict[str, int]  # agencies, routes, trips, stops, shapes, stop_times
     problems: list[Problem]
-    load_s: float
 
 
 def read_feed(source: str | Path | bytes, block_pattern: str | None = None, today: dt.date | None = None) -> Feed:
@@ -39,7 +37,6 @@ def read_feed(source: str | Path | bytes, block_pattern: str | None = None, toda
     `block_pattern` is a regular expression whose first group in a trip_id names its block where block_id is empty.
     Raises FeedError, in one sentence, when there is no usable feed; BlockRuleError when the pattern is none.
     """
-    began = time.perf_counter()
     rule = block_rule(block_pattern) if block_pattern else None
     opened = open_source(source)
     problems = Problems()
@@ -69,7 +66,7 @@ def read_feed(source: str | Path | bytes, block_pattern: str | None = None, toda
         "shapes": 0 if shapes_table is None else shapes_table.frame["shape_id"].n_unique(),
         "stop_times": len(times_table.frame),
     }
-    return Feed(network, counts, problems.list(), time.perf_counter() - began)
+    return Feed(network, counts, problems.list())
 
 
 # Required columns, then those that may be missing.

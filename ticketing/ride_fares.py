@@ -28,7 +28,6 @@ class RideFare:
     minor: int = 0
     starts: bool = False
     covered: Pass | None = None
-    uncapped_minor: int = 0
     steps: list[Step] = field(default_factory=list)
 
     def add(self, step: Step, *, capped: bool = True) -> None:
@@ -36,8 +35,6 @@ class RideFare:
         self.steps.append(step)
         if capped:
             self.minor += step.amount_minor
-        else:
-            self.uncapped_minor += step.amount_minor
 
 
 def begin_fares(rides: Sequence[Ride], number: int, tariff: CityTariff, account: Account) -> list[RideFare]:
