@@ -15,3 +15,12 @@ SELECT account, currency, sum(minor)::bigint AS minor FROM (
     SELECT debit AS account, currency, amount_minor AS minor FROM transfer
     UNION ALL SELECT credit, currency, -amount_minor FROM transfer
 ) lines GROUP BY account, currency ORDER BY account, currency;
+
+-- name: price_differences
+-- Sales and penalties booked with another amount than the ticket or the penalty has: none, or the books are wrong.
+SELECT x.id, x.kind, x.amount_minor, t.price_minor AS due_minor FROM transfer x JOIN ticket t ON t.id = x.ticket_id
+WHERE x.kind = 'sale' AND x.amount_minor <> t.price_minor
+UNION ALL
+SELECT x.id, x.kind, x.amount_minor, p.amount_minor FROM penalty p JOIN transfer x ON x.debit = 'penalty:' || p.id
+WHERE x.kind = 'penalty' AND x.amount_minor <> p.amount_minor
+LIMIT 100;
