@@ -87,7 +87,8 @@ class Former(msgspec.Struct, frozen=True, array_like=True):
 class Account(msgspec.Struct, frozen=True):
     """Who pays: the medium's kind, the holder's category, passes held, and what earlier days hand over.
 
-    former: the categories before this one, the oldest first.
+    former: the categories before this one, the oldest first. replaced: another card takes this one's place, on the same
+    day maybe, so that every ride of a day is handed over with it.
     """
 
     media: str | None = None
@@ -95,6 +96,7 @@ class Account(msgspec.Struct, frozen=True):
     passes: tuple[HeldPass, ...] = ()
     carried: Carried = Carried()
     former: tuple[Former, ...] = ()
+    replaced: bool = False
 
     def category_at(self, at_s: float) -> str | None:
         """The category of the holder at an instant: a ride is priced by that of its beginning."""

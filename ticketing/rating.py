@@ -62,18 +62,22 @@ def _rate(day: date, taps: Sequence[FareTap], tariff: CityTariff, account: Accou
     steps: dict[str, list[Step]] = {tap.id: [] for tap in taps}
     riders = 1 + max((len(ride.companions) for ride in rides), default=0)
     linked: list[tuple[Linked, ...]] = []
-    end_s = day_bounds_s(day, tariff.day_start, tariff.zone)[1]
+    begin_s, end_s = day_bounds_s(day, tariff.day_start, tariff.zone)
+    longest_s = tariff.longest_transfer_s
+    from_s = (begin_s if account.replaced else end_s) - longest_s
     spent: dict[str, Spent] = account.carried.spent
     used: dict[str, int] = {}
     for number in range(max(riders, len(account.carried.linked))):
         before = account.carried.linked[number] if number < len(account.carried.linked) else ()
         holder = number == 0
         mine = rides if holder else [ride for ride in rides if len(ride.companions) >= number]
+        # Of another card's day more may have been handed over than is this day's.
+        before = carried_over(before, begin_s - longest_s, min((ride.leg.start_s for ride in mine), default=end_s))
         fares, chain = _fares_of(mine, number, before, tariff, account, used)
         if holder or tariff.group.caps:
             closing = _cap(fares, day, tariff, account, spent if holder else {})
             spent = closing if holder else spent
-        linked.append(carried_over(chain, end_s - tariff.longest_transfer_s) if tariff.longest_transfer_s else ())
+        linked.append(carried_over(chain, from_s) if longest_s else ())
         for fare in fares:
             _tell(fare, tariff, steps)
     while linked and not linked[-1]:

@@ -1,8 +1,8 @@
 """A lost or worn city card gives way to another: purse, tickets and concession go there, and the old one is over.
 
 The old card keeps its rides: what a validator uploads late is still rated with the tickets that it held until now. So
-its tickets are not moved but revoked, and the new card gets tickets for what is left of them. Caps go on: the first day
-of the new card begins with what the old one's last day handed on.
+its tickets are not moved but revoked, and the new card gets tickets for what is left of them. Caps and transfers go on:
+the first day of the new card begins with what the old one's last day handed on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from msgspec import Meta, Struct
 
 from sql import query
 from ticketing import ledger
+from ticketing.account_rows import card_account
 from ticketing.books import Books, Done, audit, book
 from ticketing.card_checks import parse_card_uid
 from ticketing.cards import Card, CardDesk
@@ -62,6 +64,7 @@ class ReplacingApi:
                 for line, card in ledger.replaced(old, new, Money(row["balance_minor"], row["currency"])):
                     await book(connection, line, subject, card_uid=card)
             await connection.execute(query("replacing.note"), old, new)
+            await self._hand_over_day(connection, old)
             await connection.fetchval(query("top_ups.remove"), old)
             # On the deny list and not revoked: rides of before, told late, are judged by when they were made.
             await connection.fetchval(query("lists.deny"), "card", old, False, f"replaced_by:{new.hex()}")
@@ -72,6 +75,12 @@ class ReplacingApi:
         asked = ("replace", uid, body.new_uid, body.reason)
         await self._books.once(subject, idempotency_key, asked, Done, carry)
         return await self._cards.get_card(body.new_uid)
+
+    async def _hand_over_day(self, connection: Any, old: bytes) -> None:
+        """Have the old card's newest days rated once more: now all their rides are handed over, not the last ones."""
+        now_s = self._clock()
+        since = datetime.fromtimestamp(now_s - 86_400.0, UTC).date()  # today's in any zone, and the day before
+        await connection.execute(query("rating.look_again"), card_account(old), since, now_s)
 
     async def _carry_tickets(self, connection: Any, old: bytes, new: bytes, subject: str, reason: str) -> int:
         """Give the new card what is left of the old one's tickets; says of how many."""

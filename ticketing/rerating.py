@@ -148,7 +148,7 @@ def opening(holder: Holder, stored: Mapping[date, StoredDay], day: date) -> Acco
     earlier = [one for one in stored if one < day]
     carried = stored[max(earlier)].rating.carried if earlier else holder.handed_on
     passes = _passes(holder, [one for one in stored.values() if one.day >= day])
-    return Account(holder.media, holder.category, passes, carried, holder.former)
+    return Account(holder.media, holder.category, passes, carried, holder.former, holder.replaced)
 
 
 def _passes(holder: Holder, later: Sequence[StoredDay]) -> tuple[HeldPass, ...]:

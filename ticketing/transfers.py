@@ -11,6 +11,7 @@ A feed's rule for two consecutive rides is followed even where it costs more; a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from operator import attrgetter
 
 import msgspec
@@ -142,8 +143,11 @@ def _worth_weighing(ways: Sequence[_Grown], *, grouped: bool) -> list[_Grown]:
     return kept[:WAYS_MAX]
 
 
-def carried_over(linked: Sequence[Linked], from_s: float) -> tuple[Linked, ...]:
-    """The rides since an instant, as what comes next day needs them: places counted anew, forgotten anchors -1."""
-    kept = [place for place, one in enumerate(linked) if one.leg.start_s >= from_s][-LOOK_BACK_MAX:]
+def carried_over(linked: Sequence[Linked], from_s: float, until_s: float = inf) -> tuple[Linked, ...]:
+    """The rides since an instant, as what comes after needs them: places counted anew, forgotten anchors -1.
+
+    until_s: the later ones are nobody's before that (somebody rode on a card that had given way to another).
+    """
+    kept = [place for place, one in enumerate(linked) if from_s <= one.leg.start_s <= until_s][-LOOK_BACK_MAX:]
     first = kept[0] if kept else 0
     return tuple(msgspec.structs.replace(linked[place], anchor=max(-1, linked[place].anchor - first)) for place in kept)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sql import query
-from tests.integration.rated_city import DAY, KEYS, UID, RatedCity, rated_city
+from tests.integration.rated_city import DAY, KEYS, UID, RatedCity, rated_city, shipped
 from tests.integration.test_categories import SCHOOL, become
 from tests.integration.test_late_rides import CAPPED, give_back, late, now, sell
 from tests.integration.test_rating import BUSES_OF_2008
@@ -52,6 +52,48 @@ async def test_a_days_cap_goes_on_over_a_replaced_card(database, settled):
         assert await town.charges(uid=NEW) == [30, 0]
         assert await town.balance(NEW) == 700
         assert await told(town, NEW, "08:00", day="2026-03-05") == [90]
+
+
+@pytest.mark.parametrize("rated", ["before", "between", "after"])
+async def test_a_transfer_goes_on_over_a_replaced_card(database, rated):
+    """Lviv: forty minutes from the first ride, whichever card it was made with, and whenever that is rated."""
+    async with rated_city(database, shipped("lviv"), money=10_000) as town:
+        assert await told(town, UID, "08:00") == [1700]
+        if rated == "before":
+            await town.settle()
+        await replace(town)
+        if rated != "after":
+            await town.settle()
+        assert await told(town, NEW, "08:25") == ([1700] if rated == "after" else [0])
+        await town.settle()
+        assert await told(town, NEW, "08:39", "08:40") == [0, 1700]
+        assert await told(town, NEW, "08:20", day="2026-03-05") == [1700]
+        await town.settle()
+        assert await town.charges(uid=NEW) == [0, 0, 1700]
+        assert await town.balance(NEW) == 10_000 - 3 * 1700
+
+
+async def test_a_transfer_goes_on_over_two_cards_on_one_day(database):
+    async with rated_city(database, shipped("lviv"), money=10_000) as town:
+        await told(town, UID, "08:00")
+        await replace(town)
+        await town.settle()
+        assert await told(town, NEW, "08:15") == [0]
+        await replace(town, NEW, THIRD)
+        await town.settle()
+        assert await told(town, THIRD, "08:30", "08:41") == [0, 1700]
+
+
+async def test_a_ride_told_late_of_before_opens_the_transfer_and_one_after_the_new_cards_first_does_not(database):
+    async with rated_city(database, shipped("lviv"), money=10_000) as town:
+        await replace(town)
+        assert await told(town, NEW, "09:00", "10:00") == [1700, 1700]
+        await town.judge(town.tap(town.at("09:30"), late_s=7200))  # whoever found the lost card
+        await town.settle()
+        assert await town.charges(uid=NEW) == [1700, 1700]
+        await town.judge(town.tap(town.at("08:45"), late_s=9000))
+        await town.settle()
+        assert await town.charges(uid=NEW) == [0, 1700]
 
 
 async def test_weeks_and_months_go_on_over_two_replaced_cards_of_which_one_was_never_used(database):
