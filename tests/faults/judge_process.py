@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class JudgeOptions:
     """Where everything is, and after how many committed batches (0: never) this process kills itself.
 
     It dies with its batch committed, before a verdict or an acknowledgement has left it. With `http` it has the
-    product's own /livez, /readyz and /metrics.
+    product's own /livez, /readyz and /metrics. A `fresh` one imports everything itself, as a product that is started
+    again has to; the others are forked from a process that has it all already.
     """
 
     dsn: str
@@ -62,6 +64,7 @@ class JudgeOptions:
     dead_letters_per_device: int = 20
     statement_s_max: float = 5.0
     http: bool = False
+    fresh: bool = False
     gateway: dict[str, Any] = field(default_factory=dict)
 
 
@@ -71,8 +74,9 @@ class JudgeProcess:
     def __init__(self, options: JudgeOptions) -> None:
         self.options = options
         self.started_s = time.monotonic()
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.faults.judge_process"])
+        forks, spawns = multiprocessing.get_context("forkserver"), multiprocessing.get_context("spawn")
+        forks.set_forkserver_preload(["tests.faults.judge_process"])
+        context: ForkServerContext | SpawnContext = spawns if options.fresh else forks
         self._ours, theirs = context.Pipe()
         self.process = context.Process(target=_main, args=(options, theirs), daemon=True)
         self.process.start()
