@@ -40,12 +40,18 @@ PUBLISHED = msgspec.msgpack.Decoder(Publication)
 
 
 class City:
-    """Vehicles on the runs that are under way, each with a delay of its own; every fourth does not say its trip."""
+    """Vehicles on the runs that are under way, each with a delay of its own; every fourth does not say its trip.
 
-    def __init__(self, network: Network, vehicles: int, seed: int) -> None:
-        self.network = network
-        runs = running_at(network, time.time() + 120.0)
-        begun = np.flatnonzero(runs.start_s < time.time())
+    `now_s` is when it begins, where that is not now; of a `silent` city nobody says a trip.
+    """
+
+    def __init__(
+        self, network: Network, vehicles: int, seed: int, now_s: float | None = None, *, silent: bool = False
+    ) -> None:
+        self.network, self.silent = network, silent
+        now_s = time.time() if now_s is None else now_s
+        runs = running_at(network, now_s + 120.0)
+        begun = np.flatnonzero(runs.start_s < now_s)
         self.rows = random.Random(seed).sample(begun.tolist(), min(vehicles, len(begun)))
         self.runs = runs
         self.late_s = np.array([random.Random(seed + i).uniform(0, 90) for i in range(len(self.rows))])
@@ -63,7 +69,10 @@ class City:
         size = len(at)
         unknown, now = np.full(size, np.nan), np.full(size, now_s)
         ids = [self.network.trip_id[i] for i in trip.tolist()]
-        claims = [(name, None, None, None, None, None) if i % 4 else None for i, name in zip(turn, ids, strict=True)]
+        claims = [
+            (name, None, None, None, None, None) if i % 4 and not self.silent else None
+            for i, name in zip(turn, ids, strict=True)
+        ]
         keys = [f"town/{i}" for i in turn]
         columns = (now, now, lat_deg, lon_deg, unknown, unknown, unknown, unknown)
         return FixBatch(keys, **dict(zip(mapping.COLUMNS, columns, strict=True)), **_said(claims))
