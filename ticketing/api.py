@@ -193,11 +193,9 @@ class TicketingApi:
         """Take in cash what a ticket that was given back owes for rides of before which were told of after that."""
         return await self.desk.take_owed(ticket_id, subject=subject, idempotency_key=idempotency_key)
 
-    async def pay_out(
-        self, ticket_id: str, *, body: PayOut | None = None, subject: str, idempotency_key: str | None
-    ) -> Ticket:
+    async def pay_out(self, ticket_id: str, *, body: PayOut, subject: str, idempotency_key: str | None) -> Ticket:
         """Pay in cash, out of one's open shift, what a ticket's bank would not take back."""
-        return await self.desk.pay_out(ticket_id, body or PayOut(), subject=subject, idempotency_key=idempotency_key)
+        return await self.desk.pay_out(ticket_id, body, subject=subject, idempotency_key=idempotency_key)
 
     async def enrol(self, *, body: Enrolment, subject: str, idempotency_key: str | None) -> EnrolledCards:
         """Enrol city cards; the answer holds the keys to write to them. Admins only."""
