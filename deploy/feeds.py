@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ import structlog
 from deploy.config import Settings
 from deploy.errors import UserError
 from deploy.feed_fares import keep_next_fares, use_next_fares
+from deploy.feed_switch import SwitchOrder, SwitchReply, load_ordered
 from deploy.instance import Instance
 from deploy.links import FEED_SWITCH, FEED_SWITCHED, LinkError, Links
 from deploy.private_files import read_json, write_private
@@ -92,19 +93,6 @@ class FeedRequest(msgspec.Struct):
     force: bool = False
 
 
-class SwitchOrder(msgspec.Struct, frozen=True):
-    """What every part is told at the time: the file of the network to go over to."""
-
-    path: str
-
-
-class SwitchReply(msgspec.Struct, frozen=True):
-    """What dispatch answers: how many vehicles kept their trip, or why the network cannot be used."""
-
-    kept: int = 0
-    refused: str | None = None
-
-
 def network_in_use(settings: Settings, instance: Instance) -> Network | None:
     """The network that was switched to before a restart; None where the settings' own feed is in use."""
     chosen = _read_record(instance)
@@ -122,16 +110,6 @@ def switched_from(settings: Settings, instance: Instance) -> bool:
     """Whether another feed is in use than the one of the settings."""
     chosen = _read_record(instance)
     return chosen is not None and chosen.configured == settings.feed
-
-
-def load_ordered(path: str, shift_s: float) -> Network:
-    """The network of a switch order.
-
-    Raises:
-        NetworkFileError: the file is none.
-        OSError: it cannot be read.
-    """
-    return dataclasses.replace(load_network(Path(path)), shift_s=shift_s)
 
 
 class Feeds:
@@ -300,29 +278,6 @@ class Feeds:
             follow(network)
         await self._links.send(FEED_SWITCHED, msgspec.msgpack.encode(SwitchOrder(str(_in_use_path(self._instance)))))
         log.info("feed_switched", feed_version=network.feed_version, vehicles_kept=reply.kept, by=chosen.by)
-
-
-async def hear_switches(links: Links, follow: Callable[[Network], None]) -> None:
-    """Tell a part in a process of its own when the instance has gone over to another version."""
-
-    def take(data: bytes) -> None:
-        follow(load_network(Path(msgspec.msgpack.decode(data, type=SwitchOrder).path)))
-
-    await links.receive(FEED_SWITCHED, take)
-
-
-async def serve_switch(links: Links, switch: Callable[[str], Awaitable[int]]) -> None:
-    """Answer orders in the process that has the engine; `switch` raises ValueError for what cannot be used."""
-
-    async def answer(question: bytes) -> bytes:
-        order = msgspec.msgpack.decode(question, type=SwitchOrder)
-        try:
-            reply = SwitchReply(await switch(order.path))
-        except (ValueError, OSError, NetworkFileError) as error:
-            reply = SwitchReply(refused=str(error))
-        return msgspec.msgpack.encode(reply)
-
-    await links.serve(FEED_SWITCH, answer)
 
 
 def _read_record(instance: Instance) -> FeedInUse | None:

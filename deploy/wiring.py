@@ -20,7 +20,8 @@ from deploy.config import Settings
 from deploy.control_messages import tell_progress
 from deploy.errors import UserError
 from deploy.feed_fares import follow_fares
-from deploy.feeds import hear_switches, network_in_use
+from deploy.feed_switch import hear_switches
+from deploy.feeds import network_in_use
 from deploy.instance import Instance
 from deploy.letter_box import LetterBox, dead_letter_box, letters_tally
 from deploy.links import (

@@ -15,7 +15,7 @@ import structlog
 
 from deploy import mapping, metrics
 from deploy.control_link import ControlLink, new_control
-from deploy.feeds import load_ordered, serve_switch
+from deploy.feed_switch import load_ordered, serve_switch
 from deploy.links import BOARDINGS, EVENTS, FIXES, PUBLICATION, Links, Outgoing
 from deploy.numbers import counters_of, hear_numbers, tell_numbers
 from deploy.remote_desk import serve_desk
