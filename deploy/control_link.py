@@ -26,8 +26,8 @@ from deploy.control_messages import (
     decode_taps,
     encode,
 )
+from deploy.kept_files import keep, take_up
 from deploy.links import INSTRUCTIONS, Links, Outgoing
-from deploy.private_files import write_private
 from dispatch.control_state import ControlState
 from dispatch.controller import Controller
 from dispatch.history_rows import Decision
@@ -69,14 +69,7 @@ class ControlLink:
 
     def recall(self) -> None:
         """Take up which lines are controlled; a spoiled file switches none on, and is said."""
-        try:
-            on = self.controller.table.restore(self._path.read_bytes())
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError) as error:
-            log.warning("controlled_lines_not_read", file=str(self._path), error=str(error))
-            return
-        log.info("controlled_lines_read", on=on)
+        take_up(self._path, "controlled_lines", self.controller.table.restore)
 
     async def listen(self, service: DispatchService) -> None:
         """Hear what becomes of instructions from here on, even before the first tick."""
@@ -142,11 +135,7 @@ class ControlLink:
 
     async def save(self) -> None:
         """Write down which lines are controlled."""
-        data = await self._ask(self.controller.table.to_bytes)
-        try:
-            await asyncio.to_thread(write_private, self._path, data)
-        except OSError as error:
-            log.warning("controlled_lines_not_saved", file=str(self._path), error=str(error))
+        await keep(self._path, "controlled_lines", await self._ask(self.controller.table.to_bytes))
 
     async def close(self) -> None:
         """Save, and end what is under way."""

@@ -8,28 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import structlog
-
-from deploy.private_files import write_private
+from deploy.kept_files import keep, take_up
 from dispatch.engine import Engine
 from dispatch.running_file import restore, to_bytes
 from dispatch.service import DispatchService
 
 SAVED_EVERY_S = 300.0
 
-log = structlog.get_logger("learnt")
-
 
 def recall(engine: Engine, path: Path) -> None:
     """Take up what was learnt before; a file that is spoiled or of another feed costs nothing but its content."""
-    try:
-        known = restore(engine.running, path.read_bytes())
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        log.warning("running_times_not_read", file=str(path), error=str(error))
-        return
-    log.info("running_times_read", known=known)
+    take_up(path, "running_times", lambda data: restore(engine.running, data))
 
 
 @asynccontextmanager
@@ -37,11 +26,7 @@ async def remembered(engine: Engine, service: DispatchService, path: Path) -> As
     """Save what is learnt every few minutes, and once more at the end."""
 
     async def save() -> None:
-        data = await service.between_ticks(lambda: to_bytes(engine.running))
-        try:
-            await asyncio.to_thread(write_private, path, data)
-        except OSError as error:
-            log.warning("running_times_not_saved", file=str(path), error=str(error))
+        await keep(path, "running_times", await service.between_ticks(lambda: to_bytes(engine.running)))
 
     async def now_and_then() -> None:
         while True:
