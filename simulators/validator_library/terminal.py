@@ -177,11 +177,6 @@ class Terminal:
         return answered
 
     @property
-    def validator(self) -> KeptTaps:
-        """`taps`, by its earlier name."""
-        return self.taps
-
-    @property
     def unjudged(self) -> int:
         """How many taps were decided here whose decision the server has not receipted."""
         return len(self._alone)

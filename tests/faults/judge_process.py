@@ -24,10 +24,10 @@ from prometheus_client import CollectorRegistry
 from deploy import mapping, metrics
 from deploy.auth import BearerGate, Tokens
 from deploy.garbage_collection import settle
+from deploy.letter_box import dead_letter_box
 from deploy.serving import run
 from deploy.status import StatusApi
 from deploy.web import Access, WebServer, WebSettings
-from deploy.wiring import dead_letter_box
 from deploy.wiring import judge as judge_seam
 from gateway.config import Broker, GatewaySettings
 from gateway.service import Gateway, Seams

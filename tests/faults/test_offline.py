@@ -77,7 +77,7 @@ async def test_two_validators_accept_one_ticket_alone(town):
         assert [((s := await door.show(token)).verdict, s.alone) for door in (front, rear)] == [("accepted", True)] * 2
         assert (await front.show(token)).verdict == "used_up", "its own memory knows this ticket"
         await town.judge()
-        await until(lambda: not (front.terminal.validator.kept or rear.terminal.validator.kept), 40, "all receipts")
+        await until(lambda: not (front.terminal.taps.kept or rear.terminal.taps.kept), 40, "all receipts")
         rows = await town.fetch(
             "SELECT id, verdict::text, conflict, conflict_with, rules_version FROM tap"
             " WHERE offline_verdict = 'accepted' ORDER BY conflict"
@@ -106,16 +106,16 @@ async def test_a_validator_falls_back_and_returns_by_itself_and_keeps_taps_over_
     async with doors(town, "door") as (door,):
         assert (await door.show(tokens[0])).alone
     async with doors(town, "door") as (door,):
-        assert len(door.terminal.validator.kept) == 1
+        assert len(door.terminal.taps.kept) == 1
         assert (await door.show(tokens[0])).verdict == "used_up", "the memory survived too"
         judge = await town.judge()
-        await until(lambda: not door.terminal.validator.kept, 40, "the upload")
+        await until(lambda: not door.terminal.taps.kept, 40, "the upload")
         shown = await door.show(tokens[1], online=True)
         assert (shown.verdict, shown.alone) == ("accepted", False)
         judge.kill()
         assert (await door.show(tokens[2])).alone
         await town.judge()
-        await until(lambda: not door.terminal.validator.kept, 40, "the rest")
+        await until(lambda: not door.terminal.taps.kept, 40, "the rest")
         shown = await door.show(tokens[3], online=True)
         assert (shown.verdict, shown.alone) == ("accepted", False)
     await check_invariants(town.dsn, log=town.log, secrets=tokens)
@@ -151,7 +151,7 @@ async def test_keys_change_while_half_the_validators_are_away(town):
         assert [await say(door) for door in (reached, away)] == [["unknown_key", "accepted"]] * 2
         await town.judge()
         for door in (reached, away):
-            await until(lambda door=door: not door.terminal.validator.kept, 40, "the upload")
+            await until(lambda door=door: not door.terminal.taps.kept, 40, "the upload")
         assert await say(reached) == ["unknown_key", "accepted"]
     await check_invariants(town.dsn, log=town.log, secrets=[old, new])
 
