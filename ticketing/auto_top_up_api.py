@@ -90,6 +90,7 @@ class AutoTopUpApi:
         async with self._books.writing() as connection:
             if not await connection.fetchval(query("top_ups.remove"), card_uid):
                 raise _none(card_uid)
+            await connection.execute(query("top_ups.forget"), card_uid)
             await audit(connection, subject, "end_auto_top_up", f"card:{card_uid.hex()}")
 
     async def _know(self, card_uid: bytes, *, in_use: bool = False) -> None:

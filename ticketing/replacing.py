@@ -66,6 +66,7 @@ class ReplacingApi:
             await connection.execute(query("replacing.note"), old, new)
             await self._hand_over_day(connection, old)
             await connection.fetchval(query("top_ups.remove"), old)
+            await connection.execute(query("top_ups.forget"), old)
             # On the deny list and not revoked: rides of before, told late, are judged by when they were made.
             await connection.fetchval(query("lists.deny"), "card", old, False, f"replaced_by:{new.hex()}")
             said = {"by": f"card:{new.hex()}", "amount_minor": row["balance_minor"], "tickets": carried}

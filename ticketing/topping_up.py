@@ -105,8 +105,11 @@ class ToppingUp:
     async def settle(self, connection: Any, operation: Operation, outcome: Approved | Declined) -> None:
         """Book an answer with the order's end; agreement before card, in the order in which `_order` locks them."""
         order = await connection.fetchrow(query("top_ups.lock_order"), operation.top_up_id)
-        if order["state"] != "open":
-            return
+        if order["state"] == "open":
+            await self._book(connection, order, operation, outcome)
+            await connection.execute(query("top_ups.forget"), order["card_uid"])
+
+    async def _book(self, connection: Any, order: Any, operation: Operation, outcome: Approved | Declined) -> None:
         uid, now_s = order["card_uid"], self._operations.clock()
         if isinstance(outcome, Declined):
             await connection.execute(query("top_ups.settle_order"), order["id"], "declined", outcome.reason, now_s)

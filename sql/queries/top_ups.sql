@@ -16,6 +16,12 @@ FROM auto_top_up_order o WHERE o.card_uid = $1 AND o.state = 'open' AND p.top_up
 -- End a card's agreement; nothing where there is none. A top-up under way is still booked.
 DELETE FROM auto_top_up WHERE card_uid = $1 RETURNING true;
 
+-- name: forget
+-- Once a card has no agreement, forget the bank cards that topped it up: what is still asked needs its own until it is answered.
+UPDATE payment p SET token = '' FROM auto_top_up_order o
+WHERE p.top_up_id = o.id AND o.card_uid = $1 AND o.state <> 'open' AND p.token <> ''
+  AND NOT EXISTS (SELECT FROM auto_top_up a WHERE a.card_uid = o.card_uid);
+
 -- name: get
 -- A card's agreement with its newest order; unknown: asked, and nobody could say.
 SELECT a.state, a.threshold_minor, a.amount_minor, a.max_per_day, c.currency, a.reason,

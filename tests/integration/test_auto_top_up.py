@@ -266,6 +266,19 @@ async def test_ended_while_the_bank_is_asked_it_is_booked_and_then_over(till):
     with pytest.raises(Problem) as none:
         await till.api.end(CARD, subject="desk1")
     assert none.value.status == 404
+    assert await till.town.value("SELECT token FROM payment") == "", "forgotten as soon as it was answered"
+
+
+async def test_the_end_forgets_the_bank_card(till):
+    await till.set("visa")
+    await till.work()
+    assert await till.town.value("SELECT count(*) FROM payment WHERE token <> ''") == 1
+    await till.api.end(CARD, subject="desk1")
+    assert await till.town.value("SELECT count(*) FROM payment WHERE token <> ''") == 0
+    await till.set("visa", max_per_day=5)
+    await till.spend(5000)
+    await till.work(hours=25)
+    assert await till.balance() == 5000
 
 
 async def test_a_request_that_is_repeated_after_the_end_does_not_switch_it_on_again(till):
