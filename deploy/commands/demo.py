@@ -33,7 +33,9 @@ def demo(
     compliance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of instructions that the simulated drivers obey.")
     ] = 0.9,
-    config: Annotated[Path | None, typer.Option(help="Settings; default: takt.toml in this folder.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings; default: takt.toml in this folder. Its data_dir is left alone.")
+    ] = None,
 ) -> None:
     """Start a city with a simulated fleet, riders and validators; everything embedded, nothing to prepare.
 
