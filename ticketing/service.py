@@ -34,7 +34,7 @@ READING_S_MAX = 0.0005
 """After so long a reading of tokens lets the loop serve others: a rider's tap has some eight turns of the loop to wait
 for, each behind such a piece of a backlog. A thread would not help: whoever verifies a signature holds the interpreter,
 and the loop would wait longer for its turn."""
-LATE_PAUSE_S = 0.0005
+LATE_PAUSE_S = 0.001  # an event loop may take half of it for none
 RIDERS_S = 10.0
 """So long after a rider's tap, pieces of a backlog have such pauses between them: on a busy machine, what works without
 one keeps a processor to the end of its slice, and broker and database wait for it."""

@@ -1,20 +1,24 @@
-"""A backlog gives way to riders: small batches, and rests between them that are longer than the work."""
+"""A backlog gives way to riders: small batches, and rests between them as long as the work."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
+import time
 import uuid
 from collections import Counter
 
 import pytest
+import uvloop
 
+from gateway import taps
 from gateway.config import Broker, GatewaySettings
 from gateway.letters import Letters
 from gateway.outbox import Outbox
 from gateway.taps import LATE_MAX, LATE_RESTS, TapIntake
 from gateway.wire import Answer, Tap
+from ticketing import service
 
 DEVICES = 40
 
@@ -74,7 +78,7 @@ async def test_batches_are_small_whoever_taps(riders: bool) -> None:
     assert sum(sizes) == DEVICES
 
 
-async def test_it_rests_longer_than_it_works_while_riders_tap() -> None:
+async def test_it_rests_as_long_as_it_works_while_riders_tap() -> None:
     """However slow the machine is: the rest is measured against the work."""
     batches = await drained(riders=True)
     for (begun_s, ended_s, _), (next_s, _, _) in itertools.pairwise(batches):
@@ -88,3 +92,16 @@ async def test_it_does_not_rest_for_nobody() -> None:
     rests = [begin_s - end_s for (_, end_s, _), (begin_s, _, _) in itertools.pairwise(batches)]
     works = [end_s - begin_s for begin_s, end_s, _ in batches]
     assert min(rests) < min(works)
+
+
+@pytest.mark.parametrize("pause_s", [taps.LATE_PAUSE_S, service.LATE_PAUSE_S])
+def test_a_pause_is_one_for_the_loop_that_runs_the_product(pause_s: float) -> None:
+    """It counts in whole milliseconds: half of one was a turn of the loop and no sleep."""
+
+    async def sleep() -> float:
+        begun_s = time.perf_counter()
+        for _ in range(20):
+            await asyncio.sleep(pause_s)
+        return time.perf_counter() - begun_s
+
+    assert uvloop.run(sleep()) > 10 * pause_s
